@@ -1,0 +1,153 @@
+"""The project's config keys (all created here) and the only way in which a config file is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import yaml
+from detectron2.config import CfgNode
+from detectron2.config import get_cfg as get_detectron2_cfg
+
+
+def add_smallobj_config(cfg: CfgNode) -> None:
+    """Adds this project's keys to a Detectron2 config. Lengths are pixels unless said otherwise."""
+    _add_dataset_keys(cfg)
+    _add_input_keys(cfg)
+    _add_model_keys(cfg)
+    _add_solver_keys(cfg)
+    _add_test_keys(cfg)
+
+
+def _add_dataset_keys(cfg: CfgNode) -> None:
+    # Datasets beyond the built-in ones, one string each: "NAME=FORMAT:ANNOTATIONS:IMAGES".
+    # FORMAT is challenge, coco or yolo; relative paths start at DETECTRON2_DATASETS.
+    cfg.DATASETS.REGISTER = []
+    # Read every label before training and stop at the first sight of a bad one (all are listed).
+    cfg.DATASETS.CHECK = True
+    # Drop boxes that break a rule instead of stopping, and log how many.
+    cfg.DATASETS.DROP_BAD_BOXES = False
+
+
+def _add_input_keys(cfg: CfgNode) -> None:
+    # Training mapper, by its name in MAPPER_REGISTRY.
+    cfg.INPUT.MAPPER = "TileMapper"
+    cfg.INPUT.TILE = CfgNode()
+    # Side of the square training tile, cut at native resolution.
+    cfg.INPUT.TILE.SIZE = 512
+    # Tiles cut from one decoded image: more are cheaper, fewer make batches more diverse.
+    cfg.INPUT.TILE.PER_IMAGE = 8
+    # Tiles held back and drawn from at random, so that a batch mixes several images.
+    cfg.INPUT.TILE.SHUFFLE_BUFFER = 64
+    # Share of tiles placed where no object is, in [0, 1].
+    cfg.INPUT.TILE.BACKGROUND_RATIO = 0.2
+    # 0 puts the chosen object at the tile's centre, 1 anywhere it still lies whole in the tile.
+    cfg.INPUT.TILE.CENTER_JITTER = 1.0
+    # An object cut by the tile keeps its label while this share of its area is visible.
+    cfg.INPUT.TILE.MIN_VISIBLE = 0.5
+    # Mirror tiles, each with probability 0.5: any of "horizontal", "vertical".
+    cfg.INPUT.TILE.FLIP = ["horizontal", "vertical"]
+    # Brightness, contrast and saturation are multiplied by a factor from [1 - x, 1 + x].
+    cfg.INPUT.TILE.COLOR_JITTER = 0.2
+
+
+def _add_model_keys(cfg: CfgNode) -> None:
+    # 0 takes the number of classes from the training data; another number must agree with it.
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 0
+    cfg.MODEL.RETINANET.NUM_CLASSES = 0
+    # Written by training into OUTPUT_DIR/config.yaml, so that a model names what it finds.
+    cfg.MODEL.CLASS_NAMES = []
+    # Arithmetic of the backbone: float32 or bfloat16. Boxes and losses stay in float32, since
+    # 8 bits of mantissa move a box at x = 500 by 2 px.
+    cfg.MODEL.BACKBONE.PRECISION = "float32"
+
+    # Side of the pooled region over the side of the box; 1 pools the box alone.
+    cfg.MODEL.ROI_BOX_HEAD.CONTEXT_SCALE = 1.0
+    # "replace" pools the enlarged box only; "concat" pools both and mixes them by a 1x1 convolution.
+    cfg.MODEL.ROI_BOX_HEAD.CONTEXT_FUSION = "concat"
+    # Box regression (MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE, a Detectron2 key) also takes "nwd" here:
+    # 1 - exp(-W2 / C), normalised Gaussian Wasserstein distance (arXiv 2110.13389, section 3.2).
+    # C, in pixels: the typical side of an object.
+    cfg.MODEL.ROI_BOX_HEAD.NWD_CONSTANT = 12.8
+    # "cross_entropy" or "focal" (softmax focal loss, (1 - p)^gamma on the cross entropy).
+    cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS = "cross_entropy"
+    # gamma of arXiv 1708.02002, section 3.
+    cfg.MODEL.ROI_BOX_HEAD.FOCAL_GAMMA = 2.0
+
+    # Weight of each stage's losses. Detectron2 sums them; the paper's Caffe release uses 1, .5, .25.
+    cfg.MODEL.ROI_BOX_CASCADE_HEAD.STAGE_LOSS_WEIGHTS = (1.0, 1.0, 1.0)
+    # "own_roi": mean of each stage's scores on its own input boxes (Detectron2).
+    # "rescore": mean of all stages' scores on the last stage's input boxes (arXiv 1712.00726, 4.1).
+    cfg.MODEL.ROI_BOX_CASCADE_HEAD.SCORING = "own_roi"
+
+
+def _add_solver_keys(cfg: CfgNode) -> None:
+    # Stop, save and evaluate when training has run for this many seconds; 0 never does.
+    cfg.SOLVER.MAX_SECONDS = 0.0
+
+
+def _add_test_keys(cfg: CfgNode) -> None:
+    cfg.TEST.TILE = CfgNode()
+    # Tile the image at test time; False runs it whole.
+    cfg.TEST.TILE.ENABLED = True
+    # Side of the square test tile.
+    cfg.TEST.TILE.SIZE = 1024
+    # Overlap of neighbours: at least the longest side of an object, so that each lies whole in a tile.
+    cfg.TEST.TILE.OVERLAP = 128
+    # Tiles that go through the model together.
+    cfg.TEST.TILE.BATCH_SIZE = 2
+    # A box closer than this to an interior tile edge counts as touching it.
+    cfg.TEST.TILE.SEAM_MARGIN = 2.0
+    # Merges the boxes of all tiles, by its name in MERGER_REGISTRY.
+    cfg.TEST.MERGER = CfgNode()
+    cfg.TEST.MERGER.NAME = "nms"
+    # Boxes of one class that overlap by more than this IoU are one object.
+    cfg.TEST.MERGER.IOU_THRESHOLD = 0.5
+    # Merge across classes too.
+    cfg.TEST.MERGER.CLASS_AGNOSTIC = False
+    # Which metrics to compute: "coco", "challenge" (the 2021 challenge's mAP50).
+    cfg.TEST.METRICS = ["coco", "challenge"]
+    # Validation images drawn to TensorBoard at each evaluation, truth beside predictions.
+    cfg.TEST.VISUALIZE = 4
+    # Lowest score that is drawn there.
+    cfg.TEST.VISUALIZE_THRESHOLD = 0.5
+
+
+def get_cfg() -> CfgNode:
+    """Detectron2's default config with this project's keys."""
+    cfg = get_detectron2_cfg()
+    add_smallobj_config(cfg)
+    return cfg
+
+
+def load_config(path: str, opts: Sequence[str] = ()) -> CfgNode:
+    """Reads a yaml config and its ``_BASE_`` files without ever running code from them.
+
+    Args:
+        path: yaml file.
+        opts: KEY VALUE pairs that override it.
+
+    Raises:
+        FileNotFoundError: the file, or one that it names in ``_BASE_``, is not there.
+        ValueError: a Python tag (refused), broken yaml, an unknown key or a value of a wrong type.
+    """
+    cfg = get_cfg()
+    try:
+        loaded = CfgNode.load_yaml_with_base(os.fspath(path), allow_unsafe=False)
+        cfg.merge_from_other_cfg(CfgNode(loaded or {}))
+    except yaml.constructor.ConstructorError as error:
+        raise ValueError(
+            f"{path}: refused, it carries a Python tag ({error.problem}). A tag like "
+            "!!python/object runs code when loaded; write the value as plain yaml instead."
+        ) from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not readable as yaml: {error}") from error
+    except (KeyError, AssertionError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: {error.args[0] if error.args else error}") from error
+    if len(opts) % 2:
+        raise ValueError(f"options come as KEY VALUE pairs; got {len(opts)} words: {list(opts)}")
+    try:
+        cfg.merge_from_list(list(opts))
+    except (KeyError, AssertionError) as error:
+        raise ValueError(f"bad option: {error.args[0] if error.args else error}") from error
+    return cfg
