@@ -1,0 +1,101 @@
+"""Nothing that a file carries is executed: every payload here would leave a mark if it ran."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from smallobj import load_config
+from smallobj.checkpoint import SafeCheckpointer, UnsafeFileError, load_weights
+
+
+class Payload:
+    """Makes a folder when unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.fixture
+def mark(tmp_path):
+    mark = tmp_path / "executed"
+    yield mark
+    assert not mark.exists(), "the payload was executed"
+
+
+def test_the_payloads_are_live(tmp_path):
+    for name in ("a", "b"):
+        data = pickle.dumps(Payload(tmp_path / name))
+        assert not (tmp_path / name).exists()
+        pickle.loads(data)
+        assert (tmp_path / name).exists()
+
+
+def write_bad_weights(path, mark):
+    content = {"model": {"weight": torch.zeros(2, 2)}, "extra": Payload(mark)}
+    if path.suffix in (".pth", ".pt"):
+        torch.save(content, path)
+    else:
+        path.write_bytes(pickle.dumps(content))
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.pkl", "w.pyth", "w.PKL", "w.bin", "w"])
+@pytest.mark.parametrize("load", [lambda m, p: SafeCheckpointer(m).load(str(p)), load_weights])
+def test_weights_with_code_are_refused(tmp_path, mark, name, load):
+    path = tmp_path / name
+    write_bad_weights(path, mark)
+    with pytest.raises(UnsafeFileError, match="refused") as caught:
+        load(nn.Linear(2, 2), path)
+    assert str(path) in str(caught.value)
+    assert "safetensors" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+def test_a_bare_pickle_under_a_trusted_ending_is_refused(tmp_path, mark, name):
+    path = tmp_path / name
+    path.write_bytes(pickle.dumps(Payload(mark), protocol=2))
+    with pytest.raises(ValueError, match=name):
+        load_weights(nn.Linear(2, 2), path)
+
+
+def test_resuming_reads_safely_too(tmp_path, mark):
+    write_bad_weights(tmp_path / "model_0000009.pth", mark)
+    (tmp_path / "last_checkpoint").write_text("model_0000009.pth")
+    with pytest.raises(UnsafeFileError, match=r"model_0000009\.pth"):
+        SafeCheckpointer(nn.Linear(2, 2), str(tmp_path)).resume_or_load("", resume=True)
+
+
+def test_the_reason_names_what_the_pickle_wanted(tmp_path, mark):
+    write_bad_weights(tmp_path / "w.pth", mark)
+    with pytest.raises(UnsafeFileError, match=r"Unsupported global: GLOBAL (posix|nt)\.mkdir"):
+        load_weights(nn.Linear(2, 2), tmp_path / "w.pth")
+
+
+def write_bad_config(path, mark):
+    path.write_text(f"OUTPUT_DIR: !!python/object/apply:os.system ['touch {mark}']\n")
+
+
+def test_config_with_code_is_refused(tmp_path, mark):
+    write_bad_config(tmp_path / "bad.yaml", mark)
+    with pytest.raises(ValueError, match=r"bad\.yaml: refused.*Python tag"):
+        load_config(str(tmp_path / "bad.yaml"))
+
+
+def test_config_with_code_in_its_base_is_refused(tmp_path, mark):
+    write_bad_config(tmp_path / "bad.yaml", mark)
+    (tmp_path / "middle.yaml").write_text("_BASE_: bad.yaml\n")
+    (tmp_path / "top.yaml").write_text("_BASE_: middle.yaml\nSEED: 1\n")
+    with pytest.raises(ValueError, match="Python tag"):
+        load_config(str(tmp_path / "top.yaml"))
+
+
+def test_option_with_code_is_text(tmp_path, mark):
+    (tmp_path / "good.yaml").write_text("SEED: 1\n")
+    code = f"__import__('pathlib').Path({str(mark)!r}).touch()"
+    cfg = load_config(str(tmp_path / "good.yaml"), ["OUTPUT_DIR", code])
+    assert cfg["OUTPUT_DIR"] == code
