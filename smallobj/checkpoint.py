@@ -191,9 +191,11 @@ def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
 def _reason(error: Exception) -> str:
     """The one line of torch's page-long message that says what it met."""
     text = str(error)
-    found = re.search(r"WeightsUnpickler error:\s*([^\n]*)", text)
+    found = re.search(
+        r"(?:WeightsUnpickler error:\s*|(?=Trying to load unsupported GLOBAL))(.+)", text
+    )
     line = found.group(1) if found else text.strip().split("\n")[0]
-    return line.split(" was not an allowed global")[0].strip() or type(error).__name__
+    return line.split(" was not an allowed global")[0].strip(" .") or type(error).__name__
 
 
 def _some(names: list[str]) -> str:

@@ -1,0 +1,43 @@
+"""Evaluators by the names that the config uses."""
+
+from __future__ import annotations
+
+import os
+
+from detectron2.config import CfgNode
+from detectron2.evaluation import DatasetEvaluator, DatasetEvaluators
+
+from smallobj.evaluation.challenge import ChallengeEvaluator
+from smallobj.evaluation.coco import FastCOCOEvaluator
+
+METRICS = ("coco", "challenge")
+
+
+def build_evaluator(
+    cfg: CfgNode, dataset_name: str, output_dir: str | None = None
+) -> DatasetEvaluators:
+    """The metrics that ``TEST.METRICS`` names, as one evaluator.
+
+    Args:
+        cfg: TEST.METRICS and TEST.DETECTIONS_PER_IMAGE are read.
+        dataset_name: a registered dataset.
+        output_dir: for files with detections; OUTPUT_DIR/inference unless said otherwise.
+
+    Raises:
+        ValueError: a metric that does not exist, or one named twice.
+    """
+    names = list(cfg.TEST.METRICS)
+    unknown = [name for name in names if name not in METRICS]
+    if unknown:
+        raise ValueError(f"TEST.METRICS: unknown {unknown}; known are {list(METRICS)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"TEST.METRICS: each metric once at most, got {names}")
+    output_dir = output_dir or os.path.join(cfg.OUTPUT_DIR, "inference")
+    evaluators: dict[str, DatasetEvaluator] = {}
+    for name in names:
+        if name == "coco":
+            limit = cfg.TEST.DETECTIONS_PER_IMAGE
+            evaluators[name] = FastCOCOEvaluator(dataset_name, output_dir, limit)
+        else:
+            evaluators[name] = ChallengeEvaluator(dataset_name)
+    return DatasetEvaluators(list(evaluators.values()))
