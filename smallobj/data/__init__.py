@@ -1,0 +1,3 @@
+from smallobj.data import datasets
+
+datasets.register_builtin()

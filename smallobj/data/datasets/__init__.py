@@ -1,0 +1,36 @@
+"""Datasets: three formats read, checked and registered for Detectron2."""
+
+from smallobj.data.datasets.checks import (
+    DatasetCounts,
+    check_datasets,
+    load_checked,
+    resolve_num_classes,
+)
+from smallobj.data.datasets.problems import DatasetError, Problem
+from smallobj.data.datasets.register import (
+    class_names,
+    register_builtin,
+    register_dataset,
+    register_from_config,
+    registered_spec,
+    unregister_dataset,
+)
+from smallobj.data.datasets.spec import DatasetSpec, datasets_root, parse_spec
+
+__all__ = [
+    "DatasetCounts",
+    "DatasetError",
+    "DatasetSpec",
+    "Problem",
+    "check_datasets",
+    "class_names",
+    "datasets_root",
+    "load_checked",
+    "parse_spec",
+    "register_builtin",
+    "register_dataset",
+    "register_from_config",
+    "registered_spec",
+    "resolve_num_classes",
+    "unregister_dataset",
+]

@@ -1,0 +1,107 @@
+"""The challenge's layout: one JSON file ``{"0.jpg": [[class, x, y, w, h], ...]}`` and a folder."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from smallobj.data.classes import CHALLENGE_CLASSES_EN
+from smallobj.data.datasets.image_size import list_images, natural_key, read_sizes
+from smallobj.data.datasets.problems import shown
+from smallobj.data.datasets.reading import (
+    MUST_EXIST,
+    READABLE,
+    Reading,
+    make_record,
+    read_class_file,
+    read_json,
+)
+from smallobj.data.datasets.rules import is_number, to_float
+from smallobj.data.datasets.spec import DatasetSpec
+
+_FILE_RULE = 'the file must be a JSON object {"0.jpg": [[class, x, y, w, h], ...], ...}'
+_LIST_RULE = "an image must have a list of boxes"
+_BOX_RULE = "a box must be a list of five numbers, class, x, y, w, h"
+_UNIQUE_IMAGE = "an image may be labelled once"
+
+
+def read_challenge_classes(spec: DatasetSpec, reading: Reading) -> list[str]:
+    """Class names from the classes file, or without one the challenge's 30."""
+    if spec.classes:
+        return read_class_file(spec.classes, reading)
+    return list(CHALLENGE_CLASSES_EN)
+
+
+def read_challenge(spec: DatasetSpec) -> Reading:
+    """Reads labels and image sizes; without labels, all images of the folder."""
+    reading = Reading()
+    reading.class_names = read_challenge_classes(spec, reading)
+    reading.class_ids = {index: index for index in range(len(reading.class_names))}
+    labels: Any
+    if spec.annotations:
+        labels = read_json(spec.annotations, reading)
+        if labels is not None and not isinstance(labels, dict):
+            reading.report(spec.annotations, "whole file", _FILE_RULE, shown(labels))
+            labels = None
+    else:
+        labels = {name: [] for name in list_images(spec.images)}
+    if not os.path.isdir(spec.images):
+        reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+        return reading
+    if labels is None or not reading.class_names:
+        return reading
+    names = sorted(labels, key=natural_key)
+    _report_same_image(names, spec, reading)
+    paths = [os.path.join(spec.images, name) for name in names]
+    sizes = read_sizes(paths)
+    for image_id, (name, path, size) in enumerate(zip(names, paths, sizes, strict=True), start=1):
+        known_size = None if isinstance(size, Exception) else size
+        if isinstance(size, Exception):
+            report_unreadable_image(spec.annotations or path, name, path, size, reading)
+        annotations = _read_boxes(labels[name], name, known_size, spec, reading)
+        if known_size is not None:
+            record = make_record(path, image_id, known_size)
+            record["annotations"] = annotations
+            reading.records.append(record)
+    return reading
+
+
+def report_unreadable_image(
+    file: str, entry: str, path: str, error: Exception, reading: Reading
+) -> None:
+    """Reports a missing image in the file that names it, an unreadable header in the image."""
+    if isinstance(error, FileNotFoundError):
+        reading.report(file, entry, "the image file must exist", f"no file {path}")
+    else:
+        reading.report(path, "image header", READABLE, str(error))
+
+
+def _report_same_image(names: list[str], spec: DatasetSpec, reading: Reading) -> None:
+    seen: dict[str, str] = {}
+    for name in names:
+        first = seen.setdefault(os.path.normpath(name), name)
+        if first != name:
+            reading.report(spec.annotations, name, _UNIQUE_IMAGE, f"also {first!r}")
+
+
+def _read_boxes(
+    entries: object,
+    name: str,
+    size: tuple[int, int] | None,
+    spec: DatasetSpec,
+    reading: Reading,
+) -> list[dict[str, Any]]:
+    annotations = []
+    if not isinstance(entries, list):
+        reading.report(spec.annotations, name, _LIST_RULE, shown(entries))
+        return []
+    for number, entry in enumerate(entries):
+        where = f"{name}[{number}]"
+        if not (isinstance(entry, list) and len(entry) == 5 and all(map(is_number, entry))):
+            reading.report(spec.annotations, where, _BOX_RULE, shown(entry))
+            continue
+        box = [to_float(value) for value in entry[1:]]
+        annotation = reading.annotation(spec.annotations, where, entry[0], box, size)
+        if annotation is not None:
+            annotations.append(annotation)
+    return annotations

@@ -1,0 +1,159 @@
+"""Everything about the datasets that must be right before training starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+
+from smallobj.data.datasets.problems import DatasetError, Problem, count_by_rule
+from smallobj.data.datasets.register import (
+    class_names,
+    read_dataset,
+    registered_spec,
+    set_drop_bad_boxes,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetCounts:
+    """What a dataset holds: images, good boxes by class name, and dropped boxes by rule.
+
+    A box that breaks two rules counts under both.
+    """
+
+    name: str
+    images: int
+    boxes: dict[str, int]
+    dropped: dict[str, int]
+
+    def __str__(self) -> str:
+        text = f"{self.name}: {self.images} images, {sum(self.boxes.values())} boxes"
+        by_class = ", ".join(f"{name} {count}" for name, count in self.boxes.items())
+        return f"{text} ({by_class})"
+
+
+def load_checked(names: Sequence[str], drop_bad_boxes: bool = False) -> list[DatasetCounts]:
+    """Reads datasets fully; every problem of all of them is found before any is raised.
+
+    Args:
+        names: datasets; one that other Python code registered is loaded, but not checked.
+        drop_bad_boxes: leave out boxes that break a rule, now and whenever the dataset is loaded,
+            and log how many; what is wrong with a file still is an error.
+
+    Raises:
+        ValueError: there is no dataset of that name.
+        DatasetError: lists what is wrong.
+    """
+    problems: list[Problem] = []
+    counts = []
+    for name in dict.fromkeys(names):
+        if registered_spec(name) is None and name in DatasetCatalog.list():
+            _logger.info("%s was registered by other code; its labels are not checked", name)
+            continue
+        set_drop_bad_boxes(name, drop_bad_boxes)
+        reading = read_dataset(name)
+        dropped = [p for p in reading.problems if drop_bad_boxes and p.is_box]
+        problems += [p for p in reading.problems if not (drop_bad_boxes and p.is_box)]
+        by_class = dict.fromkeys(reading.class_names, 0)
+        for record in reading.records:
+            for annotation in record["annotations"]:
+                by_class[reading.class_names[annotation["category_id"]]] += 1
+        counts.append(DatasetCounts(name, len(reading.records), by_class, count_by_rule(dropped)))
+        _log_dropped(name, dropped)
+    if problems:
+        raise DatasetError(problems)
+    for count in counts:
+        _logger.info("%s", count)
+    return counts
+
+
+def _log_dropped(name: str, dropped: Sequence[Problem]) -> None:
+    if dropped:
+        number = len({(problem.file, problem.entry) for problem in dropped})
+        rules = "; ".join(f"{count} x {rule}" for rule, count in count_by_rule(dropped).items())
+        _logger.warning("%s: dropped %d bad boxes (%s)", name, number, rules)
+
+
+def check_datasets(cfg: CfgNode, names: Sequence[str] | None = None) -> list[DatasetCounts]:
+    """``load_checked`` of DATASETS.TRAIN and TEST, or of the given names, as the config asks.
+
+    Raises:
+        DatasetError: lists what is wrong.
+    """
+    if names is None:
+        names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
+    return load_checked(names, cfg.DATASETS.DROP_BAD_BOXES)
+
+
+def resolve_num_classes(cfg: CfgNode, names: Sequence[str] | None = None) -> CfgNode:
+    """Sets MODEL.*.NUM_CLASSES that are 0, and empty MODEL.CLASS_NAMES, from the data.
+
+    The config is changed in place and returned. With no datasets, the class names in the config
+    stand in for them; without those nothing changes.
+
+    Args:
+        cfg: read DATASETS.TRAIN and TEST, which must have the same classes.
+        names: datasets to go by instead.
+
+    Raises:
+        ValueError: the config has another number or other names than the data, or the datasets
+            differ.
+    """
+    if names is None:
+        names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
+    if names:
+        classes = _common_class_names(names)
+        source = f"dataset {names[0]}"
+    else:
+        classes = list(cfg.MODEL.CLASS_NAMES)
+        source = "MODEL.CLASS_NAMES"
+    if not classes:
+        return cfg
+    told = list(cfg.MODEL.CLASS_NAMES)
+    if told and told != classes:
+        raise ValueError(
+            "the config's MODEL.CLASS_NAMES differs from the data: "
+            + _first_difference("MODEL.CLASS_NAMES", told, source, classes)
+        )
+    was_frozen = cfg.is_frozen()
+    cfg.defrost()
+    try:
+        for key in ("ROI_HEADS", "RETINANET"):
+            number = cfg.MODEL[key].NUM_CLASSES
+            if number not in (0, len(classes)):
+                raise ValueError(
+                    f"the number of classes differs: MODEL.{key}.NUM_CLASSES in the config is "
+                    f"{number}, {source} has {len(classes)} ({', '.join(classes)}). "
+                    f"Leave MODEL.{key}.NUM_CLASSES at 0 to take it from the data."
+                )
+            cfg.MODEL[key].NUM_CLASSES = len(classes)
+        cfg.MODEL.CLASS_NAMES = classes
+    finally:
+        if was_frozen:
+            cfg.freeze()
+    return cfg
+
+
+def _common_class_names(names: Sequence[str]) -> list[str]:
+    first = class_names(names[0])
+    for name in names[1:]:
+        other = class_names(name)
+        if other != first:
+            raise ValueError(
+                "datasets used together must have the same classes in the same order: "
+                + _first_difference(names[0], first, name, other)
+            )
+    return first
+
+
+def _first_difference(place: str, names: list[str], other_place: str, others: list[str]) -> str:
+    for index, (name, other) in enumerate(zip(names, others, strict=False)):
+        if name != other:
+            return f"class {index} is {name!r} in {place} and {other!r} in {other_place}"
+    return f"{place} has {len(names)} classes, {other_place} has {len(others)}"

@@ -1,0 +1,223 @@
+"""COCO JSON: ``images``, ``annotations`` and ``categories`` in one file, beside a folder of images.
+
+Detectron2's own reader stops at the first error and skips some silently; this one tells all.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from smallobj.data.datasets.challenge import report_unreadable_image
+from smallobj.data.datasets.image_size import read_sizes
+from smallobj.data.datasets.problems import Problem, shown
+from smallobj.data.datasets.reading import MUST_EXIST, Reading, make_record, read_json
+from smallobj.data.datasets.rules import KNOWN_CLASS, is_number, to_float
+from smallobj.data.datasets.spec import DatasetSpec
+
+_FILE_RULE = "the file must be a JSON object with the lists images, annotations and categories"
+_IMAGE_RULE = "an image must be an object with an integer id and a text file_name"
+_CATEGORY_RULE = "a category must be an object with an integer id and a text name"
+_ANNOTATION_RULE = "an annotation must be an object with integer image_id and category_id"
+_BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
+_CROWD_RULE = "iscrowd must be 0 or 1"
+_SIZE_RULE = "width and height must be those of the decoded image (EXIF orientation applied)"
+_UNIQUE_RULES = {
+    "id": "an id may occur once in its list",
+    "file_name": "a file_name may occur once",
+    "name": "a category's name may occur once",
+}
+_KNOWN_IMAGE = "image_id must be the id of an image"
+
+
+def read_coco(spec: DatasetSpec) -> Reading:
+    """Reads images, boxes and polygons; category ids become 0, 1, … in the order of the ids."""
+    reading = Reading()
+    content = _read_content(spec, reading)
+    if content is None:
+        return reading
+    _read_categories(content, spec, reading)
+    if not os.path.isdir(spec.images):
+        reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+        return reading
+    images = _read_images(content, spec, reading)
+    _read_annotations(content, images, spec, reading)
+    reading.records = [record for record in images.values() if record["height"]]
+    return reading
+
+
+def read_coco_classes(spec: DatasetSpec, reading: Reading) -> list[str]:
+    """Class names alone, by contiguous id: reads the JSON, but no image."""
+    content = _read_content(spec, reading)
+    if content is not None:
+        _read_categories(content, spec, reading)
+    return reading.class_names
+
+
+def _read_content(spec: DatasetSpec, reading: Reading) -> dict[str, list[Any]] | None:
+    content = read_json(spec.annotations, reading)
+    if content is None:
+        return None
+    if not isinstance(content, dict):
+        reading.report(spec.annotations, "whole file", _FILE_RULE, shown(content))
+        return None
+    content.setdefault("annotations", [])  # absent in the image lists of test sets
+    lists = {key: content.get(key) for key in ("images", "annotations", "categories")}
+    wrong = [key for key, value in lists.items() if not isinstance(value, list)]
+    for key in wrong:
+        reading.report(spec.annotations, key, _FILE_RULE, shown(lists[key]))
+    return None if wrong else {key: value for key, value in lists.items() if value is not None}
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _objects(
+    entries: Iterable[Any],
+    list_name: str,
+    texts: tuple[str, ...],
+    rule: str,
+    spec: DatasetSpec,
+    reading: Reading,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, entry) of those that have an integer id and the texts, none of them seen before."""
+    seen: set[tuple[str, Any]] = set()
+    for number, entry in enumerate(entries):
+        where = f"{list_name}[{number}]"
+        if not isinstance(entry, dict) or not (
+            _is_integer(entry.get("id"))
+            and all(isinstance(entry.get(key), str) and entry[key] for key in texts)
+        ):
+            reading.report(spec.annotations, where, rule, shown(entry))
+            continue
+        is_new = True
+        for key in ("id", *texts):
+            if (key, entry[key]) in seen:
+                value = f"{key} {shown(entry[key])} again"
+                reading.report(spec.annotations, where, _UNIQUE_RULES[key], value)
+                is_new = False
+            seen.add((key, entry[key]))
+        if is_new:
+            yield where, entry
+
+
+def _read_categories(content: dict[str, list[Any]], spec: DatasetSpec, reading: Reading) -> None:
+    entries = content["categories"]
+    found = _objects(entries, "categories", ("name",), _CATEGORY_RULE, spec, reading)
+    names = {entry["id"]: entry["name"] for _, entry in found}
+    reading.class_ids = {identity: index for index, identity in enumerate(sorted(names))}
+    reading.class_names = [names[identity] for identity in sorted(names)]
+    if not entries:
+        reading.report(spec.annotations, "categories", "there must be at least one", "none")
+
+
+def _read_images(
+    content: dict[str, list[Any]], spec: DatasetSpec, reading: Reading
+) -> dict[int, dict[str, Any]]:
+    """Records by image id; height 0 stands for an image whose header could not be read."""
+    entries = list(
+        _objects(content["images"], "images", ("file_name",), _IMAGE_RULE, spec, reading)
+    )
+    paths = [os.path.join(spec.images, entry["file_name"]) for _, entry in entries]
+    records = {}
+    for (where, entry), path, size in zip(entries, paths, read_sizes(paths), strict=True):
+        place = f"{where} ({entry['file_name']})"
+        if isinstance(size, Exception):
+            report_unreadable_image(spec.annotations, place, path, size, reading)
+            records[entry["id"]] = make_record(path, entry["id"], (0, 0))
+            continue
+        told = (entry.get("height", size[0]), entry.get("width", size[1]))
+        if told != size:
+            value = f"{told[1]!r} wide, {told[0]!r} high; the image is {size[1]} and {size[0]}"
+            reading.report(spec.annotations, place, _SIZE_RULE, value)
+        records[entry["id"]] = make_record(path, entry["id"], size)
+    return records
+
+
+def _read_annotations(
+    content: dict[str, list[Any]],
+    images: dict[int, dict[str, Any]],
+    spec: DatasetSpec,
+    reading: Reading,
+) -> None:
+    # Images that were reported for their own sake are not reported again as unknown.
+    listed = {
+        entry.get("id")
+        for entry in content["images"]
+        if isinstance(entry, dict) and _is_integer(entry.get("id"))
+    }
+    seen: set[int] = set()
+    for number, entry in enumerate(content["annotations"]):
+        where = f"annotations[{number}]"
+        if not (
+            isinstance(entry, dict)
+            and _is_integer(entry.get("image_id"))
+            and _is_integer(entry.get("category_id"))
+        ):
+            reading.report(spec.annotations, where, _ANNOTATION_RULE, shown(entry))
+            continue
+        identity = entry.get("id")
+        if _is_integer(identity):
+            where += f" (id {identity})"
+            if identity in seen:
+                value = f"id {identity} again"
+                reading.report(spec.annotations, where, _UNIQUE_RULES["id"], value)
+            seen.add(identity)
+        if entry["image_id"] not in listed:
+            reading.report(spec.annotations, where, _KNOWN_IMAGE, shown(entry["image_id"]))
+        record = images.get(entry["image_id"])
+        annotation = _read_annotation(entry, where, record, spec, reading)
+        if annotation is not None and record is not None:
+            record["annotations"].append(annotation)
+
+
+def _read_annotation(
+    entry: dict[str, Any],
+    where: str,
+    record: dict[str, Any] | None,
+    spec: DatasetSpec,
+    reading: Reading,
+) -> dict[str, Any] | None:
+    box, is_crowd = entry.get("bbox"), entry.get("iscrowd", 0)
+    if is_crowd not in (0, 1):
+        reading.report(spec.annotations, where, _CROWD_RULE, shown(is_crowd))
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+        reading.report(spec.annotations, where, _BOX_RULE, shown(box))
+        return None
+    index = reading.class_ids.get(entry["category_id"])
+    if index is None:
+        value = f"{entry['category_id']}; known are {shown(sorted(reading.class_ids))}"
+        reading.problems.append(Problem(spec.annotations, where, KNOWN_CLASS, value, is_box=True))
+    size = (record["height"], record["width"]) if record and record["height"] else None
+    numbers = [to_float(value) for value in box]
+    good_box = reading.box(spec.annotations, where, numbers, size)
+    if index is None or good_box is None:
+        return None
+    annotation = reading.make_annotation(good_box, index, int(is_crowd))
+    segmentation = _usable_segmentation(entry.get("segmentation"))
+    if segmentation:
+        annotation["segmentation"] = segmentation
+    return annotation
+
+
+def _usable_segmentation(value: object) -> object:
+    """Polygons of at least three points, or a run-length encoding as it is; else None.
+
+    Many writers put an empty list or two-point polygons where they know only the box, so this is
+    not treated as a broken label.
+    """
+    if isinstance(value, dict):
+        return value
+    if not isinstance(value, list):
+        return None
+    polygons = [
+        polygon
+        for polygon in value
+        if isinstance(polygon, list)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and all(map(is_number, polygon))
+    ]
+    return polygons or None

@@ -1,0 +1,71 @@
+"""What is wrong with a dataset: one record per broken rule, and the error that lists them all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+LISTED_IN_ERROR = 50
+_LONGEST_VALUE = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One broken rule.
+
+    Attributes:
+        file: the file that has to be mended.
+        entry: the place in it: an image name, an annotation, a line.
+        rule: what should hold; the same text for every entry that breaks it.
+        value: what was found instead.
+        is_box: only one box is concerned, so that dropping the box cures it.
+    """
+
+    file: str
+    entry: str
+    rule: str
+    value: str
+    is_box: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.entry}: {self.rule} (got {self.value})"
+
+
+def shown(value: object) -> str:
+    """``repr`` of a value from a file, cut to a length that a line can hold."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+def count_by_rule(problems: Iterable[Problem]) -> dict[str, int]:
+    """Number of problems by rule, the most frequent first."""
+    return dict(Counter(problem.rule for problem in problems).most_common())
+
+
+class DatasetError(ValueError):
+    """Datasets broke rules; the message lists the first 50 and counts the rest by rule.
+
+    Attributes:
+        problems: all of them.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__(_message(self.problems))
+
+    def __reduce__(self) -> tuple[type[DatasetError], tuple[list[Problem]]]:
+        return DatasetError, (self.problems,)
+
+
+def _message(problems: Sequence[Problem]) -> str:
+    number = len(problems)
+    lines = [f"{number} problem{'' if number == 1 else 's'} in the datasets:"]
+    lines += [f"  {problem}" for problem in problems[:LISTED_IN_ERROR]]
+    if number > LISTED_IN_ERROR:
+        lines.append(f"  ... and {number - LISTED_IN_ERROR} more (tools/check.py prints all)")
+        lines.append("By rule:")
+        lines += [f"  {count:6d}  {rule}" for rule, count in count_by_rule(problems).items()]
+    if any(problem.is_box for problem in problems):
+        lines.append("DATASETS.DROP_BAD_BOXES True drops bad boxes instead of stopping.")
+    return "\n".join(lines)

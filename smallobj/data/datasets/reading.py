@@ -1,0 +1,203 @@
+"""What a reader returns, and what all readers share: boxes, records, strict JSON, class files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from detectron2.structures import BoxMode
+
+from smallobj.data.datasets.problems import Problem, shown
+from smallobj.data.datasets.rules import KNOWN_CLASS, broken_box_rule, class_index, clip_box
+
+UNIQUE_KEY = "a JSON key may occur once in an object"
+MUST_EXIST = "the file must exist"
+READABLE = "the file must be readable"
+VALID_JSON = "the file must be valid JSON"
+
+
+@dataclasses.dataclass
+class Reading:
+    """A dataset as read: the good part, and everything that is wrong with the rest.
+
+    Attributes:
+        class_names: by contiguous class id.
+        class_ids: class id of the file to contiguous class id.
+        records: Detectron2 dataset dicts of all readable images with their good boxes.
+        problems: all broken rules.
+    """
+
+    class_names: list[str] = dataclasses.field(default_factory=list)
+    class_ids: dict[int, int] = dataclasses.field(default_factory=dict)
+    records: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+
+    def report(self, file: str, entry: str, rule: str, value: str) -> None:
+        self.problems.append(Problem(file, entry, rule, value))
+
+    def annotation(
+        self,
+        file: str,
+        entry: str,
+        class_value: int | float,
+        box: Sequence[float],
+        size: tuple[int, int] | None,
+    ) -> dict[str, Any] | None:
+        """A Detectron2 annotation, or None after reporting each rule that the box breaks.
+
+        Args:
+            file: where a problem is reported.
+            entry: where in that file.
+            class_value: key of ``class_ids``.
+            box: (x, y, w, h) in pixels.
+            size: (h, w) of the image, None where it could not be read.
+        """
+        index = class_index(class_value, len(self.class_names))
+        if index is None:
+            value = f"{shown(class_value)}; known are 0 to {len(self.class_names) - 1}"
+            self.problems.append(Problem(file, entry, KNOWN_CLASS, value, is_box=True))
+        good_box = self.box(file, entry, box, size)
+        if index is None or good_box is None:
+            return None
+        return self.make_annotation(good_box, index)
+
+    @staticmethod
+    def make_annotation(box: list[float], index: int, is_crowd: int = 0) -> dict[str, Any]:
+        """A Detectron2 annotation of an (x, y, w, h) box of the contiguous class ``index``."""
+        return {
+            "bbox": box,
+            "bbox_mode": BoxMode.XYWH_ABS,
+            "category_id": index,
+            "iscrowd": is_crowd,
+        }
+
+    def box(
+        self, file: str, entry: str, box: Sequence[float], size: tuple[int, int] | None
+    ) -> list[float] | None:
+        """The (x, y, w, h) box clipped to the image, or None after reporting what it breaks."""
+        rule = broken_box_rule(box, size)
+        if rule is not None:
+            value = str([float(f"{number:.6g}") for number in box])
+            if size is not None:
+                value += f" in an image {size[1]} wide and {size[0]} high"
+            self.problems.append(Problem(file, entry, rule, value, is_box=True))
+            return None
+        return clip_box(box, size) if size is not None else None
+
+
+def make_record(path: str, image_id: int, size: tuple[int, int]) -> dict[str, Any]:
+    """A Detectron2 dataset dict of an image of size (h, w) without annotations."""
+    return {
+        "file_name": path,
+        "image_id": image_id,
+        "height": size[0],
+        "width": size[1],
+        "annotations": [],
+    }
+
+
+def _describe_object(pairs: list[tuple[str, Any]]) -> str:
+    identity = dict(pairs).get("id")
+    return "" if identity is None else f" of the object with id {shown(identity)}"
+
+
+def read_json(path: str, reading: Reading) -> Any:
+    """Content of a JSON file, or None after reporting what is wrong with it.
+
+    Duplicate keys are reported, all of them; Python's reader would keep the last one silently.
+    """
+
+    def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            for key, count in Counter(key for key, _ in pairs).items():
+                if count > 1:
+                    entry = f"key {shown(key)}{_describe_object(pairs)}"
+                    reading.report(path, entry, UNIQUE_KEY, f"it {count} times")
+        return content
+
+    text = read_text(path, reading)
+    if text is None:
+        return None
+    try:
+        content = json.loads(text, object_pairs_hook=check_keys)
+    except json.JSONDecodeError as error:
+        entry = f"line {error.lineno}, column {error.colno}"
+        reading.report(path, entry, VALID_JSON, error.msg)
+        return None
+    except (RecursionError, ValueError) as error:
+        reading.report(path, "whole file", VALID_JSON, str(error))
+        return None
+    if content is None:
+        reading.report(path, "whole file", "the file must hold an object or a list", "null")
+    return content
+
+
+def read_text(path: str, reading: Reading) -> str | None:
+    """Content of a UTF-8 file, or None after reporting why there is none."""
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return file.read()
+    except FileNotFoundError:
+        reading.report(path, "whole file", MUST_EXIST, "no such file")
+    except (OSError, UnicodeDecodeError) as error:
+        reading.report(path, "whole file", READABLE, str(error))
+    return None
+
+
+def read_class_file(path: str, reading: Reading) -> list[str]:
+    """Class names from a JSON list, a yaml with ``names`` or a text file with a name a line.
+
+    Returns an empty list after reporting what is wrong with the file.
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if ending in (".yaml", ".yml"):
+        text = read_text(path, reading)
+        if text is None:
+            return []
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            reading.report(path, "whole file", "the file must be plain yaml", str(error))
+            return []
+    elif ending == ".json":
+        content = read_json(path, reading)
+        if content is None:
+            return []
+    else:
+        text = read_text(path, reading)
+        if text is None:
+            return []
+        content = [line.strip() for line in text.strip().splitlines()]
+    names = content.get("names") if isinstance(content, dict) else content
+    return check_class_names(path, _in_order(names), reading)
+
+
+def _in_order(names: Any) -> Any:
+    """A ``{0: name, 1: name}`` mapping, as YOLO's yaml has it, as the list that it stands for."""
+    if isinstance(names, dict) and sorted(names, key=str) == sorted(range(len(names)), key=str):
+        return [names[index] for index in range(len(names))]
+    return names
+
+
+def check_class_names(path: str, names: Any, reading: Reading) -> list[str]:
+    """The names when they are a list of distinct texts; else [] after reporting what they are."""
+    rule = (
+        "class names must be a list of distinct texts, or for yaml a `names` with the ids 0, 1, …"
+    )
+    if not isinstance(names, list) or not names:
+        reading.report(path, "class names", rule, shown(names))
+        return []
+    wrong = [name for name in names if not isinstance(name, str) or not name]
+    if wrong:
+        reading.report(path, "class names", rule, shown(wrong[0]))
+        return []
+    for name, count in Counter(names).items():
+        if count > 1:
+            reading.report(path, f"class {shown(name)}", rule, f"it {count} times")
+    return names

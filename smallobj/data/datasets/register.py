@@ -1,0 +1,219 @@
+"""Datasets in Detectron2's catalogs: registered by a line of text, read when first asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
+from smallobj.data.datasets.challenge import read_challenge, read_challenge_classes
+from smallobj.data.datasets.coco import read_coco, read_coco_classes
+from smallobj.data.datasets.problems import DatasetError
+from smallobj.data.datasets.reading import Reading, read_class_file
+from smallobj.data.datasets.spec import DatasetSpec, datasets_root, parse_spec
+from smallobj.data.datasets.yolo import read_yolo
+
+_READERS: dict[str, Callable[[DatasetSpec], Reading]] = {
+    "challenge": read_challenge,
+    "coco": read_coco,
+    "yolo": read_yolo,
+}
+_BUILTIN_SPLITS = ("train", "val", "test")
+
+
+@dataclasses.dataclass
+class _Registered:
+    spec: DatasetSpec
+    # Bad boxes are left out instead of being an error (DATASETS.DROP_BAD_BOXES).
+    drop_bad_boxes: bool = False
+    # Kept once a dataset was read without an error: validation asks for it again and again.
+    reading: Reading | None = None
+
+
+_registered: dict[str, _Registered] = {}
+
+
+def registered_spec(name: str) -> DatasetSpec | None:
+    """What a dataset was registered with; None when it was not registered here."""
+    entry = _registered.get(name)
+    return entry.spec if entry else None
+
+
+def register_dataset(spec: DatasetSpec | str) -> DatasetSpec:
+    """Registers a dataset under its name; nothing but a small class file is read yet.
+
+    Registering the same again does nothing.
+
+    Raises:
+        ValueError: the string is malformed, or the name belongs to another dataset.
+    """
+    if isinstance(spec, str):
+        spec = parse_spec(spec)
+    known = registered_spec(spec.name)
+    if known == spec:
+        return spec
+    if known is not None:
+        raise ValueError(
+            f"dataset name {spec.name!r} is taken: it is registered as {known}, asked for is {spec}"
+        )
+    if spec.name in DatasetCatalog.list():
+        raise ValueError(
+            f"dataset name {spec.name!r} is taken by a dataset registered in Python; "
+            f"choose another name for {spec}"
+        )
+    _registered[spec.name] = _Registered(spec)
+    name = spec.name
+    DatasetCatalog.register(name, lambda: load_records(name))
+    metadata = MetadataCatalog.get(name)
+    metadata.set(evaluator_type="coco", image_root=spec.images)
+    if spec.format != "coco":
+        early = Reading()
+        names = _read_class_names(spec, early)
+        if not early.problems:  # else told when the dataset is read
+            _set_class_names(name, names)
+    return spec
+
+
+def _read_class_names(spec: DatasetSpec, reading: Reading) -> list[str]:
+    if spec.format == "coco":
+        return read_coco_classes(spec, reading)
+    if spec.format == "yolo":
+        return read_class_file(spec.classes, reading)
+    return read_challenge_classes(spec, reading)
+
+
+def _put(metadata: Any, key: str, value: object) -> None:
+    # Metadata refuses to change a value, but the files are what counts.
+    if hasattr(metadata, key) and getattr(metadata, key) != value:
+        delattr(metadata, key)
+    setattr(metadata, key, value)
+
+
+def _set_class_names(name: str, class_names: list[str]) -> None:
+    metadata = MetadataCatalog.get(name)
+    _put(metadata, "thing_classes", class_names)
+    if tuple(class_names) == CHALLENGE_CLASSES_EN:
+        _put(metadata, "thing_classes_ko", list(CHALLENGE_CLASSES_KO))
+
+
+def class_names(name: str) -> list[str]:
+    """Class names of a dataset by contiguous id; reads what it takes, but no image headers.
+
+    Raises:
+        ValueError: there is no dataset of that name.
+        DatasetError: the file that names the classes breaks a rule.
+    """
+    if name not in DatasetCatalog.list():
+        raise ValueError(f"unknown dataset {name!r}; {_known_names()}")
+    metadata = MetadataCatalog.get(name)
+    if getattr(metadata, "thing_classes", None):
+        return list(metadata.thing_classes)
+    spec = registered_spec(name)
+    if spec is None:
+        DatasetCatalog.get(name)  # many register their class names while loading
+        return list(metadata.get("thing_classes", []))
+    reading = Reading()
+    names = _read_class_names(spec, reading)
+    if reading.problems:
+        raise DatasetError(reading.problems)
+    _set_class_names(name, names)
+    return list(names)
+
+
+def _known_names() -> str:
+    return f"registered by this project are {', '.join(sorted(_registered))}"
+
+
+def read_dataset(name: str) -> Reading:
+    """Reads a dataset registered here, whatever is wrong with it; kept when nothing is.
+
+    Raises:
+        ValueError: there is no such dataset.
+    """
+    entry = _registered.get(name)
+    if entry is None:
+        raise ValueError(f"unknown dataset {name!r}; {_known_names()}")
+    if entry.reading is None:
+        reading = _READERS[entry.spec.format](entry.spec)
+        if any(not problem.is_box for problem in reading.problems):
+            return reading
+        entry.reading = reading
+        _set_class_names(name, reading.class_names)
+        _put(MetadataCatalog.get(name), "thing_dataset_id_to_contiguous_id", reading.class_ids)
+    reading = entry.reading
+    if reading.problems and not entry.drop_bad_boxes:
+        entry.reading = None  # whoever mends the file need not start Python anew
+    return reading
+
+
+def set_drop_bad_boxes(name: str, drop: bool) -> None:
+    """Whether loading this dataset leaves bad boxes out (True) or raises (False)."""
+    if name in _registered:
+        _registered[name].drop_bad_boxes = drop
+
+
+def load_records(name: str) -> list[dict[str, Any]]:
+    """Detectron2 dataset dicts; the lists may be changed by the caller.
+
+    Raises:
+        DatasetError: a rule is broken that dropping bad boxes, where asked for, doesn't cure.
+    """
+    reading = read_dataset(name)
+    dropping = _registered[name].drop_bad_boxes
+    remaining = [p for p in reading.problems if not (dropping and p.is_box)]
+    if remaining:
+        raise DatasetError(remaining)
+    return [
+        {**record, "annotations": [dict(box) for box in record["annotations"]]}
+        for record in reading.records
+    ]
+
+
+def _builtin_spec(split: str, root: str) -> DatasetSpec:
+    folder = os.path.join(root, "smallobj", split)
+    labels, images = (os.path.join(folder, f"{split}_{kind}") for kind in ("label", "data"))
+    if split == "test" and os.path.isdir(images) and not os.path.exists(labels):
+        labels = ""  # the challenge's own test set comes without
+    classes = os.path.join(root, "smallobj", "classes.json")
+    if not os.path.isfile(classes):
+        classes = ""
+    return DatasetSpec(f"smallobj_{split}", "challenge", labels, images, classes)
+
+
+def register_builtin() -> None:
+    """Registers smallobj_train, _val and _test, at DETECTRON2_DATASETS/smallobj.
+
+    Called again, it follows a changed DETECTRON2_DATASETS and data that has appeared meanwhile.
+    """
+    for split in _BUILTIN_SPLITS:
+        spec = _builtin_spec(split, datasets_root())
+        known = registered_spec(spec.name)
+        if known is not None and known != spec:
+            unregister_dataset(spec.name)
+        register_dataset(spec)
+
+
+def unregister_dataset(name: str) -> None:
+    """Forgets a dataset that was registered here, so that its name is free."""
+    if _registered.pop(name, None) is not None:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
+
+
+def register_from_config(cfg: CfgNode) -> None:
+    """Registers DATASETS.REGISTER and applies DATASETS.DROP_BAD_BOXES to the datasets in use.
+
+    Raises:
+        ValueError: as ``register_dataset``.
+    """
+    if isinstance(cfg.DATASETS.REGISTER, str):
+        raise ValueError(f"DATASETS.REGISTER is a list of texts; got {cfg.DATASETS.REGISTER!r}")
+    for spec in cfg.DATASETS.REGISTER:
+        register_dataset(spec)
+    for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
+        set_drop_bad_boxes(name, cfg.DATASETS.DROP_BAD_BOXES)
