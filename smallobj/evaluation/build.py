@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from detectron2.config import CfgNode
-from detectron2.evaluation import DatasetEvaluator, DatasetEvaluators
+from detectron2.evaluation import DatasetEvaluators
 
 from smallobj.evaluation.challenge import ChallengeEvaluator
 from smallobj.evaluation.coco import FastCOCOEvaluator
@@ -33,11 +34,6 @@ def build_evaluator(
     if len(set(names)) < len(names):
         raise ValueError(f"TEST.METRICS: each metric once at most, got {names}")
     output_dir = output_dir or os.path.join(cfg.OUTPUT_DIR, "inference")
-    evaluators: dict[str, DatasetEvaluator] = {}
-    for name in names:
-        if name == "coco":
-            limit = cfg.TEST.DETECTIONS_PER_IMAGE
-            evaluators[name] = FastCOCOEvaluator(dataset_name, output_dir, limit)
-        else:
-            evaluators[name] = ChallengeEvaluator(dataset_name)
-    return DatasetEvaluators(list(evaluators.values()))
+    coco = partial(FastCOCOEvaluator, dataset_name, output_dir, cfg.TEST.DETECTIONS_PER_IMAGE)
+    makers = {"coco": coco, "challenge": partial(ChallengeEvaluator, dataset_name)}
+    return DatasetEvaluators([makers[name]() for name in names])
