@@ -15,7 +15,6 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     _add_dataset_keys(cfg)
     _add_input_keys(cfg)
     _add_model_keys(cfg)
-    _add_solver_keys(cfg)
     _add_test_keys(cfg)
 
 
@@ -79,11 +78,6 @@ def _add_model_keys(cfg: CfgNode) -> None:
     # "own_roi": mean of each stage's scores on its own input boxes (Detectron2).
     # "rescore": mean of all stages' scores on the last stage's input boxes (arXiv 1712.00726, 4.1).
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.SCORING = "own_roi"
-
-
-def _add_solver_keys(cfg: CfgNode) -> None:
-    # Stop, save and evaluate when training has run for this many seconds; 0 never does.
-    cfg.SOLVER.MAX_SECONDS = 0.0
 
 
 def _add_test_keys(cfg: CfgNode) -> None:

@@ -6,7 +6,7 @@ from smallobj.data.datasets.checks import (
     load_checked,
     resolve_num_classes,
 )
-from smallobj.data.datasets.problems import DatasetError, Problem
+from smallobj.data.datasets.problems import DatasetError, Problem, count_by_rule
 from smallobj.data.datasets.register import (
     class_names,
     register_builtin,
@@ -24,6 +24,7 @@ __all__ = [
     "Problem",
     "check_datasets",
     "class_names",
+    "count_by_rule",
     "datasets_root",
     "load_checked",
     "parse_spec",

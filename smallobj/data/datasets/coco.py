@@ -142,9 +142,9 @@ def _read_annotations(
     spec: DatasetSpec,
     reading: Reading,
 ) -> None:
-    # Images that were reported for their own sake are not reported again as unknown.
+    # An image that was reported for its own sake is not reported again as unknown.
     listed = {
-        entry.get("id")
+        entry["id"]
         for entry in content["images"]
         if isinstance(entry, dict) and _is_integer(entry.get("id"))
     }
@@ -158,19 +158,26 @@ def _read_annotations(
         ):
             reading.report(spec.annotations, where, _ANNOTATION_RULE, shown(entry))
             continue
-        identity = entry.get("id")
-        if _is_integer(identity):
-            where += f" (id {identity})"
-            if identity in seen:
-                value = f"id {identity} again"
-                reading.report(spec.annotations, where, _UNIQUE_RULES["id"], value)
-            seen.add(identity)
+        where += _check_id(entry, where, seen, spec, reading)
         if entry["image_id"] not in listed:
             reading.report(spec.annotations, where, _KNOWN_IMAGE, shown(entry["image_id"]))
         record = images.get(entry["image_id"])
         annotation = _read_annotation(entry, where, record, spec, reading)
         if annotation is not None and record is not None:
             record["annotations"].append(annotation)
+
+
+def _check_id(
+    entry: dict[str, Any], where: str, seen: set[int], spec: DatasetSpec, reading: Reading
+) -> str:
+    """Reports an annotation id that was seen before; returns the id for messages, "" if absent."""
+    identity: Any = entry.get("id")
+    if not _is_integer(identity):
+        return ""
+    if identity in seen:
+        reading.report(spec.annotations, where, _UNIQUE_RULES["id"], f"id {identity} again")
+    seen.add(identity)
+    return f" (id {identity})"
 
 
 def _read_annotation(
@@ -187,15 +194,14 @@ def _read_annotation(
         reading.report(spec.annotations, where, _BOX_RULE, shown(box))
         return None
     index = reading.class_ids.get(entry["category_id"])
-    if index is None:
+    if index is None and reading.class_ids:
         value = f"{entry['category_id']}; known are {shown(sorted(reading.class_ids))}"
         reading.problems.append(Problem(spec.annotations, where, KNOWN_CLASS, value, is_box=True))
     size = (record["height"], record["width"]) if record and record["height"] else None
-    numbers = [to_float(value) for value in box]
-    good_box = reading.box(spec.annotations, where, numbers, size)
+    good_box = reading.box(spec.annotations, where, [to_float(value) for value in box], size)
     if index is None or good_box is None:
         return None
-    annotation = reading.make_annotation(good_box, index, int(is_crowd))
+    annotation = reading.make_annotation(good_box, index, int(is_crowd == 1))
     segmentation = _usable_segmentation(entry.get("segmentation"))
     if segmentation:
         annotation["segmentation"] = segmentation

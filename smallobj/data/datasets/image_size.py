@@ -67,4 +67,4 @@ def _any_number_of_pixels() -> Iterator[None]:
 def read_sizes(paths: Sequence[str]) -> list[tuple[int, int] | OSError | ValueError]:
     """``read_size`` of each path, by several threads (the disk is what takes the time)."""
     with _any_number_of_pixels(), ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(read_size, paths, chunksize=64))
+        return list(pool.map(read_size, paths))

@@ -13,7 +13,7 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
 from smallobj.data.datasets.challenge import read_challenge, read_challenge_classes
 from smallobj.data.datasets.coco import read_coco, read_coco_classes
-from smallobj.data.datasets.problems import DatasetError
+from smallobj.data.datasets.problems import DatasetError, Problem
 from smallobj.data.datasets.reading import Reading, read_class_file
 from smallobj.data.datasets.spec import DatasetSpec, datasets_root, parse_spec
 from smallobj.data.datasets.yolo import read_yolo
@@ -23,7 +23,12 @@ _READERS: dict[str, Callable[[DatasetSpec], Reading]] = {
     "coco": read_coco,
     "yolo": read_yolo,
 }
-_BUILTIN_SPLITS = ("train", "val", "test")
+_BUILTIN_NAMES = ("smallobj_train", "smallobj_val", "smallobj_test")
+_BUILTIN_RULE = (
+    "the folder must exist (datasets/prepare_synthetic.py makes it; "
+    "the environment's DETECTRON2_DATASETS says where datasets lie)"
+)
+_NOT_EMPTY = "a dataset must have at least one image"
 
 
 @dataclasses.dataclass
@@ -129,6 +134,17 @@ def _known_names() -> str:
     return f"registered by this project are {', '.join(sorted(_registered))}"
 
 
+def _read(spec: DatasetSpec) -> Reading:
+    folder = os.path.dirname(spec.images)
+    if spec.name in _BUILTIN_NAMES and not os.path.isdir(folder):
+        missing = Problem(folder, f"dataset {spec.name}", _BUILTIN_RULE, "no such folder")
+        return Reading(problems=[missing])
+    reading = _READERS[spec.format](spec)
+    if not reading.records and not reading.problems:
+        reading.report(spec.annotations or spec.images, "images", _NOT_EMPTY, "none")
+    return reading
+
+
 def read_dataset(name: str) -> Reading:
     """Reads a dataset registered here, whatever is wrong with it; kept when nothing is.
 
@@ -139,7 +155,7 @@ def read_dataset(name: str) -> Reading:
     if entry is None:
         raise ValueError(f"unknown dataset {name!r}; {_known_names()}")
     if entry.reading is None:
-        reading = _READERS[entry.spec.format](entry.spec)
+        reading = _read(entry.spec)
         if any(not problem.is_box for problem in reading.problems):
             return reading
         entry.reading = reading
@@ -174,7 +190,9 @@ def load_records(name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _builtin_spec(split: str, root: str) -> DatasetSpec:
+def _builtin_spec(name: str) -> DatasetSpec:
+    """Where ``smallobj_train`` and its like lie at this moment."""
+    root, split = datasets_root(), name.removeprefix("smallobj_")
     folder = os.path.join(root, "smallobj", split)
     labels, images = (os.path.join(folder, f"{split}_{kind}") for kind in ("label", "data"))
     if split == "test" and os.path.isdir(images) and not os.path.exists(labels):
@@ -182,7 +200,7 @@ def _builtin_spec(split: str, root: str) -> DatasetSpec:
     classes = os.path.join(root, "smallobj", "classes.json")
     if not os.path.isfile(classes):
         classes = ""
-    return DatasetSpec(f"smallobj_{split}", "challenge", labels, images, classes)
+    return DatasetSpec(name, "challenge", labels, images, classes)
 
 
 def register_builtin() -> None:
@@ -190,11 +208,11 @@ def register_builtin() -> None:
 
     Called again, it follows a changed DETECTRON2_DATASETS and data that has appeared meanwhile.
     """
-    for split in _BUILTIN_SPLITS:
-        spec = _builtin_spec(split, datasets_root())
-        known = registered_spec(spec.name)
+    for name in _BUILTIN_NAMES:
+        spec = _builtin_spec(name)
+        known = registered_spec(name)
         if known is not None and known != spec:
-            unregister_dataset(spec.name)
+            unregister_dataset(name)
         register_dataset(spec)
 
 

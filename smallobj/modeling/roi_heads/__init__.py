@@ -1,0 +1,5 @@
+"""ROI heads; importing registers them."""
+
+from smallobj.modeling.roi_heads.cascade import SmallObjectCascadeROIHeads
+
+__all__ = ["SmallObjectCascadeROIHeads"]

@@ -1,0 +1,86 @@
+"""Renders the made dataset in the challenge's layout.
+
+    python datasets/prepare_synthetic.py --output datasets/smallobj --train 400 --val 60 --test 60
+
+writes <output>/{train,val,test}/ with photographs and labels, and <output>/classes.json. The same
+seed gives the same files whatever the number of workers. --sprites and --backgrounds compose real
+cut-outs (PNGs with alpha) on real photographs instead of drawings on made textures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from smallobj.data.synthetic import DatasetPlan, SceneConfig, write_dataset
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"a size is WIDTHxHEIGHT, got {text!r}") from error
+    return width, height
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    about = (__doc__ or "").strip().splitlines()[0]
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
+    parser.add_argument("--output", type=Path, default=root / "smallobj", help="folder to write")
+    parser.add_argument("--train", type=int, default=400, help="training photographs")
+    parser.add_argument("--val", type=int, default=60, help="validation photographs")
+    parser.add_argument("--test", type=int, default=60, help="test photographs")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same files")
+    parser.add_argument("--workers", type=int, default=1, help="processes")
+    parser.add_argument("--size", type=_size, default="2800x2100", help="WIDTHxHEIGHT, px")
+    parser.add_argument("--min-size", type=float, default=10, help="shortest object, px")
+    parser.add_argument("--max-size", type=float, default=100, help="longest object, px")
+    parser.add_argument("--objects-min", type=int, default=1, help="fewest objects a photograph")
+    parser.add_argument("--objects-max", type=int, default=5, help="most objects a photograph")
+    parser.add_argument("--quality", type=int, default=88, help="JPEG quality, 1-100")
+    parser.add_argument("--sprites", type=Path, help="folder of cut-outs instead of drawings")
+    parser.add_argument("--backgrounds", type=Path, help="folder of photographs as grounds")
+    parser.add_argument("--overwrite", action="store_true", help="replace splits that exist")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = get_parser().parse_args(argv)
+    try:
+        scene = SceneConfig(
+            height=args.size[1],
+            width=args.size[0],
+            objects_min=args.objects_min,
+            objects_max=args.objects_max,
+            min_size=args.min_size,
+            max_size=args.max_size,
+        )
+        plan = DatasetPlan(
+            output=args.output,
+            counts={"train": args.train, "val": args.val, "test": args.test},
+            seed=args.seed,
+            workers=args.workers,
+            quality=args.quality,
+            scene=scene,
+            sprites=args.sprites,
+            backgrounds=args.backgrounds,
+        )
+        write_dataset(plan, overwrite=args.overwrite)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"wrote {sum(plan.counts.values())} photographs to {args.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Data loaders from a config."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import (
+    DatasetFromList,
+    MapDataset,
+    build_detection_test_loader,
+    build_detection_train_loader,
+    get_detection_dataset_dicts,
+)
+from detectron2.data import transforms as T
+from detectron2.data.build import _test_loader_from_config, _train_loader_from_config
+from detectron2.data.common import ToIterableDataset
+from torch.utils.data import IterableDataset
+
+from smallobj.data.image_file import read_image
+from smallobj.data.tile_mapper import build_train_mapper
+
+
+class ShuffledTiles(IterableDataset):
+    """Flattens an iterable of tile lists and mixes the tiles of neighbouring photographs.
+
+    A mapper that returns one dict is passed through the same way.
+    """
+
+    def __init__(self, source: Iterable[Any], buffer: int) -> None:
+        self.source = source
+        self.buffer = max(buffer, 1)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        held: list[dict[str, Any]] = []
+        for mapped in self.source:
+            for tile in mapped if isinstance(mapped, list) else [mapped]:
+                held.append(tile)
+                if len(held) >= self.buffer:
+                    index = random.randrange(len(held))
+                    held[index], held[-1] = held[-1], held[index]
+                    yield held.pop()
+
+
+def build_train_loader(cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
+    """An endless loader of batches of SOLVER.IMS_PER_BATCH tiles.
+
+    Sampler, filtering and sharding over processes are Detectron2's.
+    """
+    mapper = build_train_mapper(cfg)
+    options = _train_loader_from_config(cfg, mapper=mapper)
+    images = MapDataset(DatasetFromList(options["dataset"], copy=False), mapper)
+    stream = ToIterableDataset(images, options["sampler"])
+    return build_detection_train_loader(
+        ShuffledTiles(stream, cfg.INPUT.TILE.SHUFFLE_BUFFER),
+        mapper=None,
+        total_batch_size=options["total_batch_size"],
+        # Tiles have one shape; whole images are grouped by Detectron2's own loader.
+        aspect_ratio_grouping=False,
+        num_workers=options["num_workers"],
+    )
+
+
+def resize_at_test(cfg: CfgNode) -> T.Augmentation:
+    """The resizing that INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST ask for; 0 keeps every pixel."""
+    size = cfg.INPUT.MIN_SIZE_TEST
+    return T.ResizeShortestEdge([size, size], cfg.INPUT.MAX_SIZE_TEST)
+
+
+def image_tensor(image: np.ndarray, resize: T.Augmentation, image_format: str) -> torch.Tensor:
+    """A photograph as a model takes it.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        resize: as :func:`resize_at_test` gives it.
+        image_format: INPUT.FORMAT, "BGR" or "RGB".
+
+    Returns:
+        (3, h, w) uint8.
+    """
+    if image_format == "RGB":
+        image = image[:, :, ::-1]
+    image = resize.get_transform(image).apply_image(image)
+    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+
+
+class WholeImageMapper:
+    """Reads a photograph for testing; resized by INPUT.MIN_SIZE_TEST unless that is 0."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.resize = resize_at_test(cfg)
+        self.image_format = cfg.INPUT.FORMAT
+
+    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
+        image = read_image(dataset_dict["file_name"])
+        return {
+            **{key: value for key, value in dataset_dict.items() if key != "annotations"},
+            "height": image.shape[0],
+            "width": image.shape[1],
+            "image": image_tensor(image, self.resize, self.image_format),
+        }
+
+
+def build_test_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[dict[str, Any]]]:
+    """A loader of whole photographs, one at a time, each rank its share."""
+    mapper = WholeImageMapper(cfg)
+    options = _test_loader_from_config(cfg, dataset_name, mapper=mapper)
+    return build_detection_test_loader(**options)

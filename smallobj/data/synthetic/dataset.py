@@ -1,0 +1,181 @@
+"""Writing a made dataset to disk in the challenge's layout, with any number of processes.
+
+Image i of split s is a pure function of (seed, s, i): the files are the same bytes whatever the
+number of processes. A split's label file is written last and under its own name only when it is
+complete, so a run that is killed leaves no labels that name missing images.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from smallobj.data.synthetic.scene import Label, SceneConfig, render_scene
+from smallobj.data.synthetic.sources import (
+    CutOutObjects,
+    DrawnObjects,
+    GroundSource,
+    ObjectSource,
+    PhotographGrounds,
+    TexturedGrounds,
+)
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """What to write where.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+
+    output: Path
+    counts: dict[str, int]  # photographs by split
+    seed: int = 0
+    workers: int = 1
+    quality: int = 88  # of the JPEG
+    scene: SceneConfig = field(default_factory=SceneConfig)
+    sprites: Path | None = None
+    backgrounds: Path | None = None
+
+    def __post_init__(self) -> None:
+        unknown = set(self.counts) - set(SPLITS)
+        if unknown or any(count < 0 for count in self.counts.values()):
+            raise ValueError(f"counts need splits of {SPLITS} and numbers >= 0, got {self.counts}")
+        if sum(self.counts.values()) == 0:
+            raise ValueError("at least one photograph must be asked for, got 0 in every split")
+        if self.workers < 1:
+            raise ValueError(f"the number of workers must be at least 1, got {self.workers}")
+        if self.seed < 0:
+            raise ValueError(f"the seed must be at least 0, got {self.seed}")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"the JPEG quality must be 1 to 100, got {self.quality}")
+
+
+def split_paths(output: Path, split: str) -> tuple[Path, Path]:
+    """The image folder and the label file of a split in the challenge's layout."""
+    return output / split / f"{split}_data", output / split / f"{split}_label"
+
+
+def image_generator(seed: int, split: str, index: int) -> np.random.Generator:
+    """The random numbers of one photograph."""
+    return np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index]))
+
+
+def _sources(plan: DatasetPlan) -> tuple[ObjectSource, GroundSource]:
+    objects = DrawnObjects() if plan.sprites is None else CutOutObjects(plan.sprites)
+    grounds = TexturedGrounds() if plan.backgrounds is None else PhotographGrounds(plan.backgrounds)
+    return objects, grounds
+
+
+class _Painter:
+    """Renders and writes single photographs; one lives in each process."""
+
+    current: _Painter | None = None
+
+    def __init__(self, plan: DatasetPlan) -> None:
+        self.plan = plan
+        self.objects, self.grounds = _sources(plan)
+
+    def paint(self, task: tuple[str, int]) -> tuple[str, int, list[Label]]:
+        split, index = task
+        rng = image_generator(self.plan.seed, split, index)
+        image, labels = render_scene(rng, self.plan.scene, self.objects, self.grounds)
+        path = split_paths(self.plan.output, split)[0] / f"{index}.jpg"
+        done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.plan.quality])
+        if not done:
+            raise OSError(f"the picture could not be encoded as JPEG: {path}")
+        path.write_bytes(data.tobytes())
+        return split, index, labels
+
+
+def _start_process(plan: DatasetPlan) -> None:
+    cv2.setNumThreads(1)
+    _Painter.current = _Painter(plan)
+
+
+def _paint_task(task: tuple[str, int]) -> tuple[str, int, list[Label]]:
+    assert _Painter.current is not None
+    return _Painter.current.paint(task)
+
+
+@contextmanager
+def _painted(
+    plan: DatasetPlan, tasks: list[tuple[str, int]]
+) -> Iterator[Iterable[tuple[str, int, list[Label]]]]:
+    """The finished photographs, in any order."""
+    if plan.workers == 1:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            yield map(_Painter(plan).paint, tasks)
+        finally:
+            cv2.setNumThreads(threads)
+        return
+    # Not forked: a fork of a process that runs threads (OpenCV's, PyTorch's) may hang.
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(plan.workers, _start_process, (plan,)) as pool:
+        yield pool.imap_unordered(_paint_task, tasks, chunksize=1)
+
+
+def _clear(plan: DatasetPlan, overwrite: bool) -> None:
+    """Makes way for the splits that are asked for.
+
+    Raises:
+        FileExistsError: one is there already and `overwrite` is off.
+    """
+    wanted = [split for split in SPLITS if plan.counts.get(split, 0)]
+    there = [split for split in wanted if (plan.output / split).exists()]
+    if there and not overwrite:
+        raise FileExistsError(
+            f"{plan.output} already holds {', '.join(there)}; "
+            f"give --overwrite to replace them, or another --output"
+        )
+    for split in wanted:
+        folder, label = split_paths(plan.output, split)
+        label.unlink(missing_ok=True)
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+
+
+def _write_json(path: Path, content: object) -> None:
+    """Writes beside the file first, then renames: it is never there in part."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def write_dataset(plan: DatasetPlan, overwrite: bool = False, progress: bool = True) -> None:
+    """Renders and writes every split of the plan, and classes.json (names, index = class id).
+
+    Raises:
+        FileExistsError: a wanted split exists and `overwrite` is off.
+        FileNotFoundError: the sprite or background folder does not exist.
+        ValueError: a source is empty or broken, or the objects do not fit into the picture.
+    """
+    names = _sources(plan)[0].names
+    _clear(plan, overwrite)
+    tasks = [(split, i) for split in SPLITS for i in range(plan.counts.get(split, 0))]
+    labels: dict[str, dict[int, list[Label]]] = {split: {} for split in SPLITS}
+    with _painted(plan, tasks) as painted:
+        for split, index, boxes in tqdm(
+            painted, total=len(tasks), unit="img", desc="rendering", disable=not progress
+        ):
+            labels[split][index] = boxes
+            if len(labels[split]) == plan.counts[split]:
+                ordered = {f"{i}.jpg": labels[split][i] for i in sorted(labels[split])}
+                _write_json(split_paths(plan.output, split)[1], ordered)
+    _write_json(plan.output / "classes.json", list(names))

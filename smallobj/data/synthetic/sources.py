@@ -1,0 +1,172 @@
+"""Where a scene takes its objects and its grounds from: drawn by this package, or real pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from smallobj.data.classes import CHALLENGE_CLASSES_EN
+from smallobj.data.synthetic.background import textured_ground
+from smallobj.data.synthetic.canvas import FloatArray
+from smallobj.data.synthetic.drawings import SPRITE_SIZE, Light, draw_class
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+class ObjectSource(Protocol):
+    """Gives sprites of numbered classes."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The class names; the index is the class id."""
+
+    def sprite(self, cls: int, rng: np.random.Generator, light: Light, side: float) -> FloatArray:
+        """A sprite of class `cls` to be shown about `side` px long: premultiplied BGRA float32."""
+
+
+class GroundSource(Protocol):
+    """Gives grounds."""
+
+    def ground(self, rng: np.random.Generator, h: int, w: int) -> NDArray[np.uint8]:
+        """A ground, uint8 (h, w, 3) BGR."""
+
+
+class DrawnObjects:
+    """The 30 challenge classes, drawn afresh each time."""
+
+    names: tuple[str, ...] = CHALLENGE_CLASSES_EN
+
+    def sprite(self, cls: int, rng: np.random.Generator, light: Light, side: float) -> FloatArray:
+        """See `ObjectSource`; drawn at four times `side` or more."""
+        size = int(np.clip(4.3 * side, 192, SPRITE_SIZE))
+        return draw_class(cls, rng, light, size)
+
+
+class TexturedGrounds:
+    """The made textures of `smallobj.data.synthetic.background`."""
+
+    def ground(self, rng: np.random.Generator, h: int, w: int) -> NDArray[np.uint8]:
+        """See `GroundSource`."""
+        return textured_ground(rng, h, w)
+
+
+def _require_folder(folder: Path, option: str) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{option} must name an existing folder, got {folder}")
+
+
+def _sprite_classes(folder: Path) -> list[tuple[Path, str]]:
+    """Every sprite file with its class, by manifest.json where there is one, else by sub-folder."""
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
+        return [
+            (path, path.parent.name)
+            for path in sorted(folder.glob("*/*"))
+            if path.suffix.lower() == ".png"
+        ]
+    try:
+        entries = json.loads(manifest.read_text(encoding="utf-8"))
+        return [(folder / str(entry["file"]), str(entry["cls"])) for entry in entries]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{manifest} must be a JSON list of objects with `file` and `cls`; {error!r}"
+        ) from error
+
+
+def read_cut_out(path: Path, longest: int = SPRITE_SIZE) -> FloatArray:
+    """A PNG with transparency as premultiplied BGRA, float32, at most `longest` px a side.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it does not read, has no alpha channel or is transparent all over.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"sprite does not exist: {path}")
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ValueError(f"sprite does not read as an image: {path}")
+    if image.ndim != 3 or image.shape[2] != 4:
+        raise ValueError(f"a sprite needs an alpha channel (BGRA), got shape {image.shape}: {path}")
+    top = np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else 1.0
+    pixels = image.astype(np.float32) * np.float32(255 / top)
+    pixels[..., 3] /= 255
+    if float(pixels[..., 3].max()) <= 0.5:
+        raise ValueError(f"a sprite needs pixels with alpha over 0.5, has none: {path}")
+    pixels[..., :3] *= pixels[..., 3:]
+    factor = longest / max(pixels.shape[:2])
+    if factor < 1:
+        size = (max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(pixels, np.float32)
+
+
+class CutOutObjects:
+    """Real cut-outs from a folder of PNGs with alpha; classes sorted by name.
+
+    The class of a file is the `cls` of its entry in the folder's manifest.json, or without a
+    manifest the name of its sub-folder.
+
+    Raises:
+        FileNotFoundError: the folder, or a file that the manifest names, does not exist.
+        ValueError: no sprite in it, a broken manifest, or a file that is no cut-out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        _require_folder(folder, "--sprites")
+        found = _sprite_classes(folder)
+        if not found:
+            raise ValueError(
+                f"--sprites needs PNGs in sub-folders named by class, or a manifest.json, "
+                f"found no sprite in {folder}"
+            )
+        self.names: tuple[str, ...] = tuple(sorted({name for _, name in found}))
+        self._sprites: list[list[FloatArray]] = [[] for _ in self.names]
+        for path, name in found:
+            self._sprites[self.names.index(name)].append(read_cut_out(path))
+
+    def sprite(self, cls: int, rng: np.random.Generator, light: Light, side: float) -> FloatArray:
+        """See `ObjectSource`; the light is in the picture already and is left as it is."""
+        choices = self._sprites[cls]
+        return choices[int(rng.integers(len(choices)))]
+
+
+class PhotographGrounds:
+    """Crops of real photographs.
+
+    Raises:
+        FileNotFoundError: the folder does not exist.
+        ValueError: there is no picture in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        _require_folder(folder, "--backgrounds")
+        self.paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
+        if not self.paths:
+            raise ValueError(f"--backgrounds needs pictures {_PICTURES}, found none in {folder}")
+
+    def ground(self, rng: np.random.Generator, h: int, w: int) -> NDArray[np.uint8]:
+        """A random crop of one photograph with the wanted aspect ratio, scaled to (h, w).
+
+        Raises:
+            ValueError: the photograph does not read.
+        """
+        path = self.paths[int(rng.integers(len(self.paths)))]
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError(f"background does not read as an image: {path}")
+        rows, columns = image.shape[:2]
+        # The largest crop of the right shape, or a smaller one down to native resolution.
+        largest = min(rows / h, columns / w)
+        scale = rng.uniform(min(largest, 1.0), largest) if largest > 1 else largest
+        tall, wide = max(1, int(h * scale)), max(1, int(w * scale))
+        y, x = int(rng.integers(0, rows - tall + 1)), int(rng.integers(0, columns - wide + 1))
+        crop = image[y : y + tall, x : x + wide]
+        if rng.random() < 0.5:
+            crop = np.ascontiguousarray(crop[:, ::-1])
+        method = cv2.INTER_AREA if scale > 1 else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(crop, (w, h), interpolation=method), np.uint8)

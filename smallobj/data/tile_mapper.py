@@ -1,0 +1,200 @@
+"""The tiling mapper: one decoded photograph in, several training tiles out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.data import DatasetMapper, detection_utils
+from detectron2.data import transforms as T
+from detectron2.structures import BoxMode
+from detectron2.utils.registry import Registry
+from fvcore.transforms.transform import CropTransform
+
+from smallobj.data.image_file import read_image
+from smallobj.tiling import sample_training_tiles, visible_fraction
+
+MAPPER_REGISTRY = Registry("MAPPER")
+MAPPER_REGISTRY.__doc__ = """
+Training mappers, named by INPUT.MAPPER. Called as ``mapper(cfg)``; maps a dataset dict to a list
+of training dicts (or to one, like Detectron2's DatasetMapper).
+"""
+
+Mapper = Callable[[dict[str, Any]], "list[dict[str, Any]] | dict[str, Any] | None"]
+
+
+def build_train_mapper(cfg: CfgNode) -> Mapper:
+    """The mapper that INPUT.MAPPER names.
+
+    Raises:
+        ValueError: no mapper has that name.
+    """
+    name = cfg.INPUT.MAPPER
+    if name not in MAPPER_REGISTRY:
+        known = sorted(key for key, _ in MAPPER_REGISTRY)
+        raise ValueError(f"INPUT.MAPPER must be one of {known}; got {name!r}")
+    return MAPPER_REGISTRY.get(name)(cfg)
+
+
+@MAPPER_REGISTRY.register()
+class TileMapper:
+    """Cuts training tiles from a photograph at native resolution.
+
+    Tiles are placed by :func:`smallobj.tiling.sample_training_tiles`. An object that a tile cuts
+    keeps its label, clipped, while enough of it is visible; Detectron2's own rule would also keep
+    slivers of 1e-5 px.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        tile: int,
+        per_image: int,
+        background_ratio: float,
+        center_jitter: float,
+        min_visible: float,
+        augmentations: list[T.Augmentation],
+        color_jitter: float,
+        image_format: str,
+        with_masks: bool,
+    ) -> None:
+        if tile < 1 or per_image < 1:
+            raise ValueError(
+                f"INPUT.TILE.SIZE and PER_IMAGE must be positive; got {tile}, {per_image}"
+            )
+        for name, value in {
+            "BACKGROUND_RATIO": background_ratio,
+            "CENTER_JITTER": center_jitter,
+            "MIN_VISIBLE": min_visible,
+            "COLOR_JITTER": color_jitter,
+        }.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"INPUT.TILE.{name} must lie in [0, 1]; got {value}")
+        self.tile = tile
+        self.per_image = per_image
+        self.background_ratio = background_ratio
+        self.center_jitter = center_jitter
+        self.min_visible = min_visible
+        self.augmentations = T.AugmentationList(augmentations)
+        self.color_jitter = color_jitter
+        self.image_format = image_format
+        self.with_masks = with_masks
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        node = cfg.INPUT.TILE
+        unknown = set(node.FLIP) - {"horizontal", "vertical"}
+        if unknown:
+            raise ValueError(f"INPUT.TILE.FLIP takes horizontal and vertical; got {list(node.FLIP)}")
+        return {
+            "tile": node.SIZE,
+            "per_image": node.PER_IMAGE,
+            "background_ratio": node.BACKGROUND_RATIO,
+            "center_jitter": node.CENTER_JITTER,
+            "min_visible": node.MIN_VISIBLE,
+            "augmentations": [
+                T.RandomFlip(horizontal=axis == "horizontal", vertical=axis == "vertical")
+                for axis in node.FLIP
+            ],
+            "color_jitter": node.COLOR_JITTER,
+            "image_format": cfg.INPUT.FORMAT,
+            "with_masks": cfg.MODEL.MASK_ON,
+        }
+
+    def __call__(self, dataset_dict: dict[str, Any]) -> list[dict[str, Any]]:
+        """
+        Args:
+            dataset_dict: Detectron2's standard fields.
+
+        Returns:
+            ``per_image`` dicts with "image" (3, h, w) uint8, "height" and "width" of the tile,
+            "instances" in the tile's frame, "tile" (x0, y0, x1, y1) in image pixels, and
+            "file_name" and "image_id" of the photograph.
+        """
+        image = read_image(dataset_dict["file_name"])
+        detection_utils.check_image_size(dataset_dict, image)
+        # A draw from NumPy's global state, which Detectron2 seeds apart for each worker.
+        rng = np.random.default_rng(np.random.randint(2**31, size=4))
+        annotations = [a for a in dataset_dict.get("annotations", []) if not a.get("iscrowd", 0)]
+        boxes = np.array(
+            [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations],
+            dtype=np.float64,
+        ).reshape(-1, 4)
+        tiles = sample_training_tiles(
+            rng,
+            image.shape[:2],
+            boxes,
+            tile=self.tile,
+            count=self.per_image,
+            background_ratio=self.background_ratio,
+            jitter=self.center_jitter,
+        )
+        return [self._cut(rng, image, tile, annotations, boxes, dataset_dict) for tile in tiles]
+
+    def _cut(
+        self,
+        rng: np.random.Generator,
+        image: np.ndarray,
+        tile: np.ndarray,
+        annotations: list[dict[str, Any]],
+        boxes: np.ndarray,
+        source: dict[str, Any],
+    ) -> dict[str, Any]:
+        x0, y0, x1, y1 = tile.tolist()
+        augmented = T.AugInput(image[y0:y1, x0:x1])
+        crop = CropTransform(x0, y0, x1 - x0, y1 - y0, *reversed(image.shape[:2]))
+        transforms = T.TransformList([crop]) + self.augmentations(augmented)
+        pixels = jitter_color(rng, augmented.image, self.color_jitter)
+        if self.image_format == "RGB":
+            pixels = pixels[:, :, ::-1]
+        size = pixels.shape[:2]
+        visible = visible_fraction(boxes, tile) >= max(self.min_visible, 1e-9)
+        kept = [
+            detection_utils.transform_instance_annotations(
+                self._fields_of(annotations[index]), transforms, size
+            )
+            for index in np.flatnonzero(visible)
+        ]
+        return {
+            "file_name": source["file_name"],
+            "image_id": source["image_id"],
+            "tile": (x0, y0, x1, y1),
+            "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
+            "height": size[0],
+            "width": size[1],
+            "instances": detection_utils.annotations_to_instances(kept, size),
+        }
+
+    def _fields_of(self, annotation: dict[str, Any]) -> dict[str, Any]:
+        # transform_instance_annotations writes into its argument, and other tiles need it whole.
+        names = ["bbox", "bbox_mode", "category_id"] + ["segmentation"] * self.with_masks
+        return {name: annotation[name] for name in names if name in annotation}
+
+
+def jitter_color(rng: np.random.Generator, image: np.ndarray, amount: float) -> np.ndarray:
+    """Brightness, contrast and saturation, each times a factor from [1 - amount, 1 + amount].
+
+    The three compose to one affine map of the colour vector, so pixels are rounded once.
+
+    Args:
+        rng: source of chance.
+        image: (H, W, 3) uint8, BGR.
+        amount: in [0, 1]; 0 returns the image itself.
+    """
+    if amount == 0:
+        return image
+    brightness, contrast, saturation = rng.uniform(1 - amount, 1 + amount, size=3)
+    luma = np.tile([0.114, 0.587, 0.299], (3, 1))
+    scale = brightness * contrast
+    matrix = scale * (saturation * np.eye(3) + (1 - saturation) * luma)
+    offset = np.full((3, 1), brightness * (1 - contrast) * float(cv2.mean(image)[1]))
+    return cv2.transform(image, np.hstack([matrix, offset]).astype(np.float32))
+
+
+# Detectron2's own, which resizes the whole image by INPUT.MIN_SIZE_TRAIN.
+MAPPER_REGISTRY.register(DatasetMapper)

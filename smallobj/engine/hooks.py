@@ -1,0 +1,119 @@
+"""What a training run does besides steps: keeps the best model, draws, watches memory."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import resource
+
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.engine import HookBase
+from detectron2.evaluation import inference_context
+from torch import nn
+
+from smallobj.data.build import WholeImageMapper
+from smallobj.inference import wrap_for_test
+from smallobj.inference.drawing import draw_comparison
+
+logger = logging.getLogger(__name__)
+
+
+def _is_due(hook: HookBase, period: int) -> bool:
+    done = hook.trainer.iter + 1
+    return done >= hook.trainer.max_iter or (period > 0 and done % period == 0)
+
+
+class BestCheckpoint(HookBase):
+    """Keeps the model with the best validation metric as model_best.pth.
+
+    Detectron2's BestCheckpointer also marks that file as the last checkpoint, so that --resume
+    would go back to it, and forgets the best value when a run is resumed.
+    """
+
+    FILE = "model_best.pth"
+
+    def __init__(self, period: int, checkpointer: DetectionCheckpointer, metric: str) -> None:
+        self.period = period
+        self.checkpointer = checkpointer
+        self.metric = metric
+        self.best = -math.inf
+        self.seen_iteration = -1
+
+    @property
+    def path(self) -> str:
+        return os.path.join(self.checkpointer.save_dir, self.FILE)
+
+    def before_train(self) -> None:
+        if self.trainer.start_iter > 0 and os.path.isfile(self.path):
+            kept = torch.load(self.path, map_location="cpu", weights_only=True)
+            self.best = kept.get("metric", -math.inf)
+
+    def after_step(self) -> None:
+        if self.period > 0 and _is_due(self, self.period):
+            self._compare()
+
+    def after_train(self) -> None:
+        # The last evaluation runs after the last step.
+        self._compare()
+
+    def _compare(self) -> None:
+        value, iteration = self.trainer.storage.latest().get(self.metric, (math.nan, -1))
+        if math.isnan(value) or iteration == self.seen_iteration:
+            return
+        self.seen_iteration = iteration
+        if value > self.best:
+            self.best = value
+            model = self.checkpointer.model.state_dict()
+            state = {"model": model, "metric": float(value), "iteration": int(iteration)}
+            torch.save(state, self.path + ".part")
+            os.replace(self.path + ".part", self.path)
+            logger.info("%s %.2f is the best so far; saved %s", self.metric, value, self.FILE)
+
+
+class DetectionImages(HookBase):
+    """Draws validation photographs for TensorBoard: ground truth beside predictions."""
+
+    def __init__(self, cfg: CfgNode, period: int, model: nn.Module) -> None:
+        self.cfg = cfg
+        self.period = period
+        self.model = model
+        self.samples: list[dict] | None = None
+
+    def after_step(self) -> None:
+        if self.cfg.TEST.VISUALIZE > 0 and self.cfg.DATASETS.TEST and _is_due(self, self.period):
+            self._draw()
+
+    def _draw(self) -> None:
+        if self.samples is None:
+            dataset = DatasetCatalog.get(self.cfg.DATASETS.TEST[0])
+            stride = max(len(dataset) // self.cfg.TEST.VISUALIZE, 1)
+            self.samples = dataset[::stride][: self.cfg.TEST.VISUALIZE]
+        mapper = WholeImageMapper(self.cfg)
+        detector = wrap_for_test(self.cfg, self.model)
+        for index, sample in enumerate(self.samples):
+            item = mapper(sample)
+            with inference_context(detector), torch.no_grad():
+                instances = detector([item])[0]["instances"].to("cpu")
+            picture = draw_comparison(
+                sample,
+                instances[instances.scores >= self.cfg.TEST.VISUALIZE_THRESHOLD],
+                list(self.cfg.MODEL.CLASS_NAMES),
+            )
+            name = f"validation/{index}_{os.path.basename(sample['file_name'])}"
+            self.trainer.storage.put_image(name, picture[:, :, ::-1].transpose(2, 0, 1).copy())
+
+
+class MemoryMonitor(HookBase):
+    """Peak memory of this process and, on CUDA, of the GPU, in MiB."""
+
+    def after_step(self) -> None:
+        # Linux counts ru_maxrss in KiB.
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        self.trainer.storage.put_scalar("memory/process_peak_mib", peak, smoothing_hint=False)
+        if torch.cuda.is_available():
+            gpu = torch.cuda.max_memory_allocated() / 2**20
+            self.trainer.storage.put_scalar("memory/gpu_peak_mib", gpu, smoothing_hint=False)

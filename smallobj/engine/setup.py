@@ -1,0 +1,59 @@
+"""From command line to a frozen config: devices, datasets, number of classes, logging."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine import default_setup
+
+from smallobj.config import load_config
+from smallobj.data import datasets
+
+
+def check_gpus(requested: int) -> None:
+    """
+    Raises:
+        ValueError: more GPUs are asked for than there are.
+    """
+    found = torch.cuda.device_count()
+    if requested > found:
+        raise ValueError(
+            f"--num-gpus {requested} asks for more GPUs than this machine has: {found} found. "
+            "Give --num-gpus 0 to run on the CPU."
+        )
+
+
+def prepare_config(config_file: str, opts: Sequence[str], num_gpus: int) -> CfgNode:
+    """Reads a config, registers and checks its datasets, and settles what follows from the data.
+
+    Args:
+        config_file: yaml file.
+        opts: KEY VALUE pairs.
+        num_gpus: 0 puts the model on the CPU.
+
+    Returns:
+        A frozen config.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_config`, or a dataset with bad labels, or a
+            number of classes that disagrees with the data.
+    """
+    cfg = load_config(config_file, opts)
+    if num_gpus == 0:
+        cfg.MODEL.DEVICE = "cpu"
+    datasets.register_from_config(cfg)
+    if cfg.DATASETS.CHECK:
+        datasets.check_datasets(cfg)
+    cfg = datasets.resolve_num_classes(cfg)
+    cfg.freeze()
+    return cfg
+
+
+def setup(args: argparse.Namespace) -> CfgNode:
+    """The config of a run; makes OUTPUT_DIR, logs the environment, saves config.yaml there."""
+    cfg = prepare_config(args.config_file, args.opts, args.num_gpus)
+    default_setup(cfg, args)
+    return cfg

@@ -1,0 +1,69 @@
+"""Detectron2's DefaultTrainer with this project's data, models, evaluation and hooks."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.engine import DefaultTrainer, HookBase
+from detectron2.evaluation import DatasetEvaluators
+from detectron2.utils import comm
+from torch import nn
+
+from smallobj.checkpoint import SafeCheckpointer
+from smallobj.data.build import build_test_loader, build_train_loader
+from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
+from smallobj.evaluation.build import build_evaluator
+from smallobj.inference import wrap_for_test
+from smallobj.modeling import build_model
+
+
+class Trainer(DefaultTrainer):
+    """Trains on tiles; validates on whole photographs by the code that the demo runs."""
+
+    def build_hooks(self) -> list[HookBase | None]:
+        # Here, because the base class hands its own checkpointer, which unpickles, to the hooks.
+        self.checkpointer = SafeCheckpointer(
+            self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
+        )
+        hooks = super().build_hooks()
+        if comm.is_main_process():
+            period = self.cfg.TEST.EVAL_PERIOD
+            # Before the last hook, which writes what the others have put into the storage.
+            hooks[-1:-1] = [
+                BestCheckpoint(period, self.checkpointer, best_metric(self.cfg)),
+                DetectionImages(self.cfg, period, self.model),
+                MemoryMonitor(),
+            ]
+        return hooks
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        return build_model(cfg)
+
+    @classmethod
+    def build_train_loader(cls, cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
+        return build_train_loader(cfg)
+
+    @classmethod
+    def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[list[dict[str, Any]]]:
+        return build_test_loader(cfg, dataset_name)
+
+    @classmethod
+    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
+        output = os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name)
+        return build_evaluator(cfg, dataset_name, output)
+
+    @classmethod
+    def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
+        return super().test(cfg, wrap_for_test(cfg, model), evaluators)
+
+
+def best_metric(cfg: CfgNode) -> str:
+    """Name in the event storage of the metric that chooses the best checkpoint: mAP50."""
+    metric = "bbox/AP50" if "coco" in cfg.TEST.METRICS else "challenge/mAP50"
+    # With several test sets Detectron2 puts each one's name in front; the first decides.
+    return metric if len(cfg.DATASETS.TEST) == 1 else f"{cfg.DATASETS.TEST[0]}/{metric}"

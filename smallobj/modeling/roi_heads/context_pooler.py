@@ -1,0 +1,57 @@
+"""Pools a region together with its surroundings.
+
+Shapes: R regions, C channels, P pooled side.
+"""
+
+from __future__ import annotations
+
+import torch
+from detectron2.layers import Conv2d, get_norm
+from detectron2.modeling.poolers import ROIPooler
+from detectron2.structures import Boxes
+from torch import nn
+
+from smallobj.boxes import enlarge
+
+
+class ContextPooler(nn.Module):
+    """Wraps a pooler so that small objects are seen with what surrounds them.
+
+    A 12 px object gives a head little to go by; what it lies on and beside helps. The boxes that
+    the head regresses from stay as they are, only the pooled region grows.
+    """
+
+    def __init__(self, pooler: ROIPooler, *, scale: float, fusion: str, channels: int) -> None:
+        """
+        Args:
+            pooler: pools (R, C, P, P) from feature maps and boxes.
+            scale: side of the enlarged region over the side of the box, at least 1.
+            fusion: "replace" pools the enlarged region only; "concat" pools both and mixes
+                their 2C channels down to C.
+            channels: C.
+
+        Raises:
+            ValueError: an unknown fusion or a scale below 1.
+        """
+        super().__init__()
+        if scale < 1:
+            raise ValueError(f"MODEL.ROI_BOX_HEAD.CONTEXT_SCALE must be at least 1; got {scale}")
+        if fusion not in ("replace", "concat"):
+            raise ValueError(
+                f"MODEL.ROI_BOX_HEAD.CONTEXT_FUSION must be replace or concat; got {fusion!r}"
+            )
+        self.pooler = pooler
+        self.scale = scale
+        self.mix: nn.Module | None = None
+        if fusion == "concat":
+            norm = get_norm("GN", channels)
+            self.mix = Conv2d(2 * channels, channels, 1, bias=False, norm=norm, activation=torch.relu)
+            nn.init.kaiming_normal_(self.mix.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, features: list[torch.Tensor], box_lists: list[Boxes]) -> torch.Tensor:
+        """As :meth:`ROIPooler.forward`: returns (R, C, P, P)."""
+        enlarged = [Boxes(enlarge(boxes.tensor, self.scale)) for boxes in box_lists]
+        surroundings = self.pooler(features, enlarged)
+        if self.mix is None or surroundings.numel() == 0:
+            return surroundings
+        return self.mix(torch.cat([self.pooler(features, box_lists), surroundings], dim=1))

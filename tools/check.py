@@ -1,0 +1,82 @@
+#!/usr/bin/env python
+"""Reads datasets fully and prints every problem in them, or what they hold.
+
+    python tools/check.py --register "bolts=coco:bolts/train.json:bolts/images"
+    python tools/check.py --config-file configs/cascade.yaml
+
+Exit status: 0 all good, 1 there are problems, 2 a wrong argument.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from smallobj import get_cfg, load_config
+from smallobj.data.datasets import (
+    DatasetError,
+    check_datasets,
+    count_by_rule,
+    register_dataset,
+    register_from_config,
+)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--register",
+        nargs="+",
+        default=[],
+        metavar="SPEC",
+        help="datasets to check, each NAME=FORMAT:ANNOTATIONS:IMAGES[:CLASSES]",
+    )
+    parser.add_argument("--config-file", help="checks the datasets that it trains and tests on")
+    parser.add_argument(
+        "--drop-bad-boxes", action="store_true", help="count what is left when bad boxes go"
+    )
+    parser.add_argument(
+        "--opts", nargs="+", default=[], metavar="KEY VALUE", help="override config keys"
+    )
+    arguments = parser.parse_args()
+    if not arguments.register and not arguments.config_file:
+        parser.error("say what to check: --register, --config-file or both")
+    return arguments
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    try:
+        if arguments.config_file:
+            cfg = load_config(arguments.config_file, arguments.opts)
+        else:
+            cfg = get_cfg()
+            cfg.merge_from_list(arguments.opts)
+        if arguments.drop_bad_boxes:
+            cfg.DATASETS.DROP_BAD_BOXES = True
+        register_from_config(cfg)
+        names = [register_dataset(spec).name for spec in arguments.register]
+        if arguments.config_file:
+            names += [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
+        counts = check_datasets(cfg, names)
+    except DatasetError as error:
+        for problem in error.problems:
+            print(problem)
+        print(f"{len(error.problems)} problems:")
+        for rule, number in count_by_rule(error.problems).items():
+            print(f"{number:8d}  {rule}")
+        return 1
+    except (ValueError, FileNotFoundError, KeyError, AssertionError) as error:
+        print(f"check: {error.args[0] if error.args else error}", file=sys.stderr)
+        return 2
+    for count in counts:
+        print(count)
+        for rule, number in count.dropped.items():
+            print(f"{number:8d}  dropped: {rule}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
