@@ -164,7 +164,9 @@ def _grass(rng: _Random, h: int, w: int) -> Image:
     lengths, turns = rng.uniform(12, 45, count), rng.uniform(0, 2 * np.pi, count)
     tones = (60 + 170 * np.sqrt(np.linspace(0, 1, count)) * rng.uniform(0.6, 1, count)).astype(int)
     widths = rng.integers(1, 4, count)
-    for (x, y), length, turn, tone, width in zip(starts, lengths, turns, tones, widths, strict=True):
+    for (x, y), length, turn, tone, width in zip(
+        starts, lengths, turns, tones, widths, strict=True
+    ):
         a = (int(x + margin), int(y + margin))
         b = (int(a[0] + length * np.cos(turn)), int(a[1] + length * np.sin(turn)))
         cv2.line(tile, a, b, int(tone), int(width), cv2.LINE_AA)

@@ -100,7 +100,10 @@ class Canvas:
         return self.polygon(rect_points(cx, cy, w, h, corner, angle))
 
     def stroke(
-        self, points: NDArray[np.floating] | Sequence[Sequence[float]], width: float, closed: bool = False
+        self,
+        points: NDArray[np.floating] | Sequence[Sequence[float]],
+        width: float,
+        closed: bool = False,
     ) -> FloatArray:
         """The mask of a line through `points` (N, 2)."""
         drawn = self._blank()

@@ -13,9 +13,16 @@ from smallobj.data.synthetic.canvas import Canvas, FloatArray, ellipse_points, j
 
 def _pebble(rng: np.random.Generator, canvas: Canvas) -> None:
     turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    radius = 0.8 + sum(rng.uniform(-0.1, 0.1) * np.cos(k * turn + rng.uniform(0, 6)) for k in (2, 3, 4))
-    body = canvas.polygon(np.stack([radius * np.cos(turn), rng.uniform(0.55, 1) * radius * np.sin(turn)], 1))
-    canvas.paint(body, pick(rng, [rgb(130, 124, 116), rgb(90, 84, 80), rgb(172, 160, 142), rgb(140, 104, 84)]))
+    radius = 0.8 + sum(
+        rng.uniform(-0.1, 0.1) * np.cos(k * turn + rng.uniform(0, 6)) for k in (2, 3, 4)
+    )
+    body = canvas.polygon(
+        np.stack([radius * np.cos(turn), rng.uniform(0.55, 1) * radius * np.sin(turn)], 1)
+    )
+    canvas.paint(
+        body,
+        pick(rng, [rgb(130, 124, 116), rgb(90, 84, 80), rgb(172, 160, 142), rgb(140, 104, 84)]),
+    )
     height = canvas.bevel(body, 0.6) + 0.05 * canvas.noise(rng, 10)
     canvas.relief(height.astype(np.float32), gloss=rng.uniform(0, 0.2))
     canvas.wear(rng, 0.15, 14)
@@ -25,7 +32,9 @@ def _leaf(rng: np.random.Generator, canvas: Canvas) -> None:
     along = np.linspace(-0.85, 0.95, 30)
     half = rng.uniform(0.3, 0.5) * np.sin(np.linspace(0, np.pi, 30)) ** 0.8
     bend = rng.uniform(-0.2, 0.2) * along**2
-    outline = np.concatenate([np.stack([along, bend - half], 1), np.stack([along, bend + half], 1)[::-1]])
+    outline = np.concatenate(
+        [np.stack([along, bend - half], 1), np.stack([along, bend + half], 1)[::-1]]
+    )
     colour = pick(rng, [rgb(90, 120, 50), rgb(160, 110, 50), rgb(130, 70, 40), rgb(190, 160, 70)])
     canvas.paint(canvas.stroke([[-1, bend[0]], [-0.6, bend[4]]], 0.05), colour * 0.7)
     canvas.paint(canvas.polygon(outline), colour)
@@ -53,7 +62,9 @@ def _paper_scrap(rng: np.random.Generator, canvas: Canvas) -> None:
 def _twig(rng: np.random.Generator, canvas: Canvas) -> None:
     along = np.linspace(-0.95, 0.95, 12)
     line = np.stack([along, np.cumsum(rng.normal(0, 0.05, 12))], 1).clip(-0.9, 0.9)
-    canvas.paint(canvas.stroke(line, rng.uniform(0.04, 0.1)), pick(rng, [rgb(96, 72, 50), rgb(140, 116, 86)]))
+    canvas.paint(
+        canvas.stroke(line, rng.uniform(0.04, 0.1)), pick(rng, [rgb(96, 72, 50), rgb(140, 116, 86)])
+    )
     canvas.relief(canvas.bevel(canvas.alpha, 0.06))
 
 
@@ -62,9 +73,15 @@ def _button(rng: np.random.Generator, canvas: Canvas) -> None:
     colour = rng.uniform(40, 230, 3).astype(np.float32)
     body = canvas.ellipse(0, 0, 0.95)
     canvas.paint(body, colour)
-    canvas.relief(canvas.bevel(body, 0.2) - canvas.bevel(canvas.ellipse(0, 0, 0.65), 0.12), gloss=0.3)
+    canvas.relief(
+        canvas.bevel(body, 0.2) - canvas.bevel(canvas.ellipse(0, 0, 0.65), 0.12), gloss=0.3
+    )
     turns = np.arange(4) * np.pi / 2 + 0.7
-    canvas.cut(canvas.polygons([ellipse_points(0.22 * np.cos(t), 0.22 * np.sin(t), 0.1, 0.1) for t in turns]))
+    canvas.cut(
+        canvas.polygons(
+            [ellipse_points(0.22 * np.cos(t), 0.22 * np.sin(t), 0.1, 0.1) for t in turns]
+        )
+    )
 
 
 def _crumb(rng: np.random.Generator, canvas: Canvas) -> None:
@@ -100,8 +117,10 @@ def lay_cable(rng: np.random.Generator, image: NDArray[np.uint8]) -> None:
     knots = rng.uniform(-0.1, 1.1, (4, 2)) * (w, h)
     t = np.linspace(0, 1, 80)[:, None]
     bezier = (
-        (1 - t) ** 3 * knots[0] + 3 * t * (1 - t) ** 2 * knots[1]
-        + 3 * t**2 * (1 - t) * knots[2] + t**3 * knots[3]
+        (1 - t) ** 3 * knots[0]
+        + 3 * t * (1 - t) ** 2 * knots[1]
+        + 3 * t**2 * (1 - t) * knots[2]
+        + t**3 * knots[3]
     )
     line = [np.round(bezier * 16).astype(np.int32)]
     width = max(2, round(rng.uniform(4, 16) * min(1.0, h / 1000)))

@@ -179,14 +179,20 @@ def _fitting_patch(
 
 
 def _place(
-    rng: np.random.Generator, patch: Patch, taken: list[tuple[int, int, int, int]], config: SceneConfig
+    rng: np.random.Generator,
+    patch: Patch,
+    taken: list[tuple[int, int, int, int]],
+    config: SceneConfig,
 ) -> tuple[int, int] | None:
     """A place for the patch's top-left corner, clear of `taken` (x0, y0, x1, y1), or None."""
     h, w = patch.pixels.shape[:2]
     if w >= config.width or h >= config.height:
         return None
     for _ in range(_TRIES):
-        x, y = int(rng.integers(0, config.width - w + 1)), int(rng.integers(0, config.height - h + 1))
+        x, y = (
+            int(rng.integers(0, config.width - w + 1)),
+            int(rng.integers(0, config.height - h + 1)),
+        )
         if all(
             x >= x1 + _GAP or x + w + _GAP <= x0 or y >= y1 + _GAP or y + h + _GAP <= y0
             for x0, y0, x1, y1 in taken

@@ -69,7 +69,9 @@ def draw_webcam(rng: np.random.Generator, canvas: Canvas) -> None:
     foot_y = rng.uniform(0.78, 0.9)
     cable = np.stack([np.linspace(0.1, 0.9, 12), foot_y + 0.1 * np.sin(np.linspace(0, 4, 12))], 1)
     canvas.paint(canvas.stroke(cable, 0.07), plastic * 0.6)
-    clip = canvas.polygon([[-0.2, 0.1], [0.2, 0.1], [0.5, foot_y], [0.4, 0.98], [-0.5, 0.98], [-0.5, foot_y]])
+    clip = canvas.polygon(
+        [[-0.2, 0.1], [0.2, 0.1], [0.5, foot_y], [0.4, 0.98], [-0.5, 0.98], [-0.5, foot_y]]
+    )
     canvas.paint(clip, plastic * 0.8)
     canvas.relief(canvas.bevel(clip, 0.12), clip)
     if rng.random() < 0.5:
@@ -140,7 +142,9 @@ def draw_calculator(rng: np.random.Generator, canvas: Canvas) -> None:
 def draw_battery(rng: np.random.Generator, canvas: Canvas) -> None:
     """A cylinder, two colours and a plus pole, or a 9 V block with two snaps."""
     band = pick(rng, [rgb(200, 130, 60), rgb(36, 36, 40), rgb(40, 90, 170), rgb(50, 140, 70)])
-    body_colour = pick(rng, [rgb(30, 30, 34), rgb(220, 190, 60), rgb(190, 40, 44), rgb(210, 212, 214)])
+    body_colour = pick(
+        rng, [rgb(30, 30, 34), rgb(220, 190, 60), rgb(190, 40, 44), rgb(210, 212, 214)]
+    )
     steel = jitter(rng, _SILVER, 6)
     block = rng.random() < 0.2
     half = rng.uniform(0.5, 0.56) if block else rng.uniform(0.27, 0.36)
@@ -198,10 +202,17 @@ def draw_necklace(rng: np.random.Generator, canvas: Canvas) -> None:
     if shape == 0:
         pendant = canvas.ellipse(x, y, size, size * 1.2)
     elif shape == 1:
-        pendant = canvas.polygon([[x, y - size], [x + size, y], [x, y + 1.15 * size], [x - size, y]])
+        pendant = canvas.polygon(
+            [[x, y - size], [x + size, y], [x, y + 1.15 * size], [x - size, y]]
+        )
     else:
-        lobes = [ellipse_points(x + s * size * 0.5, y - size * 0.3, size * 0.6, size * 0.6) for s in (-1, 1)]
-        tip = np.array([[x - size, y - 0.1 * size], [x + size, y - 0.1 * size], [x, y + 1.1 * size]])
+        lobes = [
+            ellipse_points(x + s * size * 0.5, y - size * 0.3, size * 0.6, size * 0.6)
+            for s in (-1, 1)
+        ]
+        tip = np.array(
+            [[x - size, y - 0.1 * size], [x + size, y - 0.1 * size], [x, y + 1.1 * size]]
+        )
         pendant = canvas.polygons([*lobes, tip])
     canvas.paint(pendant, metal)
     gem = pick(rng, [rgb(190, 30, 60), rgb(40, 90, 190), rgb(40, 150, 90), rgb(225, 235, 240)])
@@ -216,7 +227,9 @@ def draw_tie_pin(rng: np.random.Generator, canvas: Canvas) -> None:
     slant = rng.uniform(0, 0.1)
     under = canvas.rect(0.08, half * 0.75, 1.7, half * 0.9, 0.03)
     canvas.paint(under, metal * 0.55)
-    bar = canvas.polygon([[-0.98, -half], [0.98 - slant, -half], [0.98, half], [-0.98 + slant / 2, half]])
+    bar = canvas.polygon(
+        [[-0.98, -half], [0.98 - slant, -half], [0.98, half], [-0.98 + slant / 2, half]]
+    )
     canvas.paint(bar, metal)
     streak = 1 + 0.25 * np.sin(canvas.x * rng.uniform(2, 5) + rng.uniform(0, 6))
     canvas.shade(streak.astype(np.float32), bar)

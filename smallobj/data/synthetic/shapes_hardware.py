@@ -16,7 +16,13 @@ from smallobj.data.synthetic.canvas import (
 
 _STEEL = (rgb(176, 178, 182), rgb(150, 152, 158), rgb(196, 194, 188), rgb(120, 120, 124))
 _ZINC = (*_STEEL, rgb(196, 170, 104), rgb(70, 70, 74))
-_BRIGHT = (rgb(240, 190, 40), rgb(206, 50, 44), rgb(40, 100, 180), rgb(240, 120, 40), rgb(70, 150, 80))
+_BRIGHT = (
+    rgb(240, 190, 40),
+    rgb(206, 50, 44),
+    rgb(40, 100, 180),
+    rgb(240, 120, 40),
+    rgb(70, 150, 80),
+)
 
 
 def _rod(canvas: Canvas, half: FloatArray | float) -> FloatArray:
@@ -33,7 +39,15 @@ def draw_tape_measure(rng: np.random.Generator, canvas: Canvas) -> None:
     ticks = [np.array([[x, 0.74], [x, 0.8]]) for x in np.linspace(0.62, 0.94, 8)]
     canvas.paint(canvas.strokes(ticks, 0.02), rgb(30, 30, 30), inside=True)
     canvas.paint(canvas.rect(0.98, 0.79, 0.05, 0.24), rgb(190, 192, 196))
-    outline = [[-0.9, 0.84], [-0.96, -0.2], [-0.7, -0.76], [-0.1, -0.86], [0.4, -0.7], [0.66, -0.2], [0.7, 0.84]]
+    outline = [
+        [-0.9, 0.84],
+        [-0.96, -0.2],
+        [-0.7, -0.76],
+        [-0.1, -0.86],
+        [0.4, -0.7],
+        [0.66, -0.2],
+        [0.7, 0.84],
+    ]
     body = canvas.polygon(outline)
     canvas.paint(body, case)
     canvas.paint(canvas.stroke(outline[:5], 0.24), grip, inside=True)
@@ -41,7 +55,9 @@ def draw_tape_measure(rng: np.random.Generator, canvas: Canvas) -> None:
     disc = canvas.ellipse(-0.14, 0.04, rng.uniform(0.4, 0.5))
     canvas.paint(disc, pick(rng, [rgb(232, 232, 228), rgb(40, 40, 44), rgb(196, 198, 202)], 6))
     canvas.paint(canvas.ellipse(-0.14, 0.04, 0.3), case * 0.75 + 40)
-    canvas.paint(canvas.text(str(rng.choice(["3m", "5m", "7.5"])), -0.14, 0.04, 0.22), rgb(25, 25, 28))
+    canvas.paint(
+        canvas.text(str(rng.choice(["3m", "5m", "7.5"])), -0.14, 0.04, 0.22), rgb(25, 25, 28)
+    )
     canvas.relief(canvas.bevel(disc, 0.06), disc)
     canvas.wear(rng, 0.08)
 
@@ -49,11 +65,21 @@ def draw_tape_measure(rng: np.random.Generator, canvas: Canvas) -> None:
 def draw_hammer(rng: np.random.Generator, canvas: Canvas) -> None:
     """A wooden or rubber handle along x and a steel head with face and claw."""
     wood = rng.random() < 0.6
-    handle_colour = pick(rng, [rgb(190, 146, 92), rgb(166, 116, 68)], 10) if wood else pick(rng, _BRIGHT)
+    handle_colour = (
+        pick(rng, [rgb(190, 146, 92), rgb(166, 116, 68)], 10) if wood else pick(rng, _BRIGHT)
+    )
     half = rng.uniform(0.075, 0.1)
     handle = canvas.polygon(
-        [[-0.98, -half * 1.2], [-0.5, -half * 1.3], [0.1, -half * 0.8], [0.8, -half * 0.8],
-         [0.8, half * 0.8], [0.1, half * 0.8], [-0.5, half * 1.3], [-0.98, half * 1.2]]
+        [
+            [-0.98, -half * 1.2],
+            [-0.5, -half * 1.3],
+            [0.1, -half * 0.8],
+            [0.8, -half * 0.8],
+            [0.8, half * 0.8],
+            [0.1, half * 0.8],
+            [-0.5, half * 1.3],
+            [-0.98, half * 1.2],
+        ]
     )
     canvas.paint(handle, handle_colour)
     if not wood:
@@ -66,7 +92,16 @@ def draw_hammer(rng: np.random.Generator, canvas: Canvas) -> None:
             rect_points(0.78, 0.0, 0.26, 0.36, 0.03),
             np.array([[0.7, 0.1], [0.88, 0.1], [0.86, reach - 0.1], [0.72, reach - 0.1]]),
             rect_points(0.79, reach - 0.02, 0.3, 0.2, 0.04),
-            np.array([[0.68, -0.14], [0.9, -0.14], [0.82, -0.36], [0.6, -reach - 0.1], [0.5, -reach - 0.06], [0.66, -0.34]]),
+            np.array(
+                [
+                    [0.68, -0.14],
+                    [0.9, -0.14],
+                    [0.82, -0.36],
+                    [0.6, -reach - 0.1],
+                    [0.5, -reach - 0.06],
+                    [0.66, -0.34],
+                ]
+            ),
         ]
     )
     canvas.paint(head, steel)
@@ -134,10 +169,19 @@ def draw_bolt(rng: np.random.Generator, canvas: Canvas) -> None:
     smooth = rng.uniform(-0.6, 0.1)
     neck = depth - 1.0
     shank = canvas.polygon(
-        [[neck, -half], [0.92, -half], [0.99, -half * 0.75], [0.99, half * 0.75], [0.92, half], [neck, half]]
+        [
+            [neck, -half],
+            [0.92, -half],
+            [0.99, -half * 0.75],
+            [0.99, half * 0.75],
+            [0.92, half],
+            [neck, half],
+        ]
     )
     canvas.paint(shank, colour)
-    canvas.shade((1 + 0.38 * _threads(canvas, smooth, 1.0, rng.uniform(0.07, 0.1))).astype(np.float32))
+    canvas.shade(
+        (1 + 0.38 * _threads(canvas, smooth, 1.0, rng.uniform(0.07, 0.1))).astype(np.float32)
+    )
     canvas.relief(_rod(canvas, half), shank, gloss=0.4, shine=14)
     if rng.random() < 0.4:
         flange = canvas.rect(neck, 0, 0.07, head * 2.3, 0.02)
@@ -174,8 +218,17 @@ def draw_tacker(rng: np.random.Generator, canvas: Canvas) -> None:
     body_colour = pick(rng, [*_BRIGHT, *_STEEL[:3]], 8)
     lever_colour = pick(rng, [rgb(40, 40, 44), rgb(196, 198, 202), rgb(206, 50, 44)], 8)
     base = canvas.polygon(
-        [[-0.96, 0.5], [0.8, 0.5], [0.96, 0.5], [0.96, -0.3], [0.82, -0.46], [0.45, -0.46],
-         [0.3, -0.1], [-0.3, 0.02], [-0.96, 0.1]]
+        [
+            [-0.96, 0.5],
+            [0.8, 0.5],
+            [0.96, 0.5],
+            [0.96, -0.3],
+            [0.82, -0.46],
+            [0.45, -0.46],
+            [0.3, -0.1],
+            [-0.3, 0.02],
+            [-0.96, 0.1],
+        ]
     )
     canvas.paint(base, body_colour)
     canvas.paint(canvas.rect(0.0, 0.45, 1.9, 0.12), rgb(150, 152, 156), inside=True)
@@ -185,13 +238,23 @@ def draw_tacker(rng: np.random.Generator, canvas: Canvas) -> None:
     canvas.relief(canvas.bevel(canvas.alpha, 0.1), gloss=0.25)
     lift = rng.uniform(0.0, 0.16)
     lever = canvas.polygon(
-        [[0.62, -0.46], [0.5, -0.62], [0.1, -0.56 - lift], [-0.86, -0.3 - lift],
-         [-0.92, -0.14 - lift], [-0.8, -0.1 - lift], [0.05, -0.36 - lift * 0.7], [0.48, -0.28]]
+        [
+            [0.62, -0.46],
+            [0.5, -0.62],
+            [0.1, -0.56 - lift],
+            [-0.86, -0.3 - lift],
+            [-0.92, -0.14 - lift],
+            [-0.8, -0.1 - lift],
+            [0.05, -0.36 - lift * 0.7],
+            [0.48, -0.28],
+        ]
     )
     canvas.paint(lever, lever_colour)
     canvas.relief(canvas.bevel(lever, 0.08), lever, gloss=0.25)
     canvas.paint(canvas.ellipse(0.55, -0.4, 0.07), rgb(200, 200, 204), inside=True)
-    canvas.paint(canvas.text(str(rng.choice(["R-13", "T50", "PRO"])), 0.35, 0.2, 0.16), rgb(30, 30, 32), True)
+    canvas.paint(
+        canvas.text(str(rng.choice(["R-13", "T50", "PRO"])), 0.35, 0.2, 0.16), rgb(30, 30, 32), True
+    )
     canvas.wear(rng, 0.08)
 
 
@@ -211,7 +274,10 @@ def draw_bearing(rng: np.random.Generator, canvas: Canvas) -> None:
         turns = np.arange(count) * 2 * np.pi / count + rng.uniform(0, 1)
         middle, radius = (outer + inner) / 2, (outer - inner) / 2 * 0.95
         balls = canvas.polygons(
-            [ellipse_points(middle * np.cos(t), middle * np.sin(t), radius, radius, 0, 20) for t in turns]
+            [
+                ellipse_points(middle * np.cos(t), middle * np.sin(t), radius, radius, 0, 20)
+                for t in turns
+            ]
         )
         canvas.paint(balls, rgb(206, 208, 212), inside=True)
         height = height + canvas.bevel(balls, radius)

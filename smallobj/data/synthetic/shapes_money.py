@@ -111,7 +111,9 @@ def _coin(rng: np.random.Generator, canvas: Canvas, value: int) -> None:
     if kind.beads:
         turns = np.linspace(0, 2 * np.pi, kind.beads, endpoint=False)
         ring = 1 - rim - 0.06
-        dots = [ellipse_points(ring * np.cos(t), ring * np.sin(t), 0.03, 0.03, 0, 10) for t in turns]
+        dots = [
+            ellipse_points(ring * np.cos(t), ring * np.sin(t), 0.03, 0.03, 0, 10) for t in turns
+        ]
         motif = np.maximum(motif, canvas.polygons(dots))
     motif = motif * field
     # Patina settles around the relief, which the hand polishes: that is what a camera sees.
@@ -175,7 +177,9 @@ def _creases(rng: np.random.Generator, canvas: Canvas, half: float) -> None:
     canvas.wear(rng, 0.08)
 
 
-def _lines(rng: np.random.Generator, x0: float, x1: float, y0: float, count: int) -> list[FloatArray]:
+def _lines(
+    rng: np.random.Generator, x0: float, x1: float, y0: float, count: int
+) -> list[FloatArray]:
     rows = []
     for row in range(count):
         y = y0 + 0.06 * row

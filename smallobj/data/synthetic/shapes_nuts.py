@@ -63,7 +63,9 @@ def draw_brazil_nut(rng: np.random.Generator, canvas: Canvas) -> None:
     body = canvas.polygon(outline)
     if rng.random() < 0.6:
         shell = pick(rng, [rgb(104, 78, 56), rgb(124, 96, 72)], 8)
-        canvas.paint(body, _field(canvas, shell * 0.8, shell * 1.2, 0.5 + 0.5 * canvas.noise(rng, 22)))
+        canvas.paint(
+            body, _field(canvas, shell * 0.8, shell * 1.2, 0.5 + 0.5 * canvas.noise(rng, 22))
+        )
     else:
         cream = jitter(rng, rgb(222, 198, 156), 8)
         skin = rgb(124, 78, 44)
@@ -117,7 +119,9 @@ def draw_walnut(rng: np.random.Generator, canvas: Canvas) -> None:
     seam_line = canvas.y + 0.05 * canvas.noise(rng, 5) - rng.uniform(-0.15, 0.15)
     seam = np.exp(-((seam_line / 0.05) ** 2))
     canvas.shade(np.clip(0.62 + 0.75 * wrinkle, 0.5, 1.12).astype(np.float32))
-    canvas.shade((1 - 0.35 * np.exp(-(((np.abs(seam_line) - 0.09) / 0.03) ** 2))).astype(np.float32))
+    canvas.shade(
+        (1 - 0.35 * np.exp(-(((np.abs(seam_line) - 0.09) / 0.03) ** 2))).astype(np.float32)
+    )
     height = canvas.bevel(body, 0.85) + 0.09 * wrinkle + 0.08 * seam
     canvas.relief(height.astype(np.float32), gloss=0.06, ambient=0.35)
 
@@ -137,7 +141,9 @@ def draw_pumpkin_seed(rng: np.random.Generator, canvas: Canvas) -> None:
         canvas.relief(canvas.bevel(body, 0.12) - 0.5 * canvas.bevel(core, 0.08), gloss=0.1)
     else:
         green = pick(rng, [rgb(92, 104, 58), rgb(112, 120, 70)], 8)
-        canvas.paint(body, _field(canvas, green * 0.8, green * 1.15, 0.5 + canvas.noise(rng, 9) / 2))
+        canvas.paint(
+            body, _field(canvas, green * 0.8, green * 1.15, 0.5 + canvas.noise(rng, 9) / 2)
+        )
         canvas.relief(canvas.bevel(body, 0.3), gloss=0.2, shine=16)
     canvas.wear(rng, 0.06)
 
