@@ -64,7 +64,7 @@ def main() -> int:
     except DatasetError as error:
         for problem in error.problems:
             print(problem)
-        print(f"{len(error.problems)} problems:")
+        print(f"problems by rule, {len(error.problems)} in all:")
         for rule, number in count_by_rule(error.problems).items():
             print(f"{number:8d}  {rule}")
         return 1

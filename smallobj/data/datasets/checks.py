@@ -109,7 +109,7 @@ def resolve_num_classes(cfg: CfgNode, names: Sequence[str] | None = None) -> Cfg
         names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
     if names:
         classes = _common_class_names(names)
-        source = f"dataset {names[0]}"
+        source = _described(names[0])
     else:
         classes = list(cfg.MODEL.CLASS_NAMES)
         source = "MODEL.CLASS_NAMES"
@@ -138,6 +138,11 @@ def resolve_num_classes(cfg: CfgNode, names: Sequence[str] | None = None) -> Cfg
         if was_frozen:
             cfg.freeze()
     return cfg
+
+
+def _described(name: str) -> str:
+    spec = registered_spec(name)
+    return f"dataset {name} ({spec.classes or spec.annotations})" if spec else f"dataset {name}"
 
 
 def _common_class_names(names: Sequence[str]) -> list[str]:

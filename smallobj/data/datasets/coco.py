@@ -35,11 +35,12 @@ def read_coco(spec: DatasetSpec) -> Reading:
     """Reads images, boxes and polygons; category ids become 0, 1, … in the order of the ids."""
     reading = Reading()
     content = _read_content(spec, reading)
-    if content is None:
-        return reading
-    _read_categories(content, spec, reading)
+    if content is not None:
+        _read_categories(content, spec, reading)
     if not os.path.isdir(spec.images):
         reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+        return reading
+    if content is None:
         return reading
     images = _read_images(content, spec, reading)
     _read_annotations(content, images, spec, reading)

@@ -60,7 +60,7 @@ class DatasetError(ValueError):
 
 def _message(problems: Sequence[Problem]) -> str:
     number = len(problems)
-    lines = [f"{number} problem{'' if number == 1 else 's'} in the datasets:"]
+    lines = [f"{number} {'problem' if number == 1 else 'problems'} in the datasets:"]
     lines += [f"  {problem}" for problem in problems[:LISTED_IN_ERROR]]
     if number > LISTED_IN_ERROR:
         lines.append(f"  ... and {number - LISTED_IN_ERROR} more (tools/check.py prints all)")

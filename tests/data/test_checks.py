@@ -1,0 +1,223 @@
+"""The checks before training: problems of all datasets, dropping, the number of classes."""
+
+import json
+import logging
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from detectron2.data import DatasetCatalog
+
+from smallobj import get_cfg
+from smallobj.data.datasets import (
+    DatasetError,
+    check_datasets,
+    load_checked,
+    register_dataset,
+    resolve_num_classes,
+    unregister_dataset,
+)
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch, tmp_path):
+    before = set(DatasetCatalog.list())
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    for name in ("0.jpg", "1.jpg"):
+        PIL.Image.new("RGB", (40, 30)).save(tmp_path / "data" / name)
+    (tmp_path / "two.json").write_text('["cat", "dog"]')
+    (tmp_path / "three.json").write_text('["cat", "dog", "cow"]')
+    (tmp_path / "swapped.json").write_text('["dog", "cat"]')
+    yield tmp_path
+    for name in set(DatasetCatalog.list()) - before:
+        unregister_dataset(name)
+        if name in DatasetCatalog.list():
+            DatasetCatalog.remove(name)
+
+
+def register(root: Path, name: str, labels: dict, classes: str = "two.json") -> str:
+    (root / name).write_text(json.dumps(labels))
+    spec = f"{name}=challenge:{name}:data:{classes}"
+    register_dataset(spec)
+    return spec
+
+
+GOOD = [0, 1, 1, 5, 5]
+
+
+def make_cfg(train=(), test=()):
+    cfg = get_cfg()
+    cfg.DATASETS.TRAIN = tuple(train)
+    cfg.DATASETS.TEST = tuple(test)
+    return cfg
+
+
+def test_good_datasets_are_counted(root):
+    register(root, "good", {"0.jpg": [GOOD, [1, 2, 2, 3, 3]], "1.jpg": [GOOD]})
+    (count,) = check_datasets(make_cfg(["good"], ["good"]))
+    assert str(count) == "good: 2 images, 3 boxes (cat 2, dog 1)"
+    assert count.dropped == {}
+
+
+def test_problems_of_all_datasets_come_in_one_error(root):
+    register(root, "first", {"0.jpg": [[0, 1, 1, 0, 5]]})
+    register(root, "second", {"gone.jpg": [GOOD], "0.jpg": [[7, 1, 1, 5, 5]]})
+    with pytest.raises(DatasetError) as error:
+        check_datasets(make_cfg(["first"], ["second"]))
+    assert [(Path(p.file).name, p.entry) for p in error.value.problems] == [
+        ("first", "0.jpg[0]"),
+        ("second", "0.jpg[0]"),
+        ("second", "gone.jpg"),
+    ]
+    assert all(str(problem) in str(error.value) for problem in error.value.problems)
+
+
+def test_dropping_leaves_the_good_boxes_and_says_how_many_went(root, caplog):
+    bad = [[9, 1, 1, 5, 5], [0, 1, 1, -1, 5], [0, 38, 1, 5, 5], [9, 1, 1, -1, 5]]
+    register(root, "mixed", {"0.jpg": [GOOD, *bad], "1.jpg": [[1, -0.5, 1, 5, 5]]})
+    with pytest.raises(DatasetError):
+        DatasetCatalog.get("mixed")
+    cfg = make_cfg(["mixed"])
+    cfg.DATASETS.DROP_BAD_BOXES = True
+    with caplog.at_level(logging.WARNING):
+        (count,) = check_datasets(cfg)
+    assert count.boxes == {"cat": 1, "dog": 1}
+    assert sum(count.dropped.values()) == 5  # the last bad box breaks two rules
+    assert "mixed: dropped 4 bad boxes" in caplog.text
+    first, second = DatasetCatalog.get("mixed")
+    assert [box["bbox"] for box in first["annotations"]] == [[1, 1, 5, 5]]
+    assert [box["bbox"] for box in second["annotations"]] == [[0, 1, 4.5, 5]]
+    with pytest.raises(DatasetError):
+        load_checked(["mixed"], drop_bad_boxes=False)
+
+
+def test_dropping_does_not_cure_files(root):
+    register(root, "mixed", {"gone.jpg": [GOOD], "0.jpg": [[9, 1, 1, 5, 5]]})
+    with pytest.raises(DatasetError) as error:
+        load_checked(["mixed"], drop_bad_boxes=True)
+    assert [problem.entry for problem in error.value.problems] == ["gone.jpg"]
+
+
+def test_an_empty_dataset_is_a_problem(root):
+    register(root, "empty", {})
+    with pytest.raises(DatasetError, match="at least one image"):
+        load_checked(["empty"])
+
+
+def test_unknown_and_foreign_names(root):
+    with pytest.raises(ValueError, match="unknown dataset 'nothing'"):
+        load_checked(["nothing"])
+    DatasetCatalog.register("other_code", lambda: [])
+    assert load_checked(["other_code"]) == []
+
+
+def test_number_and_names_of_classes_come_from_the_data(root):
+    register(root, "a", {"0.jpg": [GOOD]})
+    cfg = make_cfg(["a"])
+    cfg.freeze()
+    assert resolve_num_classes(cfg) is cfg
+    assert cfg.MODEL.ROI_HEADS.NUM_CLASSES == 2
+    assert cfg.MODEL.RETINANET.NUM_CLASSES == 2
+    assert cfg.MODEL.CLASS_NAMES == ["cat", "dog"]
+    assert cfg.is_frozen()
+    resolve_num_classes(cfg)  # a second time nothing conflicts
+
+
+@pytest.mark.parametrize("key", ["ROI_HEADS", "RETINANET"])
+def test_another_number_in_the_config_is_an_error_with_both(root, key):
+    register(root, "a", {"0.jpg": [GOOD]})
+    cfg = make_cfg(["a"])
+    cfg.MODEL[key].NUM_CLASSES = 80
+    with pytest.raises(
+        ValueError, match=rf"MODEL\.{key}\.NUM_CLASSES .* is 80, dataset a .* has 2"
+    ):
+        resolve_num_classes(cfg)
+
+
+def test_other_names_in_the_config_are_an_error(root):
+    register(root, "a", {"0.jpg": [GOOD]})
+    cfg = make_cfg([], ["a"])
+    cfg.MODEL.CLASS_NAMES = ["cat", "cow"]
+    with pytest.raises(ValueError, match=r"class 1 is 'cow' in MODEL\.CLASS_NAMES and 'dog'"):
+        resolve_num_classes(cfg)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ("swapped.json", "class 0 is 'cat' in a and 'dog' in b"),
+        ("three.json", "a has 2 classes, b has 3"),
+    ],
+)
+def test_datasets_together_need_the_same_classes(root, classes, message):
+    register(root, "a", {"0.jpg": [GOOD]})
+    register(root, "b", {"0.jpg": [GOOD]}, classes)
+    with pytest.raises(ValueError, match=message):
+        resolve_num_classes(make_cfg(["a"], ["b"]))
+
+
+def test_without_datasets_the_names_in_the_config_count():
+    cfg = make_cfg()
+    assert resolve_num_classes(cfg).MODEL.ROI_HEADS.NUM_CLASSES == 0
+    cfg.MODEL.CLASS_NAMES = ["cat", "dog", "cow"]
+    assert resolve_num_classes(cfg).MODEL.ROI_HEADS.NUM_CLASSES == 3
+
+
+TOOL = str(REPOSITORY / "tools/check.py")
+
+
+@pytest.fixture
+def run_check(monkeypatch):
+    """tools/check.py in this process, which saves the imports; gives the exit status."""
+
+    def run(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", [TOOL, *arguments])
+        return runpy.run_path(TOOL)["main"]()
+
+    return run
+
+
+def test_command_line_prints_every_problem(root):
+    bad = [[9, 1, 1, 5, 5]] * 60
+    spec = register(root, "many", {"0.jpg": [GOOD, *bad], "gone.jpg": []})
+    command = [sys.executable, TOOL, "--register", spec]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 1, result.stderr
+    assert sum("0.jpg[" in line for line in result.stdout.splitlines()) == 60
+    assert "gone.jpg: the image file must exist" in result.stdout
+    assert "60  the class must be a known one" in result.stdout
+
+
+def test_command_line_counts_by_config_and_drops(root, run_check, capsys):
+    spec = register(root, "mixed", {"0.jpg": [GOOD, [0, 1, 1, 0, 5]]})
+    config = root / "c.yaml"
+    config.write_text(
+        f'DATASETS: {{REGISTER: ["{spec}"], TRAIN: ["mixed"], TEST: [], DROP_BAD_BOXES: True}}'
+    )
+    assert run_check("--config-file", str(config)) == 0
+    output = capsys.readouterr().out
+    assert "mixed: 1 images, 1 boxes (cat 1, dog 0)" in output
+    assert "1  dropped: a box must have positive width and height" in output
+    assert (
+        run_check("--config-file", str(config), "--opts", "DATASETS.DROP_BAD_BOXES", "False") == 1
+    )
+    assert run_check("--register", spec, "--drop-bad-boxes") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--register", "x=voc:a:b"], "unknown dataset format 'voc'"),
+        (["--config-file", "gone.yaml"], "gone.yaml"),
+        (["--register", "x=coco:a:b", "--opts", "NO.SUCH", "1"], "NO.SUCH"),
+    ],
+)
+def test_command_line_refuses_wrong_arguments(run_check, capsys, arguments, message):
+    assert run_check(*arguments) == 2
+    assert message in capsys.readouterr().err
