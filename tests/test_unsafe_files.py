@@ -1,14 +1,23 @@
 """Nothing that a file carries is executed: every payload here would leave a mark if it ran."""
 
+import json
 import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from smallobj import load_config
 from smallobj.checkpoint import SafeCheckpointer, UnsafeFileError, load_weights
+
+ROOT = Path(__file__).parent.parent
+MODEL = ["MODEL.ROI_HEADS.NUM_CLASSES", "1", "MODEL.CLASS_NAMES", "['nut']"]
 
 
 class Payload:
@@ -99,3 +108,81 @@ def test_option_with_code_is_text(tmp_path, mark):
     code = f"__import__('pathlib').Path({str(mark)!r}).touch()"
     cfg = load_config(str(tmp_path / "good.yaml"), ["OUTPUT_DIR", code])
     assert cfg["OUTPUT_DIR"] == code
+
+
+@pytest.fixture
+def folder(tmp_path, mark):
+    """A photograph with one label, weights with code, a config with code in its base."""
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.full((64, 64, 3), 128, np.uint8))
+    labels = {
+        "images": [{"id": 1, "file_name": "a.jpg", "height": 64, "width": 64}],
+        "categories": [{"id": 1, "name": "nut"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "bbox": [9, 9, 20, 20], "iscrowd": 0}
+        ],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(labels))
+    write_bad_weights(tmp_path / "bad.pth", mark)
+    write_bad_config(tmp_path / "base.yaml", mark)
+    (tmp_path / "bad.yaml").write_text("_BASE_: base.yaml\n")
+    return tmp_path
+
+
+def data(folder):
+    dataset = f"['nuts=coco:{folder / 'a.json'}:{folder}']"
+    names = ["DATASETS.TRAIN", "('nuts',)", "DATASETS.TEST", "('nuts',)"]
+    return ["DATASETS.REGISTER", dataset, *names, "OUTPUT_DIR", str(folder / "output")]
+
+
+def train(folder, config, options):
+    return ["train_net.py", "--num-gpus", "0", "--config-file", config, *data(folder), *options]
+
+
+def evaluate(folder, config, options):
+    head = ["train_net.py", "--eval-only", "--num-gpus", "0", "--config-file", config]
+    return [*head, *data(folder), *options]
+
+
+def demo(folder, config, options):
+    picture = ["--input", str(folder / "a.jpg"), "--output", str(folder / "out")]
+    return ["demo.py", "--config-file", config, *picture, "--opts", *MODEL, *options]
+
+
+def run(arguments):
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("program", [train, demo])
+def test_config_with_code_in_its_base(folder, program):
+    ended = run(program(folder, str(folder / "bad.yaml"), ["MODEL.DEVICE", "cpu"]))
+    assert ended.returncode not in (0, None)
+    assert "carries a Python tag" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("program", [train, evaluate, demo])
+def test_weights_with_code(folder, program):
+    options = ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", str(folder / "bad.pth")]
+    ended = run(program(folder, "configs/cascade_r18.yaml", options))
+    assert ended.returncode not in (0, None)
+    assert f"{folder / 'bad.pth'}: refused" in ended.stderr
+    assert "safetensors" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_resuming_from_weights_with_code(folder):
+    (folder / "output").mkdir()
+    (folder / "bad.pth").rename(folder / "output" / "model_0000009.pth")
+    (folder / "output" / "last_checkpoint").write_text("model_0000009.pth")
+    arguments = train(folder, "configs/cascade_r18.yaml", [])
+    ended = run([arguments[0], "--resume", *arguments[1:]])
+    assert ended.returncode not in (0, None)
+    assert "model_0000009.pth: refused" in ended.stderr
