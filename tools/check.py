@@ -68,7 +68,10 @@ def main() -> int:
         for rule, number in count_by_rule(error.problems).items():
             print(f"{number:8d}  {rule}")
         return 1
-    except (ValueError, FileNotFoundError, KeyError, AssertionError) as error:
+    except (ValueError, OSError) as error:
+        print(f"check: {error}", file=sys.stderr)
+        return 2
+    except (KeyError, AssertionError) as error:  # how the config refuses a wrong key or value
         print(f"check: {error.args[0] if error.args else error}", file=sys.stderr)
         return 2
     for count in counts:

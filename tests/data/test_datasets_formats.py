@@ -151,6 +151,12 @@ def test_size_is_that_of_the_decoded_image(tmp_path, orientation, ending):
     assert read_size(str(path)) == cv2.imread(str(path)).shape[:2]
 
 
+def test_broken_exif_is_passed_over(tmp_path):
+    path = tmp_path / "a.jpg"
+    make_image(path, 40, 30, exif=b"Exif\x00\x00not a TIFF header")
+    assert read_size(str(path)) == (30, 40) == cv2.imread(str(path)).shape[:2]
+
+
 def test_size_of_an_image_beyond_pillows_limit(tmp_path, monkeypatch):
     make_image(tmp_path / "large.png", 60, 60)
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
@@ -159,7 +165,7 @@ def test_size_of_an_image_beyond_pillows_limit(tmp_path, monkeypatch):
 
 
 def test_images_are_listed_in_natural_order(tmp_path):
-    for name in ("b10.JPG", "b9.png", "a.tiff", "sub/1.jpeg"):
+    for name in ("b10.JPG", "b9.png", "b007.png", "a.tiff", "sub/1.jpeg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert list_images(str(tmp_path)) == ["a.tiff", "b9.png", "b10.JPG", "sub/1.jpeg"]
+    assert list_images(str(tmp_path)) == ["a.tiff", "b007.png", "b9.png", "b10.JPG", "sub/1.jpeg"]

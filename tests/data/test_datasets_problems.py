@@ -107,6 +107,14 @@ def test_one_image_under_two_names(tmp_path):
     assert problem.rule == "an image may be labelled once"
 
 
+def test_names_that_no_file_can_have_are_reported_and_printable(tmp_path):
+    make_image(tmp_path / "data/0.jpg")
+    names = ["\ud800.jpg", "\0.jpg", "9" * 5000]
+    reading = challenge(tmp_path, json.dumps({name: [] for name in names}))
+    assert len(reading.problems) == 3
+    assert "\\ud800.jpg" in str(DatasetError(reading.problems)).encode("utf-8").decode()
+
+
 def test_missing_label_file_and_folder_are_both_told(tmp_path):
     files = (str(tmp_path / "no_label"), str(tmp_path / "no_folder"))
     for reader, format_name in ((read_challenge, "challenge"), (read_coco, "coco")):

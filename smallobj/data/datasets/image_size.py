@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,8 +19,9 @@ _TURNED_BY_90 = (5, 6, 7, 8)
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
     """Sorts "9.jpg" before "10.jpg"."""
-    parts = re.split(r"([0-9]+)", name)
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+    # Of two numbers without leading zeros the longer is the larger.
+    parts = re.split(r"0*([0-9]+)", name)
+    return [(bool(at % 2), len(part) if at % 2 else 0, part) for at, part in enumerate(parts)]
 
 
 def list_images(folder: str) -> list[str]:
@@ -32,6 +34,17 @@ def list_images(folder: str) -> list[str]:
     return sorted(found, key=natural_key)
 
 
+def _is_turned(image: PIL.Image.Image) -> bool:
+    # Asking a PNG that has no EXIF for it would decode the whole image; Pillow swaps the sides of
+    # TIFFs itself.
+    if "exif" not in image.info or image.format == "TIFF":
+        return False
+    try:
+        return image.getexif().get(_ORIENTATION_TAG, 1) in _TURNED_BY_90
+    except (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, struct.error):
+        return False  # decoders pass over broken EXIF
+
+
 def read_size(path: str) -> tuple[int, int] | OSError | ValueError:
     """Size (h, w) that an image has once decoded, from its header alone; the error if unreadable.
 
@@ -40,13 +53,7 @@ def read_size(path: str) -> tuple[int, int] | OSError | ValueError:
     try:
         with PIL.Image.open(path) as image:
             width, height = image.size
-            # Asking a PNG that has no EXIF for it would decode the whole image; Pillow swaps the
-            # sides of TIFFs itself.
-            if "exif" in image.info and image.format != "TIFF":
-                orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-                if orientation in _TURNED_BY_90:
-                    width, height = height, width
-            return height, width
+            return (width, height) if _is_turned(image) else (height, width)
     except (OSError, ValueError) as error:
         return error
     except SyntaxError as error:  # what Pillow raises for some broken PNG headers

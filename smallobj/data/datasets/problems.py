@@ -29,7 +29,9 @@ class Problem:
     is_box: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.entry}: {self.rule} (got {self.value})"
+        text = f"{self.file}: {self.entry}: {self.rule} (got {self.value})"
+        # JSON can hold half a character, which no terminal takes.
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def shown(value: object) -> str:
