@@ -1,0 +1,37 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PACKAGES := smallobj tests tools datasets train_net.py demo.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types layers clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.ready  ## install everything into .venv
+
+$(VENV)/.ready: requirements.txt requirements-detectron2.txt requirements-dev.txt tools/setup.sh
+	bash tools/setup.sh $(PYTHON) $(VENV)
+	@touch $@
+
+demo: setup  ## detect objects in a bundled photograph with the bundled weights
+	$(BIN)/python demo.py --input datasets/samples/*.jpg --output output/demo
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+check: lint types layers test  ## what CI runs: lint, types, import layers, tests
+
+lint: setup
+	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/ruff format --check $(PACKAGES)
+
+types: setup
+	$(BIN)/mypy
+
+layers: setup
+	$(BIN)/lint-imports
+
+clean:  ## remove the environment and what runs have written
+	rm -rf $(VENV) output
