@@ -1,0 +1,119 @@
+#!/usr/bin/env python
+"""Finds objects in images, in a video or in front of a camera.
+
+    python demo.py --input photo.jpg
+    python demo.py --input photos/ --output found/ --json found.json
+    python demo.py --input 'photos/*.jpg' --config-file output/config.yaml \\
+        --weights output/model_best.pth --confidence-threshold 0.3
+    python demo.py --video-input film.mp4 --output found/
+    python demo.py --webcam
+
+With neither --config-file nor --weights the bundled model is used. The exit status is 0 when all
+went well, 1 when a broken file was skipped, 2 for wrong arguments, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+
+import smallobj  # noqa: F401  (first: makes Detectron2 import)
+from smallobj.inference.bundled import prepare_detector_config
+from smallobj.inference.session import DemoSession
+from smallobj.inference.sources import Video, find_images, require_display
+from smallobj.inference.writers import CocoIds, plan_pictures, plan_video
+
+DEFAULT_OUTPUT = os.path.join("output", "demo")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--input", nargs="+", metavar="PATH", help="images, folders or globs")
+    source.add_argument("--video-input", metavar="FILE", help="a video")
+    source.add_argument(
+        "--webcam", nargs="?", const=0, type=int, metavar="INDEX", help="a camera, shown in a window"
+    )
+    parser.add_argument(
+        "--output",
+        metavar="PATH",
+        help=f"folder for pictures or the video, or a file for one (default: {DEFAULT_OUTPUT})",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write detections as JSON")
+    parser.add_argument("--csv", metavar="FILE", help="write detections as CSV")
+    parser.add_argument("--coco", metavar="FILE", help="write detections as COCO results")
+    parser.add_argument(
+        "--coco-images",
+        metavar="FILE",
+        help="take image and category ids of --coco from this COCO annotation file, by name "
+        "(default: the image's place in the input and the class's number, both from 1)",
+    )
+    parser.add_argument("--config-file", metavar="FILE", help="config (default: the bundled one)")
+    parser.add_argument("--weights", metavar="FILE", help="short for --opts MODEL.WEIGHTS FILE")
+    parser.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
+    parser.add_argument("--confidence-threshold", type=float, default=0.5, metavar="SCORE")
+    parser.add_argument("--debug", action="store_true", help="also draw the tile grid")
+    parser.add_argument(
+        "--opts", nargs=argparse.REMAINDER, default=[], help="config KEY VALUE pairs; comes last"
+    )
+    return parser
+
+
+def detect(args: argparse.Namespace, session: DemoSession, paths: list[str]) -> None:
+    """Runs over the images in ``paths``, the video or the camera."""
+    if args.video_input:
+        with Video(args.video_input) as video:
+            session.run_video(video, plan_video(args.video_input, args.output or DEFAULT_OUTPUT))
+    elif args.webcam is not None:
+        require_display()
+        with Video(args.webcam) as video:
+            output = plan_video(f"webcam_{args.webcam}", args.output) if args.output else None
+            session.run_video(video, output, in_window=True)
+    else:
+        ids = CocoIds(args.coco_images)
+        session.log.category_ids = ids.category_ids(session.class_names)
+        pictures = plan_pictures(paths, args.output or DEFAULT_OUTPUT)
+        session.run_images(paths, pictures, ids.image_ids(paths))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Detects, writes and prints; returns the exit status."""
+    if args.coco_images and not (args.coco and args.input):
+        raise ValueError("--coco-images goes with --coco and --input")
+    paths = find_images(args.input or [])
+    cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
+    session = DemoSession(cfg, args.confidence_threshold, args.debug)
+    interrupted = False
+    try:
+        detect(args, session, paths)
+    except KeyboardInterrupt:
+        interrupted = True
+        print("demo.py: interrupted; keeping what was done so far", file=sys.stderr)
+    finally:
+        session.log.write(args.json, args.csv, args.coco)
+    print(session.table())
+    for path in (*session.written, args.json, args.csv, args.coco):
+        if path:
+            print(f"wrote {path}")
+    return 130 if interrupted else min(len(session.skipped), 1)
+
+
+def main() -> int:
+    """A user's error ends with its sentence, not with a traceback."""
+    args = build_parser().parse_args()
+    # Detectron2 and torch warn each other about their versions; nobody here can act on it.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
+    try:
+        return run(args)
+    except (ValueError, OSError) as error:
+        print(f"demo.py: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""A run of the demo: a detector over images or over a video, with pictures and a log."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.structures import Instances
+from tqdm import tqdm
+
+from smallobj.data.image_file import read_image
+from smallobj.inference.drawing import draw_detections
+from smallobj.inference.predictor import SmallObjectPredictor
+from smallobj.inference.sources import Video
+from smallobj.inference.writers import DetectionLog, VideoWriter, write_picture
+from smallobj.tiling import plan_tiles
+
+_WINDOW = "smallobj (q or Esc ends)"
+_ESCAPE = 27
+# A container's count of frames is often off by a few; this much less is a broken file.
+_BROKEN_SHARE = 0.9
+
+
+class DemoSession:
+    """Detects and draws, and remembers what was written and what had to be skipped.
+
+    Attributes:
+        class_names: names of the classes, in the order of pred_classes.
+        log: detections of all images so far.
+        written: paths of pictures and videos.
+        skipped: a sentence for each broken file.
+    """
+
+    def __init__(self, cfg: CfgNode, threshold: float, show_tiles: bool = False) -> None:
+        """
+        Args:
+            cfg: as :func:`prepare_detector_config` gives it.
+            threshold: lowest score that counts, in [0, 1].
+            show_tiles: draw the tiles in which the detector looks, too.
+
+        Raises:
+            ValueError, FileNotFoundError: as :class:`SmallObjectPredictor`, or a threshold
+                outside [0, 1].
+        """
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"--confidence-threshold must lie in [0, 1]; got {threshold}")
+        cfg = cfg.clone()
+        # The model's own threshold comes first, and must not hide what is asked for.
+        for node in (cfg.MODEL.ROI_HEADS, cfg.MODEL.RETINANET):
+            node.SCORE_THRESH_TEST = min(node.SCORE_THRESH_TEST, threshold)
+        self.cfg = cfg
+        self.threshold = threshold
+        self.show_tiles = show_tiles and cfg.TEST.TILE.ENABLED
+        self.predictor = SmallObjectPredictor(cfg)
+        self.class_names: list[str] = self.predictor.class_names
+        self.log = DetectionLog(self.class_names)
+        self.written: list[str] = []
+        self.skipped: list[str] = []
+
+    def detect(self, image: np.ndarray) -> Instances:
+        """Objects in (H, W, 3) uint8 BGR that pass the threshold; on the CPU."""
+        instances = self.predictor(image)["instances"].to("cpu")
+        return instances[instances.scores >= self.threshold]
+
+    def draw(self, image: np.ndarray, instances: Instances) -> np.ndarray:
+        """A picture of the image's size with boxes, and with tiles if they were asked for."""
+        tiles = self._tiles(image) if self.show_tiles else None
+        return draw_detections(image, instances, self.class_names, tiles)
+
+    def _tiles(self, image: np.ndarray) -> np.ndarray:
+        height, width = image.shape[:2]
+        resized = self.predictor.aug.get_transform(image)
+        size = getattr(resized, "new_h", height), getattr(resized, "new_w", width)
+        tiles = plan_tiles(size, self.cfg.TEST.TILE.SIZE, self.cfg.TEST.TILE.OVERLAP)
+        return tiles * np.array([width / size[1], height / size[0]] * 2)
+
+    def run_images(
+        self, paths: Sequence[str], pictures: Sequence[str], image_ids: Sequence[int]
+    ) -> None:
+        """Detects in image files and writes a picture of each; broken ones are skipped.
+
+        Args:
+            paths: image files.
+            pictures: where their pictures go, one each.
+            image_ids: ids for the log, one each.
+        """
+        bar = tqdm(zip(paths, pictures, image_ids, strict=True), total=len(paths), unit="image")
+        for path, picture, image_id in bar:
+            try:
+                image = read_image(path)
+            except (ValueError, OSError) as error:
+                self._skip(str(error))
+                continue
+            instances = self.detect(image)
+            self.log.add(path, image_id, instances)
+            write_picture(picture, self.draw(image, instances))
+            self.written.append(picture)
+
+    def _skip(self, reason: str) -> None:
+        self.skipped.append(reason)
+        tqdm.write(f"skipped: {reason}", file=sys.stderr)
+
+    def run_video(self, video: Video, output: str | None, in_window: bool = False) -> None:
+        """Detects in each frame; the log calls frame 12 of a.mp4 "a.mp4#12", counted from 1.
+
+        Args:
+            video: file or camera.
+            output: .mp4 to write, finished also when the run is interrupted.
+            in_window: show the pictures until q or Esc is pressed.
+        """
+        writer = VideoWriter(output, video.fps) if output else None
+        count = 0
+        try:
+            bar = tqdm(video, total=video.announced or None, unit="frame")
+            for count, frame in enumerate(bar, 1):
+                instances = self.detect(frame)
+                self.log.add(f"{video.name}#{count}", count, instances)
+                picture = self.draw(frame, instances)
+                if writer:
+                    writer.add(picture)
+                if in_window and not _show(picture):
+                    return
+        finally:
+            if in_window:
+                cv2.destroyAllWindows()
+            if writer and writer.close():
+                self.written.append(writer.path)
+        if count < video.announced * _BROKEN_SHARE or count == 0:
+            self._skip(f"{video.name}: {count} of {video.announced} frames could be read")
+
+    def table(self, most_images: int = 10) -> str:
+        """Every detection in a line, or a line with the count an image if there are many."""
+        log = self.log
+        if len(log.images) > most_images:
+            counts = [(image.file, str(len(image.boxes))) for image in log.images]
+            return _columns([("file", "objects"), *counts])
+        rows = [
+            (
+                os.path.basename(file),
+                name,
+                f"{score:.2f}",
+                " ".join(f"{value:.0f}" for value in box),
+            )
+            for file, _, name, score, *box in log.rows()
+        ]
+        if not rows:
+            return f"no object with a score of at least {self.threshold:g}"
+        return _columns([("file", "class", "score", "x1 y1 x2 y2"), *rows])
+
+
+def _show(picture: np.ndarray) -> bool:
+    """Shows a frame; false when the person asks to end."""
+    cv2.imshow(_WINDOW, picture)
+    return (cv2.waitKey(1) & 0xFF) not in (_ESCAPE, ord("q"))
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)

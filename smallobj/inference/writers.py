@@ -1,0 +1,306 @@
+"""Where detections go: JSON, CSV, COCO results, picture files, videos."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from detectron2.structures import Instances
+
+from smallobj.inference.sources import IMAGE_ENDINGS, is_image_name
+
+_CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDetections:
+    """What was found in one image; boxes are (N, 4) XYXY in its pixels."""
+
+    file: str
+    image_id: int
+    height: int
+    width: int
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+
+class CocoIds:
+    """Image and category ids of COCO results: those of an annotation file, or plain numbers.
+
+    Without a file an image's id is its place among the inputs, from 1, and a category's id is the
+    class's number plus 1, which is how COCO itself counts.
+    """
+
+    def __init__(self, annotation_file: str | None = None) -> None:
+        """
+        Raises:
+            FileNotFoundError, ValueError: no such file, or no COCO JSON.
+        """
+        self.file = annotation_file
+        self._images: list[tuple[tuple[str, ...], int]] = []
+        self._categories: dict[str, int] = {}
+        if annotation_file is None:
+            return
+        if not os.path.isfile(annotation_file):
+            raise FileNotFoundError(f"{annotation_file}: no such COCO annotation file")
+        try:
+            with open(annotation_file, encoding="utf-8") as stream:
+                content = json.load(stream)
+            images = [(_parts(str(entry["file_name"])), entry["id"]) for entry in content["images"]]
+            self._categories = {entry["name"]: entry["id"] for entry in content["categories"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{annotation_file}: must be COCO JSON with images (id, file_name) and categories "
+                f"(id, name); got {type(error).__name__}: {error}"
+            ) from error
+        # The longest name first: of a/1.jpg and 1.jpg the former says more.
+        self._images = sorted(images, key=lambda image: -len(image[0]))
+
+    def image_ids(self, paths: Sequence[str]) -> list[int]:
+        """
+        Raises:
+            ValueError: an image that the annotation file doesn't list.
+        """
+        if self.file is None:
+            return list(range(1, len(paths) + 1))
+        by_name: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+        for image in self._images:
+            by_name.setdefault(image[0][-1], []).append(image)
+        ids = []
+        for path in paths:
+            parts = _parts(os.path.abspath(path))
+            candidates = by_name.get(parts[-1], [])
+            match = next((i for name, i in candidates if parts[-len(name) :] == name), None)
+            if match is None:
+                raise ValueError(f"{path}: {self.file} lists no image of this name")
+            ids.append(match)
+        return ids
+
+    def category_ids(self, class_names: Sequence[str]) -> list[int]:
+        """
+        Raises:
+            ValueError: a class that the annotation file doesn't list.
+        """
+        if self.file is None:
+            return list(range(1, len(class_names) + 1))
+        missing = [name for name in class_names if name not in self._categories]
+        if missing:
+            raise ValueError(
+                f"{self.file} has no category for the model's {', '.join(missing)}; "
+                f"it has {', '.join(self._categories)}"
+            )
+        return [self._categories[name] for name in class_names]
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(os.path.normpath(path).replace("\\", "/").split("/"))
+
+
+class DetectionLog:
+    """Collects detections and writes them, whole or not at all, in up to three formats."""
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self.class_names = list(class_names)
+        # Ids in COCO results, by class; see CocoIds.
+        self.category_ids = CocoIds().category_ids(class_names)
+        self.images: list[ImageDetections] = []
+
+    def add(self, file: str, image_id: int, instances: Instances) -> None:
+        """Takes an image's detections, on the CPU, in its pixels."""
+        height, width = instances.image_size
+        boxes = instances.pred_boxes.tensor.numpy().round(2)
+        scores, classes = instances.scores.numpy().round(4), instances.pred_classes.numpy()
+        self.images.append(
+            ImageDetections(file, image_id, height, width, boxes, scores, classes)
+        )
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
+        return [
+            (image.file, index, self.class_names[index], _short(score), *map(_short, box))
+            for image in self.images
+            for box, score, index in zip(
+                image.boxes, image.scores, image.classes.tolist(), strict=True
+            )
+        ]
+
+    def write(self, json_file: str | None, csv_file: str | None, coco_file: str | None) -> None:
+        """Writes the files that are named; one of that name is replaced once the new is whole."""
+        if json_file:
+            write_whole(json_file, _dump(self._as_json(), indent=1))
+        if csv_file:
+            text = io.StringIO()
+            table = csv.writer(text, lineterminator="\n")
+            table.writerows([_CSV_COLUMNS, *self.rows()])
+            write_whole(csv_file, text.getvalue().encode())
+        if coco_file:
+            write_whole(coco_file, _dump(self._as_coco()))
+
+    def _as_json(self) -> dict[str, Any]:
+        images = [
+            {
+                "file": image.file,
+                "width": image.width,
+                "height": image.height,
+                "detections": [
+                    {
+                        "class": self.class_names[index],
+                        "class_id": index,
+                        "score": _short(score),
+                        "box": list(map(_short, box)),
+                    }
+                    for box, score, index in zip(
+                        image.boxes, image.scores, image.classes.tolist(), strict=True
+                    )
+                ],
+            }
+            for image in self.images
+        ]
+        return {"images": images, "classes": self.class_names}
+
+    def _as_coco(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "image_id": image.image_id,
+                "category_id": self.category_ids[index],
+                "bbox": [_short(x1), _short(y1), _short(x2 - x1), _short(y2 - y1)],
+                "score": _short(score),
+            }
+            for image in self.images
+            for (x1, y1, x2, y2), score, index in zip(
+                image.boxes, image.scores, image.classes.tolist(), strict=True
+            )
+        ]
+
+
+def _short(value: float) -> float:
+    # float32 would print as 0.8999999761581421.
+    return round(float(value), 4)
+
+
+def _dump(content: Any, indent: int | None = None) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, indent=indent) + "\n").encode()
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file beside its place and moves it there, so that no half of it is ever seen."""
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    with open(f"{path}.part", "wb") as stream:
+        stream.write(content)
+    os.replace(f"{path}.part", path)
+
+
+def write_picture(path: str, image: np.ndarray) -> None:
+    """Encodes (H, W, 3) uint8 BGR by the file's ending.
+
+    Raises:
+        ValueError: OpenCV can't write this ending.
+    """
+    try:
+        is_encoded, data = cv2.imencode(os.path.splitext(path)[1], image)
+    except cv2.error as error:
+        raise ValueError(f"{path}: OpenCV writes no such image: {error.err}") from error
+    if not is_encoded:
+        raise ValueError(f"{path}: OpenCV could not encode this image")
+    write_whole(path, data.tobytes())
+
+
+def plan_pictures(inputs: Sequence[str], output: str) -> list[str]:
+    """Where the picture of each input image goes: no two to the same file, none onto an input.
+
+    Args:
+        inputs: different image files.
+        output: a folder; or, with one input, a file with an image's ending.
+
+    Raises:
+        ValueError: a file for several inputs, or a picture would replace an input.
+    """
+    if is_image_name(output) and not os.path.isdir(output):
+        if len(inputs) > 1:
+            raise ValueError(
+                f"--output {output} is one file and there are {len(inputs)} input images; "
+                "give a folder"
+            )
+        planned = [output]
+    else:
+        planned = [os.path.join(output, name) for name in _unique_names(inputs)]
+    taken = {os.path.realpath(path) for path in inputs}
+    for path in planned:
+        if os.path.realpath(path) in taken:
+            raise ValueError(f"--output {output} would replace the input image {path}")
+    return planned
+
+
+def _unique_names(inputs: Sequence[str]) -> list[str]:
+    """File names: an input's own, or as much of its folders before it as tells it from others."""
+    parts = [_parts(os.path.abspath(_with_writable_ending(path))) for path in inputs]
+    names = [part[-1] for part in parts]
+    depth = 1
+    while clashing := {name for name in names if names.count(name) > 1}:
+        depth += 1
+        if depth > max(map(len, parts)):  # a_b.jpg beside a/b.jpg: numbers tell them apart
+            return [f"{number}_{part[-1]}" for number, part in enumerate(parts, 1)]
+        names = [
+            "_".join(part[-depth:]).strip("_") if name in clashing else name
+            for name, part in zip(names, parts, strict=True)
+        ]
+    return names
+
+
+def _with_writable_ending(path: str) -> str:
+    return path if path.lower().endswith(IMAGE_ENDINGS) else f"{path}.jpg"
+
+
+class VideoWriter:
+    """An .mp4 that appears under its name when it is closed."""
+
+    def __init__(self, path: str, fps: float) -> None:
+        self.path = path
+        self.fps = fps
+        self._partial = f"{path}.part.mp4"
+        self._writer: cv2.VideoWriter | None = None
+
+    def add(self, frame: np.ndarray) -> None:
+        """Appends (H, W, 3) uint8 BGR.
+
+        Raises:
+            ValueError: OpenCV can't write the video.
+        """
+        if self._writer is None:
+            os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+            codec = cv2.VideoWriter.fourcc(*"mp4v")
+            size = (frame.shape[1], frame.shape[0])
+            self._writer = cv2.VideoWriter(self._partial, codec, self.fps, size)
+            if not self._writer.isOpened():
+                raise ValueError(f"{self.path}: OpenCV can't write an mp4 video of {size} there")
+        self._writer.write(frame)
+
+    def close(self) -> bool:
+        """Finishes the file; false when there was no frame, and so there is no file."""
+        if self._writer is None:
+            return False
+        self._writer.release()
+        self._writer = None
+        os.replace(self._partial, self.path)
+        return True
+
+
+def plan_video(source: str, output: str) -> str:
+    """Path of the .mp4 for a video: ``output`` itself if it ends so, else a file in that folder.
+
+    Raises:
+        ValueError: it would replace the input.
+    """
+    stem = os.path.splitext(os.path.basename(source))[0]
+    path = output if output.lower().endswith(".mp4") else os.path.join(output, f"{stem}.mp4")
+    if os.path.realpath(path) == os.path.realpath(source):
+        raise ValueError(f"--output {output} would replace the input video {source}")
+    return path
