@@ -16,6 +16,8 @@ import sys
 from typing import Any
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
+
+# isort: split
 from detectron2.engine import default_argument_parser, launch
 from detectron2.utils.logger import setup_logger
 

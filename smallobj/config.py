@@ -62,9 +62,9 @@ def _add_model_keys(cfg: CfgNode) -> None:
 
     # Side of the pooled region over the side of the box; 1 pools the box alone.
     cfg.MODEL.ROI_BOX_HEAD.CONTEXT_SCALE = 1.0
-    # "replace" pools the enlarged box only; "concat" pools both and mixes them by a 1x1 convolution.
+    # "replace" pools the enlarged box only; "concat" both, mixed by a 1x1 convolution.
     cfg.MODEL.ROI_BOX_HEAD.CONTEXT_FUSION = "concat"
-    # Box regression (MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE, a Detectron2 key) also takes "nwd" here:
+    # Detectron2's key MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE also takes "nwd" here:
     # 1 - exp(-W2 / C), normalised Gaussian Wasserstein distance (arXiv 2110.13389, section 3.2).
     # C, in pixels: the typical side of an object.
     cfg.MODEL.ROI_BOX_HEAD.NWD_CONSTANT = 12.8
@@ -73,7 +73,7 @@ def _add_model_keys(cfg: CfgNode) -> None:
     # gamma of arXiv 1708.02002, section 3.
     cfg.MODEL.ROI_BOX_HEAD.FOCAL_GAMMA = 2.0
 
-    # Weight of each stage's losses. Detectron2 sums them; the paper's Caffe release uses 1, .5, .25.
+    # Weight of each stage's losses. Detectron2 sums them; the paper's Caffe release: 1, .5, .25.
     cfg.MODEL.ROI_BOX_CASCADE_HEAD.STAGE_LOSS_WEIGHTS = (1.0, 1.0, 1.0)
     # "own_roi": mean of each stage's scores on its own input boxes (Detectron2).
     # "rescore": mean of all stages' scores on the last stage's input boxes (arXiv 1712.00726, 4.1).
@@ -86,7 +86,7 @@ def _add_test_keys(cfg: CfgNode) -> None:
     cfg.TEST.TILE.ENABLED = True
     # Side of the square test tile.
     cfg.TEST.TILE.SIZE = 1024
-    # Overlap of neighbours: at least the longest side of an object, so that each lies whole in a tile.
+    # Overlap of neighbours: at least the longest side of an object, which then lies whole in a tile.
     cfg.TEST.TILE.OVERLAP = 128
     # Tiles that go through the model together.
     cfg.TEST.TILE.BATCH_SIZE = 2

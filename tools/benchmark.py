@@ -10,6 +10,8 @@ import argparse
 import sys
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
+
+# isort: split
 from detectron2.data import DatasetCatalog
 
 from smallobj.benchmarks.mapper import benchmark_mapper

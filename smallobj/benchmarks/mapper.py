@@ -1,4 +1,4 @@
-"""Training tiles a second on one core: TileMapper against Detectron2's DatasetMapper with a crop."""
+"""Training tiles a second on one core: TileMapper against Detectron2's DatasetMapper."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ from detectron2.data import (
     MapDataset,
     build_detection_test_loader,
     build_detection_train_loader,
-    get_detection_dataset_dicts,
 )
 from detectron2.data import transforms as T
 from detectron2.data.build import _test_loader_from_config, _train_loader_from_config

@@ -90,7 +90,9 @@ class TileMapper:
         node = cfg.INPUT.TILE
         unknown = set(node.FLIP) - {"horizontal", "vertical"}
         if unknown:
-            raise ValueError(f"INPUT.TILE.FLIP takes horizontal and vertical; got {list(node.FLIP)}")
+            raise ValueError(
+                f"INPUT.TILE.FLIP takes horizontal and vertical; got {list(node.FLIP)}"
+            )
         return {
             "tile": node.SIZE,
             "per_image": node.PER_IMAGE,
@@ -119,7 +121,7 @@ class TileMapper:
         image = read_image(dataset_dict["file_name"])
         detection_utils.check_image_size(dataset_dict, image)
         # A draw from NumPy's global state, which Detectron2 seeds apart for each worker.
-        rng = np.random.default_rng(np.random.randint(2**31, size=4))
+        rng = np.random.default_rng(np.random.randint(2**31, size=4))  # noqa: NPY002
         annotations = [a for a in dataset_dict.get("annotations", []) if not a.get("iscrowd", 0)]
         boxes = np.array(
             [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations],

@@ -15,6 +15,7 @@ from detectron2.engine import HookBase
 from detectron2.evaluation import inference_context
 from torch import nn
 
+from smallobj.checkpoint import read_checkpoint
 from smallobj.data.build import WholeImageMapper
 from smallobj.inference import wrap_for_test
 from smallobj.inference.drawing import draw_comparison
@@ -49,8 +50,7 @@ class BestCheckpoint(HookBase):
 
     def before_train(self) -> None:
         if self.trainer.start_iter > 0 and os.path.isfile(self.path):
-            kept = torch.load(self.path, map_location="cpu", weights_only=True)
-            self.best = kept.get("metric", -math.inf)
+            self.best = read_checkpoint(self.path).get("metric", -math.inf)
 
     def after_step(self) -> None:
         if self.period > 0 and _is_due(self, self.period):

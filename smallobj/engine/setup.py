@@ -26,13 +26,16 @@ def check_gpus(requested: int) -> None:
         )
 
 
-def prepare_config(config_file: str, opts: Sequence[str], num_gpus: int) -> CfgNode:
+def prepare_config(
+    config_file: str, opts: Sequence[str], num_gpus: int, eval_only: bool = False
+) -> CfgNode:
     """Reads a config, registers and checks its datasets, and settles what follows from the data.
 
     Args:
         config_file: yaml file.
         opts: KEY VALUE pairs.
         num_gpus: 0 puts the model on the CPU.
+        eval_only: leave DATASETS.TRAIN alone; its files need not be there.
 
     Returns:
         A frozen config.
@@ -45,15 +48,16 @@ def prepare_config(config_file: str, opts: Sequence[str], num_gpus: int) -> CfgN
     if num_gpus == 0:
         cfg.MODEL.DEVICE = "cpu"
     datasets.register_from_config(cfg)
+    needed = list(cfg.DATASETS.TEST) if eval_only else None
     if cfg.DATASETS.CHECK:
-        datasets.check_datasets(cfg)
-    cfg = datasets.resolve_num_classes(cfg)
+        datasets.check_datasets(cfg, needed)
+    cfg = datasets.resolve_num_classes(cfg, needed)
     cfg.freeze()
     return cfg
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
     """The config of a run; makes OUTPUT_DIR, logs the environment, saves config.yaml there."""
-    cfg = prepare_config(args.config_file, args.opts, args.num_gpus)
+    cfg = prepare_config(args.config_file, args.opts, args.num_gpus, args.eval_only)
     default_setup(cfg, args)
     return cfg

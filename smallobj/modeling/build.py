@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import build_model as build_detectron2_model
@@ -18,7 +20,9 @@ def build_model(cfg: CfgNode) -> nn.Module:
     """
     name = cfg.MODEL.BACKBONE.PRECISION
     if name not in PRECISIONS:
-        raise ValueError(f"MODEL.BACKBONE.PRECISION must be one of {list(PRECISIONS)}; got {name!r}")
+        raise ValueError(
+            f"MODEL.BACKBONE.PRECISION must be one of {list(PRECISIONS)}; got {name!r}"
+        )
     if cfg.MODEL.ROI_HEADS.NUM_CLASSES < 1:
         raise ValueError(
             "MODEL.ROI_HEADS.NUM_CLASSES is 0, so the number of classes has to come from a "
@@ -36,7 +40,8 @@ def run_backbone_in(model: nn.Module, dtype: torch.dtype) -> None:
     type, stays in float32. The image goes in channels-last, in which convolutions run 1.1 to 2
     times as fast, except when training on CPU: GroupNorm's backward pass is ten times slower there.
     """
-    forward = model.backbone.forward
+    backbone: Any = model.backbone
+    forward = backbone.forward
 
     def mixed_forward(image: torch.Tensor) -> dict[str, torch.Tensor]:
         if image.is_cuda or not torch.is_grad_enabled():
@@ -45,4 +50,4 @@ def run_backbone_in(model: nn.Module, dtype: torch.dtype) -> None:
             features = forward(image)
         return {level: feature.float() for level, feature in features.items()}
 
-    model.backbone.forward = mixed_forward
+    backbone.forward = mixed_forward

@@ -32,9 +32,7 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
     """
 
     @configurable
-    def __init__(
-        self, *, stage_loss_weights: Sequence[float], scoring: str, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, stage_loss_weights: Sequence[float], scoring: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if len(stage_loss_weights) != self.num_cascade_stages:
             raise ValueError(
@@ -106,7 +104,9 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
         for stage, predictor in enumerate(self.box_predictor):
             predictions = self._run_stage(maps, proposals, stage)
             scores_of_stages.append(predictor.predict_probs(predictions, proposals))
-        scores = [torch.stack(per_image).mean(0) for per_image in zip(*scores_of_stages, strict=True)]
+        scores = [
+            torch.stack(per_image).mean(0) for per_image in zip(*scores_of_stages, strict=True)
+        ]
         instances, _ = fast_rcnn_inference(
             predictor.predict_boxes(predictions, proposals),
             scores,

@@ -45,8 +45,9 @@ class ContextPooler(nn.Module):
         self.mix: nn.Module | None = None
         if fusion == "concat":
             norm = get_norm("GN", channels)
-            self.mix = Conv2d(2 * channels, channels, 1, bias=False, norm=norm, activation=torch.relu)
-            nn.init.kaiming_normal_(self.mix.weight, mode="fan_out", nonlinearity="relu")
+            mix = Conv2d(2 * channels, channels, 1, bias=False, norm=norm, activation=torch.relu)
+            nn.init.kaiming_normal_(mix.weight, mode="fan_out", nonlinearity="relu")
+            self.mix = mix
 
     def forward(self, features: list[torch.Tensor], box_lists: list[Boxes]) -> torch.Tensor:
         """As :meth:`ROIPooler.forward`: returns (R, C, P, P)."""
