@@ -30,6 +30,14 @@ def _palette(rng: _Random, colours: Sequence[FloatArray]) -> NDArray[np.uint8]:
     return np.clip(table, 0, 255).astype(np.uint8)[:, None]
 
 
+def _dye(rng: _Random, low: float, high: float) -> FloatArray:
+    """A colour of any hue, mostly muted, as floors and cloths are."""
+    value = rng.uniform(low, high)
+    chroma = rng.beta(1.2, 3.0)
+    hue = rng.dirichlet((1.0, 1.0, 1.0)) * 3 - 1
+    return np.clip(value * (1 + 0.8 * chroma * hue), 15, 245).astype(np.float32)
+
+
 def _grey(field: FloatArray, gain: float = 1.0) -> Grey:
     """[-1, 1] to uint8, centred on 128."""
     return np.clip(field * np.float32(110 * gain) + np.float32(128), 0, 255).astype(np.uint8)
@@ -62,7 +70,8 @@ def _grain(rng: _Random, sigma_x: float, sigma_y: float, side: int = 512) -> Flo
     pad = int(4 * max(sigma_x, sigma_y)) + 2
     wrapped = np.pad(noise, pad, mode="wrap")
     if sigma_x > 0 or sigma_y > 0:
-        wrapped = cv2.GaussianBlur(wrapped, (0, 0), max(sigma_x, 0.01), sigmaY=max(sigma_y, 0.01))
+        sigmas = max(sigma_x, 0.01), max(sigma_y, 0.01)
+        wrapped = np.asarray(cv2.GaussianBlur(wrapped, (0, 0), sigmas[0], sigmaY=sigmas[1]))
     tile = wrapped[pad:-pad, pad:-pad]
     return (tile / tile.std()).astype(np.float32)
 
@@ -96,9 +105,11 @@ def _cells(rng: _Random, count: int, side: int = 512) -> tuple[FloatArray, NDArr
 def _wood(rng: _Random, h: int, w: int) -> Image:
     rows, columns = h // 2 + 1, w // 2 + 1
     y = np.linspace(0, h / 100, rows, dtype=np.float32)[:, None]
-    bend = smooth_noise(rng, max(rows // 8, 8), max(columns // 8, 8), rng.uniform(2, 5))
-    bend = cv2.resize(bend, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    rings = np.sin((y * rng.uniform(0.6, 1.6) + bend * rng.uniform(1, 3)) * 6.0)
+    # Noise on a square that is stretched along the grain: rings run long and bend slowly.
+    bend = smooth_noise(rng, 128, 128, rng.uniform(2, 6))[:, : int(rng.integers(16, 64))]
+    long_bend = cv2.resize(bend, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    rings = np.sin((y * rng.uniform(0.4, 1.2) + long_bend * rng.uniform(0.5, 2)) * 6.0)
+    rings = rings * np.float32(rng.uniform(0.25, 0.9))
     plank = max(8, int(rng.uniform(90, 260)))
     if rng.random() < 0.6:
         tones = rng.uniform(-0.5, 0.5, rows // plank + 2).astype(np.float32)
@@ -138,7 +149,7 @@ def _weave(rng: _Random, h: int, w: int) -> Image:
         if rng.random() < 0.6:
             check = ((np.arange(h) // width) % 2 * 50).astype(np.uint8)[:, None]
             mixed = cv2.subtract(mixed, np.broadcast_to(check, (h, w)).copy()).astype(np.uint8)
-    hue = rng.uniform(40, 210, 3).astype(np.float32)
+    hue = _dye(rng, 50, 200)
     return np.asarray(cv2.applyColorMap(mixed, _palette(rng, (hue * 0.5, hue, hue * 0.5 + 120))))
 
 
@@ -205,7 +216,7 @@ def _leather(rng: _Random, h: int, w: int) -> Image:
     distance, _ = _cells(rng, int(rng.uniform(700, 2500)))
     field = 0.6 - distance / distance.max() * 2.0 + 0.15 * _grain(rng, 0.8, 0.8)
     tile = _grey(field.astype(np.float32), 0.6)
-    base = _enlarge(_grey(_coarse(rng, h, w, (3, 8)), 0.4), h, w)
+    base = _enlarge(_grey(_coarse(rng, h, w, (3, 8)), 0.25), h, w)
     mixed = _mix(_spread(tile, h, w), base, rng.uniform(0.4, 0.8), 0.6)
     hues = [rgb(92, 56, 36), rgb(46, 44, 46), rgb(150, 112, 76), rgb(110, 32, 34), rgb(48, 58, 84)]
     hue = hues[int(rng.integers(len(hues)))]
@@ -226,7 +237,7 @@ def _tiles(rng: _Random, h: int, w: int) -> Image:
     mixed = _mix(tone, stone, 1.0, rng.uniform(0.1, 0.5))
     grain = _spread(_grey(_grain(rng, 0.8, 0.8), 0.06), h, w)
     mixed = _mix(mixed, grain, 1.0, 1.0)
-    hue = rgb(*rng.uniform(110, 215, 3)) * 0.4 + np.float32(rng.uniform(40, 125))
+    hue = _dye(rng, 90, 215)
     return np.asarray(cv2.applyColorMap(mixed, _palette(rng, (hue * 0.4, hue, hue * 0.5 + 120))))
 
 
@@ -236,7 +247,7 @@ def _carpet(rng: _Random, h: int, w: int) -> Image:
     tile = _grey(tufts, rng.uniform(0.2, 0.4))
     base = _enlarge(_grey(_coarse(rng, h, w, (3, 9, 40)), 0.3), h, w)
     mixed = _mix(_spread(tile, h, w), base, 1.0, 0.5)
-    hue = rng.uniform(40, 170, 3).astype(np.float32)
+    hue = _dye(rng, 50, 170)
     return np.asarray(cv2.applyColorMap(mixed, _palette(rng, (hue * 0.4, hue, hue * 0.6 + 90))))
 
 
@@ -255,9 +266,9 @@ def _gravel(rng: _Random, h: int, w: int) -> Image:
 
 def _metal(rng: _Random, h: int, w: int) -> Image:
     brushed = _spread(_grey(_grain(rng, 45, 0.5), rng.uniform(0.08, 0.2)), h, w)
-    base = _enlarge(_grey(_coarse(rng, h, w, (2, 5)), 0.35), h, w)
+    base = _enlarge(_grey(_coarse(rng, h, w, (2, 5)), 0.2), h, w)
     mixed = _mix(brushed, base, 1.0, 1.0)
-    hue = rgb(150, 152, 156) if rng.random() < 0.6 else rng.uniform(50, 190, 3).astype(np.float32)
+    hue = rgb(150, 152, 156) if rng.random() < 0.6 else _dye(rng, 60, 190)
     return np.asarray(cv2.applyColorMap(mixed, _palette(rng, (hue * 0.5, hue, hue * 0.5 + 120))))
 
 

@@ -128,14 +128,25 @@ class Canvas:
         return self._mask(drawn)
 
     def text(
-        self, words: str, cx: float, cy: float, height: float, weight: float = 0.16
+        self,
+        words: str,
+        cx: float,
+        cy: float,
+        height: float,
+        weight: float = 0.16,
+        fit: float = 9.0,
     ) -> FloatArray:
-        """The mask of `words` centred on (cx, cy); `weight` is stroke width over height."""
+        """The mask of `words` centred on (cx, cy); `weight` is stroke width over height.
+
+        Words wider than `fit` are set smaller.
+        """
         font = cv2.FONT_HERSHEY_SIMPLEX
         pixels = height * self.scale
         thickness = max(1, round(weight * pixels))
         factor = pixels / 22.0
         (width, tall), _ = cv2.getTextSize(words, font, factor, thickness)
+        if width > fit * self.scale:
+            return self.text(words, cx, cy, height * fit * self.scale / width * 0.97, weight, fit)
         left = round((cx + _SPAN) * self.scale - width / 2)
         bottom = round((cy + _SPAN) * self.scale + tall / 2)
         drawn = self._blank()
@@ -209,7 +220,7 @@ class Canvas:
         inner = cv2.distanceTransform(solid, cv2.DIST_L2, 3) / np.float32(self.scale)
         rest = np.maximum(radius - inner, 0)
         height = np.sqrt(np.maximum(radius * radius - rest * rest, 0)).astype(np.float32)
-        return cv2.GaussianBlur(height * solid, (0, 0), 0.008 * self.scale + 0.5)
+        return cv2.GaussianBlur(height * solid, (0, 0), (0.008 + 0.06 * radius) * self.scale + 0.5)
 
     def noise(self, rng: np.random.Generator, cells: float) -> FloatArray:
         """Smooth noise over the canvas, about [-1, 1]."""
@@ -220,7 +231,7 @@ class Canvas:
         self.shade((1 + amount * self.noise(rng, cells)).astype(np.float32))
 
     def premultiplied(self) -> FloatArray:
-        """The drawing, float32 (size, size, 4): B, G, R already times alpha, and alpha in [0, 1]."""
+        """The drawing, float32 (size, size, 4): B, G, R times alpha, and alpha in [0, 1]."""
         return np.dstack([self.bgr, self.alpha])
 
 

@@ -125,7 +125,7 @@ def lay_cable(rng: np.random.Generator, image: NDArray[np.uint8]) -> None:
     line = [np.round(bezier * 16).astype(np.int32)]
     width = max(2, round(rng.uniform(4, 16) * min(1.0, h / 1000)))
     colour = pick(rng, [rgb(30, 30, 34), rgb(220, 220, 218), rgb(180, 40, 40), rgb(60, 80, 150)])
-    dark = [np.round((bezier + (width * 0.5, width * 0.6)) * 16).astype(np.int32)]
+    dark = [np.round((bezier + width * np.array([0.5, 0.6])) * 16).astype(np.int32)]
     shaded = image.copy()
     cv2.polylines(shaded, dark, False, (20, 20, 20), width, cv2.LINE_AA, 4)
     cv2.addWeighted(shaded, 0.4, image, 0.6, 0, dst=image)
@@ -145,7 +145,7 @@ def spill_stain(rng: np.random.Generator, image: NDArray[np.uint8]) -> None:
     _pebble(rng, canvas)
     mask = cv2.GaussianBlur(canvas.alpha, (0, 0), rng.uniform(1, 6))
     mask = cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
-    tint = jitter(rng, rgb(*rng.uniform(0.45, 0.95, 3)) * 255, 4) / 255
+    tint = jitter(rng, rgb(*(rng.uniform(0.5, 0.8) + rng.uniform(-0.12, 0.12, 3))) * 255, 4) / 255
     patch = image[y : y + side, x : x + side].astype(np.float32)
     patch *= 1 + mask * (tint - 1) * np.float32(rng.uniform(0.3, 0.9))
     image[y : y + side, x : x + side] = np.clip(patch, 0, 255).astype(np.uint8)

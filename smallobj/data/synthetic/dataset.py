@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -116,18 +117,19 @@ def _painted(
     plan: DatasetPlan, tasks: list[tuple[str, int]]
 ) -> Iterator[Iterable[tuple[str, int, list[Label]]]]:
     """The finished photographs, in any order."""
-    if plan.workers == 1:
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
+    # Before any fork: OpenCV's pool must have ended its threads, a child cannot join them. The
+    # children inherit the imports and use no PyTorch, so forking is safe, and quick.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        if plan.workers == 1:
             yield map(_Painter(plan).paint, tasks)
-        finally:
-            cv2.setNumThreads(threads)
-        return
-    # Not forked: a fork of a process that runs threads (OpenCV's, PyTorch's) may hang.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(plan.workers, _start_process, (plan,)) as pool:
-        yield pool.imap_unordered(_paint_task, tasks, chunksize=1)
+            return
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        with context.Pool(plan.workers, _start_process, (plan,)) as pool:
+            yield pool.imap_unordered(_paint_task, tasks, chunksize=1)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _clear(plan: DatasetPlan, overwrite: bool) -> None:

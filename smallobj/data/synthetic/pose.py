@@ -45,7 +45,7 @@ def random_pose(rng: np.random.Generator) -> Pose:
 
 
 def tight_box(alpha: FloatArray, threshold: float = 0.5) -> tuple[int, int, int, int] | None:
-    """The box (x, y, w, h) of the pixels with alpha above the threshold; None where there are none."""
+    """The box (x, y, w, h) of the pixels with alpha above the threshold, or None."""
     solid = alpha > threshold
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
     if len(rows) == 0:
@@ -76,7 +76,10 @@ def warp(sprite: FloatArray, pose: Pose) -> FloatArray:
     low, high = placed.min(1) - 1, placed.max(1) + 1
     shift = np.array([[1, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1.0]])
     size = (int(np.ceil(high[0] - low[0])), int(np.ceil(high[1] - low[1])))
-    warped = cv2.warpPerspective(sprite, shift @ matrix @ centre, size, flags=cv2.INTER_LINEAR)
+    warped = np.asarray(
+        cv2.warpPerspective(sprite, shift @ matrix @ centre, size, flags=cv2.INTER_LINEAR),
+        np.float32,
+    )
     box = tight_box(warped[..., 3], _EDGE)
     if box is None:
         raise ValueError("the sprite is transparent all over")

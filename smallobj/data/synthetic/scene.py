@@ -212,13 +212,13 @@ def _lay_objects(
     wanted = int(rng.integers(config.objects_min, config.objects_max + 1))
     laid: list[tuple[int, Patch, int, int]] = []
     taken: list[tuple[int, int, int, int]] = []
-    for _ in range(_TRIES * wanted):
-        if len(laid) == wanted:
-            break
+    failures = 0
+    while len(laid) < wanted and failures < _TRIES:
         cls = int(rng.integers(len(objects.names)))
         patch = _fitting_patch(rng, cls, objects, config, look)
         place = None if patch is None else _place(rng, patch, taken, config)
         if patch is None or place is None:
+            failures += 1
             continue
         h, w = patch.pixels.shape[:2]
         taken.append((place[0], place[1], place[0] + w, place[1] + h))
@@ -243,8 +243,8 @@ def _illuminate(rng: np.random.Generator, image: Image, light: Light) -> Image:
     warmth = rng.normal(0, 0.06)
     tint = np.array([1 - warmth, 1 + rng.normal(0, 0.015), 1 + warmth]) * rng.uniform(0.75, 1.12)
     field = np.clip(gain[..., None] * tint * 128, 0, 255).astype(np.uint8)
-    field = cv2.resize(field, (w, h), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.multiply(image, field, scale=1 / 128), np.uint8)
+    full = cv2.resize(field, (w, h), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.multiply(image, full, scale=1 / 128), np.uint8)
 
 
 def _add_noise(rng: np.random.Generator, image: Image) -> Image:
@@ -271,6 +271,8 @@ def render_scene(
     """
     look = _random_look(rng)
     image = grounds.ground(rng, config.height, config.width)
+    if look.sigma > 0.5:  # the lens is out of focus for the ground too
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), look.sigma), np.uint8)
     _scatter_clutter(rng, image, look, config.max_size)
     laid = _lay_objects(rng, objects, config, look)
     for _, patch, x, y in laid:

@@ -104,7 +104,7 @@ def draw_otp_token(rng: np.random.Generator, canvas: Canvas) -> None:
     canvas.paint(canvas.rect(0.0, 0, 0.98, half * 1.08, 0.06), plastic * 0.5, inside=True)
     canvas.paint(canvas.rect(0.0, 0, 0.9, half * 0.9, 0.03), _lcd(rng), inside=True)
     digits = "".join(str(d) for d in rng.integers(0, 10, 6))
-    canvas.paint(canvas.text(digits, 0.0, 0, half * 0.5, 0.14), rgb(30, 36, 32), inside=True)
+    canvas.paint(canvas.text(digits, 0.0, 0, half * 0.5, 0.14, 0.8), rgb(30, 36, 32), inside=True)
     button = pick(rng, [rgb(210, 60, 50), rgb(240, 150, 40), rgb(60, 120, 200), rgb(120, 120, 124)])
     canvas.paint(canvas.ellipse(0.72, 0, 0.15, half * 0.42), button, inside=True)
     canvas.wear(rng, 0.06)
@@ -120,12 +120,15 @@ def draw_calculator(rng: np.random.Generator, canvas: Canvas) -> None:
     canvas.paint(canvas.rect(half * 0.35, -0.86, half * 0.9, 0.12), rgb(54, 34, 34), inside=True)
     canvas.paint(canvas.rect(0, -0.6, 1.7 * half, 0.32, 0.03), _lcd(rng), inside=True)
     number = str(rng.integers(0, 10**6))
-    canvas.paint(canvas.text(number, half * 0.3, -0.6, 0.17, 0.14), rgb(30, 34, 30), inside=True)
+    canvas.paint(
+        canvas.text(number, half * 0.2, -0.6, 0.17, 0.14, 1.2 * half), rgb(30, 34, 30), inside=True
+    )
     columns, rows = int(rng.integers(4, 6)), int(rng.integers(4, 6))
     dark_case = case.mean() < 120
     key = rgb(226, 226, 222) if dark_case or rng.random() < 0.2 else rgb(48, 50, 56)
     accent = pick(rng, [rgb(220, 90, 50), rgb(60, 110, 190), rgb(110, 112, 118)])
-    plain, special = [], []
+    plain: list[FloatArray] = []
+    special: list[FloatArray] = []
     for column in range(columns):
         for row in range(rows):
             x = (column - (columns - 1) / 2) * 1.76 * half / columns

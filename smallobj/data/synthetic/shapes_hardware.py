@@ -1,4 +1,5 @@
-"""Drawings of tools and fasteners: tape measure, hammer, tacker, nail, screw, bolt, nut, bearing."""
+"""Drawings of tools and fasteners: tape measure, hammer, tacker, nail, screw, bolt, nut and
+bearing."""
 
 from __future__ import annotations
 
@@ -112,13 +113,13 @@ def draw_hammer(rng: np.random.Generator, canvas: Canvas) -> None:
 def draw_nail(rng: np.random.Generator, canvas: Canvas) -> None:
     """A plain shank with a flat head and a point; sometimes bent or rusty."""
     colour = pick(rng, [*_STEEL, rgb(128, 84, 58)], 8)
-    half = rng.uniform(0.036, 0.05)
+    half = rng.uniform(0.042, 0.056)
     bend = rng.uniform(-0.12, 0.12) if rng.random() < 0.3 else 0.0
     along = np.linspace(-0.94, 0.84, 30)
     drift = bend * along**2
     upper, lower = np.stack([along, drift - half], 1), np.stack([along, drift + half], 1)
     shank = canvas.polygon(np.concatenate([upper, [[0.99, bend * 0.95]], lower[::-1]]))
-    head = canvas.rect(-0.95, bend * 0.9, 0.075, half * rng.uniform(4.4, 5.6), 0.02)
+    head = canvas.rect(-0.95, bend * 0.9, 0.075, half * rng.uniform(4.2, 5.4), 0.02)
     canvas.paint(np.maximum(shank, head), colour)
     ratio = np.clip((canvas.y - bend * canvas.x**2) / half, -0.96, 0.96)
     canvas.relief((half * np.sqrt(1 - ratio**2)).astype(np.float32), shank, gloss=0.4, shine=14)
@@ -253,7 +254,9 @@ def draw_tacker(rng: np.random.Generator, canvas: Canvas) -> None:
     canvas.relief(canvas.bevel(lever, 0.08), lever, gloss=0.25)
     canvas.paint(canvas.ellipse(0.55, -0.4, 0.07), rgb(200, 200, 204), inside=True)
     canvas.paint(
-        canvas.text(str(rng.choice(["R-13", "T50", "PRO"])), 0.35, 0.2, 0.16), rgb(30, 30, 32), True
+        canvas.text(str(rng.choice(["R-13", "T50", "PRO"])), 0.48, 0.2, 0.15, 0.16, 0.5),
+        rgb(30, 30, 32),
+        True,
     )
     canvas.wear(rng, 0.08)
 

@@ -7,8 +7,22 @@ marks that tell it from its neighbours (base, ridges, seam, wrinkles, rim, strip
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smallobj.data.synthetic.canvas import Canvas, FloatArray, jitter, pick, rgb
+
+
+def _spline(
+    at: NDArray[np.floating], knots: NDArray[np.floating], values: NDArray[np.floating]
+) -> FloatArray:
+    """Cubic Hermite interpolation with Catmull-Rom tangents."""
+    slopes = np.gradient(values, knots)
+    left = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(knots) - 2)
+    step = knots[left + 1] - knots[left]
+    t = (at - knots[left]) / step
+    rise = (1 + 2 * t) * (1 - t) ** 2 * values[left] + t * (1 - t) ** 2 * step * slopes[left]
+    fall = t**2 * (3 - 2 * t) * values[left + 1] + t**2 * (t - 1) * step * slopes[left + 1]
+    return np.asarray(rise + fall, np.float32)
 
 
 def _profile(widths: list[float], bend: float = 0.0) -> FloatArray:
@@ -16,13 +30,22 @@ def _profile(widths: list[float], bend: float = 0.0) -> FloatArray:
     along = np.linspace(-1, 1, 60)
     knots = np.linspace(-1, 1, len(widths))
     # Interpolating the squares keeps the ends round instead of pointed.
-    half = np.sqrt(np.maximum(np.interp(along, knots, np.square(widths)), 0))
+    half = np.sqrt(np.maximum(_spline(along, knots, np.square(widths)), 0))
     smooth = np.convolve(np.pad(half, 3, mode="edge"), np.ones(7) / 7, mode="valid")
     smooth[0], smooth[-1] = half[0], half[-1]
     centre = bend * (along**2 - 0.5)
     upper = np.stack([along, centre - smooth], 1)
     lower = np.stack([along, centre + smooth], 1)[::-1]
     return np.concatenate([upper, lower]).astype(np.float32)
+
+
+def _drop(fat: float, blunt: float) -> FloatArray:
+    """The outline of a drop along x, pointed at -1 and round at 1, of largest half width `fat`."""
+    t = np.linspace(0, 1, 80)
+    half = t**0.85 * (1 - t**blunt) ** 0.5
+    half = fat * half / half.max()
+    upper = np.stack([2 * t - 1, -half], 1)
+    return np.concatenate([upper, (upper * (1, -1))[::-1]]).astype(np.float32)
 
 
 def _blob(rng: np.random.Generator, rx: float, ry: float, rough: float = 0.04) -> FloatArray:
@@ -33,7 +56,9 @@ def _blob(rng: np.random.Generator, rx: float, ry: float, rough: float = 0.04) -
     return np.stack([rx * radius * np.cos(turn), ry * radius * np.sin(turn)], 1).astype(np.float32)
 
 
-def _field(canvas: Canvas, dark: FloatArray, pale: FloatArray, weight: FloatArray) -> FloatArray:
+def _field(
+    canvas: Canvas, dark: FloatArray, pale: FloatArray, weight: NDArray[np.generic]
+) -> FloatArray:
     mixed = np.clip(weight, 0, 1)[..., None]
     return (dark * (1 - mixed) + pale * mixed).astype(np.float32)
 
@@ -98,7 +123,8 @@ def draw_pecan(rng: np.random.Generator, canvas: Canvas) -> None:
         canvas.paint(body, pick(rng, [rgb(134, 80, 42), rgb(156, 98, 54)], 8))
         wobble = canvas.y + 0.05 * canvas.noise(rng, 9)
         width = 0.16 * np.sqrt(np.maximum(1 - canvas.x**2, 0.02))
-        groove = sum(np.exp(-(((wobble - s * width) / 0.035) ** 2)) for s in (-1.1, 1.1))
+        left, right = (np.exp(-(((wobble - s * width) / 0.035) ** 2)) for s in (-1.1, 1.1))
+        groove = left + right
         ripple = 0.03 * np.sin(canvas.x * 16 + 4 * canvas.noise(rng, 6))
         height = round_height - 0.12 * groove + ripple
         canvas.shade((1 - 0.45 * groove).astype(np.float32))
@@ -129,7 +155,7 @@ def draw_walnut(rng: np.random.Generator, canvas: Canvas) -> None:
 def draw_pumpkin_seed(rng: np.random.Generator, canvas: Canvas) -> None:
     """A flat drop: ivory with a raised rim, or hulled and dark green."""
     fat = rng.uniform(0.5, 0.6)
-    outline = _profile([0.04, fat * 0.55, fat * 0.9, fat, fat * 0.75, 0.18])
+    outline = _drop(fat, rng.uniform(3, 5))
     body = canvas.polygon(outline)
     core = canvas.polygon(outline * 0.82 + (0.05, 0.0))
     if rng.random() < 0.65:
@@ -151,7 +177,7 @@ def draw_pumpkin_seed(rng: np.random.Generator, canvas: Canvas) -> None:
 def draw_sunflower_seed(rng: np.random.Generator, canvas: Canvas) -> None:
     """A narrow drop, black with pale stripes lengthwise."""
     fat = rng.uniform(0.4, 0.5)
-    body = canvas.polygon(_profile([0.03, fat * 0.5, fat * 0.9, fat, fat * 0.7, 0.12]))
+    body = canvas.polygon(_drop(fat, rng.uniform(3, 6)))
     dark = pick(rng, [rgb(38, 36, 38), rgb(58, 54, 54)], 5)
     pale = jitter(rng, rgb(206, 200, 186), 8)
     lines = np.cos(canvas.y / (0.25 + 0.25 * np.cos(canvas.x * 1.2)) * rng.uniform(8, 11))

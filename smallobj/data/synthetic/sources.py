@@ -92,7 +92,7 @@ def read_cut_out(path: Path, longest: int = SPRITE_SIZE) -> FloatArray:
         raise ValueError(f"sprite does not read as an image: {path}")
     if image.ndim != 3 or image.shape[2] != 4:
         raise ValueError(f"a sprite needs an alpha channel (BGRA), got shape {image.shape}: {path}")
-    top = np.iinfo(image.dtype).max if np.issubdtype(image.dtype, np.integer) else 1.0
+    top = {1: 255.0, 2: 65535.0}.get(image.dtype.itemsize, 1.0)  # 8-bit, 16-bit, float
     pixels = image.astype(np.float32) * np.float32(255 / top)
     pixels[..., 3] /= 255
     if float(pixels[..., 3].max()) <= 0.5:
@@ -101,7 +101,7 @@ def read_cut_out(path: Path, longest: int = SPRITE_SIZE) -> FloatArray:
     factor = longest / max(pixels.shape[:2])
     if factor < 1:
         size = (max(1, round(pixels.shape[1] * factor)), max(1, round(pixels.shape[0] * factor)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
     return np.asarray(pixels, np.float32)
 
 
