@@ -23,7 +23,7 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 from smallobj.inference.bundled import prepare_detector_config
 from smallobj.inference.session import DemoSession
 from smallobj.inference.sources import Video, find_images, require_display
-from smallobj.inference.writers import CocoIds, plan_pictures, plan_video
+from smallobj.inference.writers import CocoIds, plan_pictures, plan_video, require_writable
 
 DEFAULT_OUTPUT = os.path.join("output", "demo")
 
@@ -37,30 +37,28 @@ def build_parser() -> argparse.ArgumentParser:
     source.add_argument("--input", nargs="+", metavar="PATH", help="images, folders or globs")
     source.add_argument("--video-input", metavar="FILE", help="a video")
     source.add_argument(
-        "--webcam", nargs="?", const=0, type=int, metavar="INDEX", help="a camera, shown in a window"
+        "--webcam",
+        nargs="?",
+        const=0,
+        type=int,
+        metavar="INDEX",
+        help="a camera, shown in a window",
     )
-    parser.add_argument(
-        "--output",
-        metavar="PATH",
-        help=f"folder for pictures or the video, or a file for one (default: {DEFAULT_OUTPUT})",
-    )
+    output_help = f"folder for pictures or the video, or a file for one (default: {DEFAULT_OUTPUT})"
+    parser.add_argument("--output", metavar="PATH", help=output_help)
     parser.add_argument("--json", metavar="FILE", help="write detections as JSON")
     parser.add_argument("--csv", metavar="FILE", help="write detections as CSV")
     parser.add_argument("--coco", metavar="FILE", help="write detections as COCO results")
-    parser.add_argument(
-        "--coco-images",
-        metavar="FILE",
-        help="take image and category ids of --coco from this COCO annotation file, by name "
-        "(default: the image's place in the input and the class's number, both from 1)",
-    )
+    ids_help = "COCO annotation file whose image and category ids --coco takes, by name (default: "
+    ids_help += "the image's place in the input and the class's number, both from 1)"
+    parser.add_argument("--coco-images", metavar="FILE", help=ids_help)
     parser.add_argument("--config-file", metavar="FILE", help="config (default: the bundled one)")
     parser.add_argument("--weights", metavar="FILE", help="short for --opts MODEL.WEIGHTS FILE")
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
     parser.add_argument("--confidence-threshold", type=float, default=0.5, metavar="SCORE")
     parser.add_argument("--debug", action="store_true", help="also draw the tile grid")
-    parser.add_argument(
-        "--opts", nargs=argparse.REMAINDER, default=[], help="config KEY VALUE pairs; comes last"
-    )
+    opts_help = "config KEY VALUE pairs; comes last"
+    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
     return parser
 
 
@@ -86,6 +84,9 @@ def run(args: argparse.Namespace) -> int:
     if args.coco_images and not (args.coco and args.input):
         raise ValueError("--coco-images goes with --coco and --input")
     paths = find_images(args.input or [])
+    results = [path for path in (args.json, args.csv, args.coco) if path]
+    for path in results:
+        require_writable(path)
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
     session = DemoSession(cfg, args.confidence_threshold, args.debug)
     interrupted = False
@@ -95,18 +96,18 @@ def run(args: argparse.Namespace) -> int:
         interrupted = True
         print("demo.py: interrupted; keeping what was done so far", file=sys.stderr)
     finally:
-        session.log.write(args.json, args.csv, args.coco)
+        if session.log.images or session.skipped:  # else an older result is worth more
+            session.log.write(args.json, args.csv, args.coco)
     print(session.table())
-    for path in (*session.written, args.json, args.csv, args.coco):
-        if path:
-            print(f"wrote {path}")
+    for path in (*session.written, *results):
+        print(f"wrote {path}")
     return 130 if interrupted else min(len(session.skipped), 1)
 
 
 def main() -> int:
     """A user's error ends with its sentence, not with a traceback."""
     args = build_parser().parse_args()
-    # Detectron2 and torch warn each other about their versions; nobody here can act on it.
+    # Torch warns of things to come in Detectron2; nobody here can act on it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     try:
         return run(args)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from detectron2.config import CfgNode
+from detectron2.data.transforms import ResizeTransform
 from detectron2.structures import Instances
 from tqdm import tqdm
 
@@ -73,8 +74,10 @@ class DemoSession:
 
     def _tiles(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
-        resized = self.predictor.aug.get_transform(image)
-        size = getattr(resized, "new_h", height), getattr(resized, "new_w", width)
+        resize = self.predictor.aug.get_transform(image)
+        size = (height, width)
+        if isinstance(resize, ResizeTransform):
+            size = (resize.new_h, resize.new_w)
         tiles = plan_tiles(size, self.cfg.TEST.TILE.SIZE, self.cfg.TEST.TILE.OVERLAP)
         return tiles * np.array([width / size[1], height / size[0]] * 2)
 

@@ -42,10 +42,10 @@ def _expand(path: str) -> list[str]:
     if os.path.isfile(expanded):
         return [expanded]
     if os.path.isdir(expanded):
-        names = (os.path.join(expanded, name) for name in os.listdir(expanded))
+        names = [os.path.join(expanded, name) for name in os.listdir(expanded)]
         rule = f"no image in this folder; an image ends in {', '.join(IMAGE_ENDINGS)}"
     elif glob.has_magic(expanded):
-        names = iter(glob.glob(expanded, recursive=True))
+        names = glob.glob(expanded, recursive=True)
         rule = f"no image matches this pattern; an image ends in {', '.join(IMAGE_ENDINGS)}"
     else:
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -74,7 +74,7 @@ class Video:
             ValueError: no video in it that OpenCV can read, or no such camera.
         """
         is_camera = isinstance(source, int)
-        self.name = f"webcam {source}" if is_camera else os.fspath(source)
+        self.name = f"webcam {source}" if is_camera else str(source)
         if not is_camera and not os.path.isfile(source):
             raise FileNotFoundError(f"{source}: no such video file")
         self._capture = cv2.VideoCapture(source)
@@ -85,7 +85,9 @@ class Video:
             )
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if np.isfinite(fps) and fps > 0 else _DEFAULT_FPS
-        self.announced = 0 if is_camera else max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        self.announced = (
+            0 if is_camera else max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        )
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """(H, W, 3) uint8, BGR, until the video ends."""

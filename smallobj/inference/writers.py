@@ -118,9 +118,7 @@ class DetectionLog:
         height, width = instances.image_size
         boxes = instances.pred_boxes.tensor.numpy().round(2)
         scores, classes = instances.scores.numpy().round(4), instances.pred_classes.numpy()
-        self.images.append(
-            ImageDetections(file, image_id, height, width, boxes, scores, classes)
-        )
+        self.images.append(ImageDetections(file, image_id, height, width, boxes, scores, classes))
 
     def rows(self) -> list[tuple[Any, ...]]:
         """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
@@ -196,6 +194,21 @@ def write_whole(path: str, content: bytes) -> None:
     with open(f"{path}.part", "wb") as stream:
         stream.write(content)
     os.replace(f"{path}.part", path)
+
+
+def require_writable(path: str) -> None:
+    """Makes the folder of a file that is to be written at the end of a long run.
+
+    Raises:
+        ValueError: it is a folder, or nothing may be written there.
+        OSError: its folder can't be made.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    if os.path.isdir(path):
+        raise ValueError(f"{path}: a file is to be written here, and this is a folder")
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{path}: this folder may not be written to")
 
 
 def write_picture(path: str, image: np.ndarray) -> None:
