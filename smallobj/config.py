@@ -86,7 +86,7 @@ def _add_test_keys(cfg: CfgNode) -> None:
     cfg.TEST.TILE.ENABLED = True
     # Side of the square test tile.
     cfg.TEST.TILE.SIZE = 1024
-    # Overlap of neighbours: at least the longest side of an object, which then lies whole in a tile.
+    # Overlap of neighbours: at least the longest side of an object, so that a tile shows it whole.
     cfg.TEST.TILE.OVERLAP = 128
     # Tiles that go through the model together.
     cfg.TEST.TILE.BATCH_SIZE = 2

@@ -119,9 +119,7 @@ class TiledDetector(nn.Module):
         # The tile's own height and width, or postprocessing would stretch its boxes to the image.
         return {"image": item["image"][:, y0:y1, x0:x1], "height": y1 - y0, "width": x1 - x0}
 
-    def _to_image_frame(
-        self, instances: Instances, tile: Tile, size: tuple[int, int]
-    ) -> Instances:
+    def _to_image_frame(self, instances: Instances, tile: Tile, size: tuple[int, int]) -> Instances:
         boxes = instances.pred_boxes.tensor
         whole = ~cut_by_seam(boxes, tile, size, self.overlap, self.seam_margin)
         moved = Instances(size)
@@ -136,9 +134,7 @@ class TiledDetector(nn.Module):
         merged = cat if len(instances) == 1 else self.merger(cat)
         merged = merged[: self.max_detections]
         height, width = image_size(item)
-        return detector_postprocess(
-            merged, item.get("height", height), item.get("width", width)
-        )
+        return detector_postprocess(merged, item.get("height", height), item.get("width", width))
 
 
 def image_size(item: dict[str, Any]) -> tuple[int, int]:

@@ -1,0 +1,65 @@
+#!/usr/bin/env python
+"""Turns a training's output into a model to hand on: half-precision weights and their config.
+
+python tools/export_weights.py --run output --weights output/model_best.pth --output models/parts
+
+writes models/parts.safetensors and models/parts.yaml, which `demo.py --config-file` takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from smallobj import get_cfg, load_config
+from smallobj.checkpoint import load_weights, save_weights
+from smallobj.modeling import build_model
+
+
+def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
+    """Writes OUTPUT.safetensors (float16) and OUTPUT.yaml.
+
+    Args:
+        run: OUTPUT_DIR of a training; its config.yaml describes the model.
+        weights: checkpoint of that training.
+        output: where to, without an ending.
+    """
+    cfg = load_config(str(run / "config.yaml"))
+    cfg.MODEL.DEVICE = "cpu"
+    model = build_model(cfg)
+    load_weights(model, weights)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    tensors = output.with_suffix(".safetensors")
+    save_weights(model, tensors)
+    # Paths and data sets of the machine that trained mean nothing elsewhere.
+    fresh = get_cfg()
+    cfg.MODEL.WEIGHTS = tensors.name
+    cfg.MODEL.DEVICE = fresh.MODEL.DEVICE
+    cfg.OUTPUT_DIR = "./output"
+    cfg.DATASETS = fresh.DATASETS
+    config = output.with_suffix(".yaml")
+    config.write_text(cfg.dump())
+    return config, tensors
+
+
+def cli() -> int:
+    """Parses arguments and exports."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, required=True, help="OUTPUT_DIR of the training")
+    parser.add_argument("--weights", type=Path, required=True, help="checkpoint, .pth")
+    parser.add_argument("--output", type=Path, required=True, help="path without an ending")
+    args = parser.parse_args()
+    try:
+        for path in export(args.run, args.weights, args.output):
+            print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+    except (ValueError, FileNotFoundError) as error:
+        print(f"export_weights.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli())
