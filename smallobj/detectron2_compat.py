@@ -64,7 +64,7 @@ def has_extension() -> bool:
 
 
 def _provide_extension_stand_in() -> None:
-    if not has_extension():
+    if not has_extension() and "detectron2._C" not in sys.modules:
         import detectron2
 
         stand_in = _MissingExtension()

@@ -6,6 +6,8 @@ end exclusive. Sizes are (h, w).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -93,8 +95,12 @@ def place_on_box(
     for axis, length in ((0, image_size[1]), (1, image_size[0])):
         low, high = box[axis], box[axis + 2]
         slack = max(tile - (high - low), 0.0) / 2 * jitter
-        origin = (low + high - tile) / 2 + rng.uniform(-slack, slack)
-        start.append(int(np.clip(round(origin), 0, max(length - tile, 0))))
+        origin = round((low + high - tile) / 2 + rng.uniform(-slack, slack))
+        # Rounding must not cut what the tile can hold.
+        first, last = math.ceil(high - tile), math.floor(low)
+        if first <= last:
+            origin = min(max(origin, first), last)
+        start.append(min(max(origin, 0), max(length - tile, 0)))
     return _tile_at(start[0], start[1], image_size, tile)
 
 
@@ -198,4 +204,5 @@ def cut_by_seam(
     reach = torch.stack(
         [boxes[:, 2], boxes[:, 3], (x1 - x0) - boxes[:, 0], (y1 - y0) - boxes[:, 1]], dim=1
     )
-    return (touches & (reach <= overlap - margin)).any(dim=1)
+    # Strictly less: at equality the neighbour takes the same box for a fragment, and none is left.
+    return (touches & (reach < overlap - margin)).any(dim=1)
