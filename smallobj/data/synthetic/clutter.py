@@ -86,7 +86,7 @@ def _button(rng: np.random.Generator, canvas: Canvas) -> None:
 
 def _crumb(rng: np.random.Generator, canvas: Canvas) -> None:
     body = canvas.ellipse(0, 0, 0.8, rng.uniform(0.4, 0.8))
-    canvas.paint(body, rng.uniform(30, 220, 3).astype(np.float32))
+    canvas.paint(body, rng.uniform(40, 200) + rng.uniform(-30, 30, 3).astype(np.float32))
     canvas.relief((canvas.bevel(body, 0.5) + 0.2 * canvas.noise(rng, 5)).astype(np.float32))
 
 

@@ -134,10 +134,11 @@ def _scatter_clutter(rng: np.random.Generator, image: Image, look: _Look, larges
         lay_cable(rng, image)
     for _ in range(int(rng.poisson(rng.uniform(0, 26) * max(area, 0.05)))):
         side = float(np.exp(rng.uniform(np.log(6), np.log(1.6 * largest))))
-        name, sprite = draw_clutter(rng, look.light, int(np.clip(3 * side, 64, 256)))
-        if name == "paper":
-            side *= 2
-        patch = shrink(rng, warp(sprite, Pose(0, 0, 0, 0)), side, look.sigma, look.smear)
+        pose = random_pose(rng)
+        lit = _light_on(pose, look.light)
+        name, sprite = draw_clutter(rng, lit, int(np.clip(3 * side, 64, 256)))
+        side *= {"paper": 2.0, "crumb": 0.3}.get(name, 1.0)
+        patch = shrink(rng, warp(sprite, pose), max(side, 3.0), look.sigma, look.smear)
         if patch is None:
             continue
         x, y = int(rng.integers(-20, w)), int(rng.integers(-20, h))
