@@ -104,9 +104,9 @@ def run(args: argparse.Namespace) -> int:
     return 130 if interrupted else min(len(session.skipped), 1)
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     """A user's error ends with its sentence, not with a traceback."""
-    args = build_parser().parse_args()
+    args = build_parser().parse_args(argv)
     # Torch warns of things to come in Detectron2; nobody here can act on it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     try:

@@ -54,9 +54,9 @@ def draw_detections(
 
 def class_color(index: int) -> Color:
     """BGR of a class: always the same, bright, and unlike that of its neighbours by number."""
-    # Steps of the golden angle never come close to an earlier hue for long.
-    hue = (0.04 + index * 0.618034) % 1.0
-    saturation, value = ((0.85, 1.0), (0.55, 1.0), (1.0, 0.8))[index % 3]
+    # Found by search: of 30 classes no two come closer than 67 (sum over the channels, of 765).
+    hue = (0.04 + index * 0.41) % 1.0
+    saturation, value = ((0.85, 1.0), (0.55, 1.0), (1.0, 0.8), (0.75, 0.75))[index % 4]
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
     return round(blue * 255), round(green * 255), round(red * 255)
 
@@ -148,9 +148,9 @@ def draw_comparison(
     """Ground truth on the left, predictions on the right, and close-ups of objects below.
 
     The photographs are shrunk to at most 1000 px a side and framed afterwards, so that frames stay
-    sharp. Each of at most 8 close-ups shows the 120 px around an object pixel by pixel (more, shrunk,
-    around a larger one), its upper copy with the ground truth and its lower copy with the predictions.
-    Labelled objects come first, then predictions far from any.
+    sharp. Each of at most 8 close-ups shows the 120 px around an object pixel by pixel (more,
+    shrunk, around a larger one), its upper copy with the ground truth and its lower copy with the
+    predictions. Labelled objects come first, then predictions far from any.
 
     Args:
         sample: dataset dict with annotations.

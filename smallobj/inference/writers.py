@@ -273,7 +273,7 @@ def _with_writable_ending(path: str) -> str:
 
 
 class VideoWriter:
-    """An .mp4 that appears under its name when it is closed."""
+    """An .mp4 that appears under its name when it is closed; its codec cuts odd sides to even."""
 
     def __init__(self, path: str, fps: float) -> None:
         self.path = path

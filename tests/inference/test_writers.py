@@ -1,0 +1,204 @@
+import contextlib
+import csv
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+from pycocotools.coco import COCO
+
+import smallobj  # noqa: F401
+from smallobj.inference.writers import (
+    CocoIds,
+    DetectionLog,
+    VideoWriter,
+    plan_pictures,
+    plan_video,
+    require_writable,
+    write_picture,
+    write_whole,
+)
+
+
+def make_instances(boxes, scores, classes, size=(100, 200)):
+    instances = Instances(size)
+    instances.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+    instances.scores = torch.tensor(scores, dtype=torch.float32)
+    instances.pred_classes = torch.tensor(classes, dtype=torch.int64)
+    return instances
+
+
+@pytest.fixture
+def log():
+    log = DetectionLog(["bolt", "너트, klein"])
+    found = make_instances([[10, 20, 30.123, 50], [0, 0, 8, 8]], [0.9, 0.5], [1, 0])
+    log.add("a/1.jpg", 1, found)
+    log.add("b/2.jpg", 2, make_instances([], [], [], size=(5, 7)))
+    return log
+
+
+def test_json(tmp_path, log):
+    log.write(str(tmp_path / "new" / "d.json"), None, None)
+    content = json.loads((tmp_path / "new" / "d.json").read_text(encoding="utf-8"))
+    assert content["classes"] == ["bolt", "너트, klein"]
+    first, second = content["images"]
+    assert (first["file"], first["width"], first["height"]) == ("a/1.jpg", 200, 100)
+    assert first["detections"][0] == {
+        "class": "너트, klein",
+        "class_id": 1,
+        "score": 0.9,
+        "box": [10.0, 20.0, 30.12, 50.0],
+    }
+    assert second == {"file": "b/2.jpg", "width": 7, "height": 5, "detections": []}
+
+
+def test_csv(tmp_path, log):
+    log.write(None, str(tmp_path / "d.csv"), None)
+    with open(tmp_path / "d.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream))
+    assert rows == [
+        ["file", "class_id", "class", "score", "x1", "y1", "x2", "y2"],
+        ["a/1.jpg", "1", "너트, klein", "0.9", "10.0", "20.0", "30.12", "50.0"],
+        ["a/1.jpg", "0", "bolt", "0.5", "0.0", "0.0", "8.0", "8.0"],
+    ]
+
+
+@pytest.fixture
+def annotations(tmp_path):
+    path = tmp_path / "ann.json"
+    content = {
+        "images": [
+            {"id": 70, "file_name": "1.jpg", "width": 200, "height": 100},
+            {"id": 71, "file_name": "b/1.jpg", "width": 200, "height": 100},
+            {"id": 72, "file_name": "c/2.jpg", "width": 200, "height": 100},
+        ],
+        "categories": [{"id": 5, "name": "bolt"}, {"id": 3, "name": "너트, klein"}],
+        "annotations": [],
+    }
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_coco_results_load_into_pycocotools(tmp_path, log, annotations):
+    ids = CocoIds(annotations)
+    log.category_ids = ids.category_ids(log.class_names)
+    log.images.clear()
+    (image_id,) = ids.image_ids([str(tmp_path / "a" / "1.jpg")])
+    found = make_instances([[10, 20, 30.25, 50], [0, 0, 8, 8]], [0.9, 0.5], [1, 0])
+    log.add("a/1.jpg", image_id, found)
+    log.write(None, None, str(tmp_path / "d.json"))
+    with contextlib.redirect_stdout(io.StringIO()):
+        results = COCO(annotations).loadRes(str(tmp_path / "d.json"))
+    loaded = results.loadAnns(results.getAnnIds(imgIds=[70]))
+    assert [(a["category_id"], a["bbox"], a["score"]) for a in loaded] == [
+        (3, [10.0, 20.0, 20.25, 30.0], 0.9),
+        (5, [0.0, 0.0, 8.0, 8.0], 0.5),
+    ]
+
+
+def test_coco_ids_without_a_file_count_from_one(tmp_path, log):
+    assert CocoIds().image_ids(["x.jpg", "y.jpg"]) == [1, 2]
+    log.write(None, None, str(tmp_path / "d.json"))
+    results = json.loads((tmp_path / "d.json").read_text())
+    assert [(r["image_id"], r["category_id"]) for r in results] == [(1, 2), (1, 1)]
+
+
+def test_coco_image_ids_follow_the_longest_matching_name(annotations):
+    assert CocoIds(annotations).image_ids(["b/1.jpg", "z/1.jpg", "c/2.jpg"]) == [71, 70, 72]
+    with pytest.raises(ValueError, match=r"d/2\.jpg: .*ann\.json lists no image"):
+        CocoIds(annotations).image_ids(["d/2.jpg"])
+    with pytest.raises(ValueError, match="no category for the model's nut"):
+        CocoIds(annotations).category_ids(["bolt", "nut"])
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"images": [{"id": 1}], "categories": []}'])
+def test_no_coco_annotations(tmp_path, text):
+    (tmp_path / "ann.json").write_text(text)
+    with pytest.raises(ValueError, match=r"ann\.json: must be COCO JSON"):
+        CocoIds(str(tmp_path / "ann.json"))
+    with pytest.raises(FileNotFoundError, match="missing"):
+        CocoIds(str(tmp_path / "missing.json"))
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, log, monkeypatch):
+    path = tmp_path / "d.json"
+    path.write_text("old")
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", fail)
+        with pytest.raises(OSError, match="disk full"):
+            log.write(str(path), None, None)
+    assert path.read_text() == "old"
+    write_whole(str(path), b"new")
+    assert path.read_text() == "new"
+
+
+def test_places_that_cannot_be_written_are_found_before_the_run(tmp_path):
+    require_writable(str(tmp_path / "a" / "b.json"))
+    assert (tmp_path / "a").is_dir()
+    with pytest.raises(ValueError, match="this is a folder"):
+        require_writable(str(tmp_path / "a"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        require_writable(str(tmp_path / "file" / "b.json"))
+
+
+def test_pictures_of_the_same_name_go_to_different_files(tmp_path):
+    inputs = ["/p/a/1.jpg", "/p/b/1.jpg", "/q/b/1.jpg", "/p/a/2.png"]
+    planned = plan_pictures(inputs, str(tmp_path))
+    assert planned == [
+        str(tmp_path / name) for name in ("a_1.jpg", "p_b_1.jpg", "q_b_1.jpg", "2.png")
+    ]
+
+
+def test_a_name_made_longer_takes_no_other_input_s(tmp_path):
+    inputs = ["/p/a/1.jpg", "/p/b/1.jpg", "/p/a_1.jpg", "/a/1.jpg", "/p_a_1.jpg"]
+    assert len(set(plan_pictures(inputs, str(tmp_path)))) == len(inputs)
+
+
+def test_a_picture_gets_an_ending_that_can_be_written(tmp_path):
+    (planned,) = plan_pictures(["/p/1.gif"], str(tmp_path / "o"))
+    assert planned == str(tmp_path / "o" / "1.gif.jpg")
+    write_picture(planned, np.zeros((4, 6, 3), dtype=np.uint8))
+    assert cv2.imread(planned).shape == (4, 6, 3)
+
+
+def test_one_output_file_for_one_input(tmp_path):
+    assert plan_pictures(["/p/1.jpg"], "out.png") == ["out.png"]
+    with pytest.raises(ValueError, match=r"out\.png is one file and there are 2 input images"):
+        plan_pictures(["/p/1.jpg", "/p/2.jpg"], "out.png")
+
+
+def test_inputs_are_never_replaced(tmp_path):
+    photo = tmp_path / "1.jpg"
+    photo.write_bytes(b"x")
+    for output in (tmp_path, photo):
+        with pytest.raises(ValueError, match=r"would replace the input image .*1\.jpg"):
+            plan_pictures([str(photo)], str(output))
+    with pytest.raises(ValueError, match=r"would replace the input video .*film\.mp4"):
+        plan_video(str(tmp_path / "film.mp4"), str(tmp_path))
+    assert plan_video("film.avi", "found") == "found/film.mp4"
+    assert plan_video("film.avi", "found/x.MP4") == "found/x.MP4"
+
+
+def test_a_video_appears_when_it_is_closed(tmp_path):
+    path = tmp_path / "new" / "film.mp4"
+    writer = VideoWriter(str(path), 12.5)
+    for level in (30, 200):
+        writer.add(np.full((33, 65, 3), level, dtype=np.uint8))
+    assert not path.exists()
+    assert writer.close()
+    assert [entry.name for entry in path.parent.iterdir()] == ["film.mp4"]
+    capture = cv2.VideoCapture(str(path))
+    assert capture.get(cv2.CAP_PROP_FPS) == 12.5
+    frames = [capture.read()[1] for _ in range(2)]
+    assert [round(frame.mean(), -1) for frame in frames] == [30, 200]
+    assert frames[0].shape == (32, 64, 3)
+    assert not capture.read()[0]
+    assert not VideoWriter(str(tmp_path / "none.mp4"), 10).close()
