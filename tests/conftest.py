@@ -1,0 +1,110 @@
+"""Shared fixtures: a tiny dataset in the challenge's layout and a model small enough for it."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import smallobj  # isort: skip  (first: makes Detectron2 import)
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from detectron2.data import DatasetCatalog
+
+from smallobj import load_config
+from smallobj.data.datasets import unregister_dataset
+
+REPOSITORY = Path(smallobj.__file__).parent.parent
+# Tests run beside each other; threads of one would only take from the others.
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder that holds configs/, train_net.py and the package."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Photographs that are not in the repository."""
+    place = os.environ.get("SMALLOBJ_SHARED_DATA") or REPOSITORY.parent / "shared" / "data"
+    if not os.path.isdir(place):
+        pytest.skip(f"no photographs at {place}; SMALLOBJ_SHARED_DATA says where they lie")
+    return Path(place)
+
+
+@dataclasses.dataclass(frozen=True)
+class TinyDataset:
+    """Coloured squares on grey, 320 x 256: class i is drawn in ``colors[i]`` (BGR)."""
+
+    root: Path
+    names: tuple[str, ...] = ("red", "green", "blue")
+    colors: tuple[tuple[int, int, int], ...] = ((0, 0, 230), (0, 200, 0), (230, 0, 0))
+
+    def spec(self, name: str, split: str) -> str:
+        return (
+            f"{name}=challenge:{self.root}/{split}.json:{self.root}/{split}:{self.root}/names.txt"
+        )
+
+    def options(self, prefix: str = "squares") -> list[str]:
+        """KEY VALUE pairs that train on the one split and test on the other."""
+        names = [f"{prefix}_train", f"{prefix}_val"]
+        specs = [self.spec(name, name.rsplit("_", 1)[1]) for name in names]
+        return [
+            *("DATASETS.REGISTER", repr(specs)),
+            *("DATASETS.TRAIN", f"('{names[0]}',)"),
+            *("DATASETS.TEST", f"('{names[1]}',)"),
+        ]
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory) -> TinyDataset:
+    """Six photographs to train on and three to validate; the last of each shows nothing."""
+    dataset = TinyDataset(tmp_path_factory.mktemp("squares"))
+    (dataset.root / "names.txt").write_text("\n".join(dataset.names))
+    rng = np.random.default_rng(7)
+    for split, count in (("train", 6), ("val", 3)):
+        (dataset.root / split).mkdir()
+        labels: dict[str, list] = {}
+        for number in range(count):
+            image = np.full((256, 320, 3), 110, np.uint8)
+            boxes = labels[f"{number}.jpg"] = []
+            # One cell of a 3 x 2 grid for each object, so that none covers another.
+            for cell in rng.permutation(6)[: 3 if number < count - 1 else 0]:
+                category, side = len(boxes) % 3, int(rng.integers(12, 40))
+                x, y = (int(v) for v in rng.integers(10, 50, 2) + (cell % 3 * 100, cell // 3 * 120))
+                image[y : y + side, x : x + side] = dataset.colors[category]
+                boxes.append([category, x, y, side, side])
+            path = str(dataset.root / split / f"{number}.jpg")
+            cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, 98])
+        (dataset.root / f"{split}.json").write_text(json.dumps(labels))
+    return dataset
+
+
+@pytest.fixture
+def catalog():
+    """Datasets that a test registers are forgotten afterwards."""
+    before = set(DatasetCatalog.list())
+    yield
+    for name in set(DatasetCatalog.list()) - before:
+        unregister_dataset(name)
+        if name in DatasetCatalog.list():
+            DatasetCatalog.remove(name)
+
+
+TINY_CONFIG = REPOSITORY / "configs" / "quick" / "cascade_tiny.yaml"
+
+
+@pytest.fixture
+def tiny_config():
+    """Reads configs/quick/cascade_tiny.yaml with 3 classes and the given KEY VALUE pairs."""
+
+    def make(*options):
+        words = [str(option) for option in options]
+        return load_config(str(TINY_CONFIG), ["MODEL.ROI_HEADS.NUM_CLASSES", "3", *words])
+
+    return make

@@ -1,0 +1,80 @@
+"""Reading photographs."""
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from smallobj.data.image_file import read_image
+
+
+def rows(height=40, width=60):
+    """Red above, blue below (RGB for Pillow)."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, :, 0], image[height // 2 :, :, 2] = 255, 255
+    return image
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "bmp", "webp", "tif"])
+def test_colours_come_out_blue_first(tmp_path, ending):
+    path = tmp_path / f"a.{ending}"
+    PIL.Image.fromarray(rows()).save(path)
+    image = read_image(path)
+    assert image.dtype == np.uint8
+    assert image.shape == (40, 60, 3)
+    assert image[5, 30].tolist() == pytest.approx([0, 0, 255], abs=6)
+    assert image[35, 30].tolist() == pytest.approx([255, 0, 0], abs=6)
+
+
+def test_orientation_of_the_camera_is_applied(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to view
+    PIL.Image.fromarray(rows()).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    image = read_image(tmp_path / "a.jpg")
+    assert image.shape == (60, 40, 3)
+    assert image[30, 35].tolist() == pytest.approx([0, 0, 255], abs=6)  # red was above, is right
+    assert image[30, 5].tolist() == pytest.approx([255, 0, 0], abs=6)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16"])
+def test_other_pixel_types_become_three_bytes(tmp_path, mode):
+    if mode == "I;16":
+        picture = PIL.Image.fromarray(np.full((20, 30), 40000, np.uint16))
+    else:
+        picture = PIL.Image.fromarray(rows(20, 30)).convert(mode)
+    picture.save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.shape == (20, 30, 3)
+    assert image.dtype == np.uint8
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"b\.jpg: no such image"):
+        read_image(tmp_path / "b.jpg")
+    with pytest.raises(FileNotFoundError, match="no such image"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff\xe0rubbish\xff\xd9"])
+def test_what_is_no_image(tmp_path, content):
+    (tmp_path / "b.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=r"b\.jpg"):
+        read_image(tmp_path / "b.jpg")
+
+
+def test_a_truncated_photograph(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.jpg"), noise)
+    whole = (tmp_path / "a.jpg").read_bytes()
+    assert read_image(tmp_path / "a.jpg").shape == (200, 200, 3)
+    for share in (0.3, 0.9):
+        (tmp_path / "cut.jpg").write_bytes(whole[: int(len(whole) * share)])
+        with pytest.raises(ValueError, match=r"cut\.jpg: truncated"):
+            read_image(tmp_path / "cut.jpg")
+
+
+def test_bytes_behind_the_end_are_no_truncation(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.jpg"), rows())
+    whole = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "more.jpg").write_bytes(whole + b"\0" * 5000)
+    assert (read_image(tmp_path / "more.jpg") == read_image(tmp_path / "a.jpg")).all()
