@@ -101,6 +101,12 @@ def _add_test_keys(cfg: CfgNode) -> None:
     cfg.TEST.MERGER.CLASS_AGNOSTIC = False
     # Which metrics to compute: "coco", "challenge" (the 2021 challenge's mAP50).
     cfg.TEST.METRICS = ["coco", "challenge"]
+    # The challenge's scorer adds 1 px to widths and heights before IoU; False leaves them alone.
+    cfg.TEST.CHALLENGE = CfgNode()
+    cfg.TEST.CHALLENGE.PLUS_ONE = True
+    # It compares a detection with the ground truth of highest IoU only; True tries the next ones
+    # when that one is taken.
+    cfg.TEST.CHALLENGE.FALL_BACK = False
     # Validation images drawn to TensorBoard at each evaluation, truth beside predictions.
     cfg.TEST.VISUALIZE = 4
     # Lowest score that is drawn there.

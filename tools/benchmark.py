@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
@@ -17,7 +18,8 @@ from detectron2.data import DatasetCatalog
 from smallobj.benchmarks.mapper import benchmark_mapper
 from smallobj.data import datasets
 
-SAMPLES = "samples=challenge:datasets/samples/labels.json:datasets/samples"
+_SAMPLES = Path(__file__).resolve().parent.parent / "datasets" / "samples"
+SAMPLES = f"samples=challenge:{_SAMPLES}/labels.json:{_SAMPLES}"
 
 
 def mapper(args: argparse.Namespace) -> None:

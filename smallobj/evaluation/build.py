@@ -20,7 +20,7 @@ def build_evaluator(
     """The metrics that ``TEST.METRICS`` names, as one evaluator.
 
     Args:
-        cfg: TEST.METRICS and TEST.DETECTIONS_PER_IMAGE are read.
+        cfg: TEST.METRICS, TEST.CHALLENGE and TEST.DETECTIONS_PER_IMAGE are read.
         dataset_name: a registered dataset.
         output_dir: for files with detections; OUTPUT_DIR/inference unless said otherwise.
 
@@ -35,5 +35,9 @@ def build_evaluator(
         raise ValueError(f"TEST.METRICS: each metric once at most, got {names}")
     output_dir = output_dir or os.path.join(cfg.OUTPUT_DIR, "inference")
     coco = partial(FastCOCOEvaluator, dataset_name, output_dir, cfg.TEST.DETECTIONS_PER_IMAGE)
-    makers = {"coco": coco, "challenge": partial(ChallengeEvaluator, dataset_name)}
+    rules = cfg.TEST.CHALLENGE
+    challenge = partial(
+        ChallengeEvaluator, dataset_name, plus_one=rules.PLUS_ONE, fall_back=rules.FALL_BACK
+    )
+    makers = {"coco": coco, "challenge": challenge}
     return DatasetEvaluators([makers[name]() for name in names])
