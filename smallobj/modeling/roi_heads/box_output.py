@@ -32,7 +32,9 @@ def softmax_focal_loss(logits: torch.Tensor, classes: torch.Tensor, gamma: float
     if classes.numel() == 0:
         return logits.sum() * 0
     log_p = F.log_softmax(logits, dim=1).gather(1, classes[:, None])[:, 0]
-    return -((1 - log_p.exp()) ** gamma * log_p).mean()
+    # Below gamma = 1 the power has no finite slope at p = 1, and training would end in NaN.
+    doubt = (-torch.expm1(log_p)).clamp(min=1e-6)
+    return -(doubt**gamma * log_p).mean()
 
 
 class SmallObjectOutputLayers(FastRCNNOutputLayers):
@@ -53,6 +55,8 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
             raise ValueError(
                 f"MODEL.ROI_BOX_HEAD.CLS_LOSS must be one of {CLS_LOSSES}; got {cls_loss!r}"
             )
+        if focal_gamma < 0:
+            raise ValueError(f"MODEL.ROI_BOX_HEAD.FOCAL_GAMMA is at least 0; got {focal_gamma}")
         if nwd_constant <= 0:
             raise ValueError(f"MODEL.ROI_BOX_HEAD.NWD_CONSTANT is positive; got {nwd_constant}")
         self.cls_loss = cls_loss
