@@ -76,7 +76,9 @@ def tiny_dataset(tmp_path_factory) -> TinyDataset:
             # One cell of a 3 x 2 grid for each object, so that none covers another.
             for cell in rng.permutation(6)[: 3 if number < count - 1 else 0]:
                 category, side = len(boxes) % 3, int(rng.integers(12, 40))
-                x, y = (int(v) for v in rng.integers(10, 50, 2) + (cell % 3 * 100, cell // 3 * 120))
+                x, y = (
+                    rng.integers(10, 50, 2) + np.array([cell % 3 * 100, cell // 3 * 120])
+                ).tolist()
                 image[y : y + side, x : x + side] = dataset.colors[category]
                 boxes.append([category, x, y, side, side])
             path = str(dataset.root / split / f"{number}.jpg")

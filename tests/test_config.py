@@ -11,7 +11,6 @@ from detectron2.config import get_cfg as get_detectron2_cfg
 import smallobj.config
 from smallobj import get_cfg, load_config
 
-
 TYPE_ERROR = pytest.mark.xfail(strict=True, reason="yacs' own ValueError doesn't name the source")
 
 

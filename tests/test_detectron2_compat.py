@@ -41,7 +41,8 @@ def test_preparing_twice_changes_nothing():
     def state():
         stand_ins = [sys.modules.get("detectron2._C"), sys.modules["detectron2"]]
         fast = sys.modules.get("detectron2.evaluation.fast_eval_api")
-        return [*stand_ins, fast, PIL.Image.LINEAR, numpy.int, numpy.float, numpy.object]
+        names = [vars(numpy)[name] for name in ("int", "float", "object")]
+        return [*stand_ins, fast, PIL.Image.LINEAR, *names]
 
     before = state()
     detectron2_compat.prepare()
