@@ -66,4 +66,4 @@ def best_metric(cfg: CfgNode) -> str:
     """Name in the event storage of the metric that chooses the best checkpoint: mAP50."""
     metric = "bbox/AP50" if "coco" in cfg.TEST.METRICS else "challenge/mAP50"
     # With several test sets Detectron2 puts each one's name in front; the first decides.
-    return metric if len(cfg.DATASETS.TEST) == 1 else f"{cfg.DATASETS.TEST[0]}/{metric}"
+    return metric if len(cfg.DATASETS.TEST) < 2 else f"{cfg.DATASETS.TEST[0]}/{metric}"
