@@ -1,0 +1,69 @@
+"""From command line to config."""
+
+import json
+
+import pytest
+import torch
+
+from smallobj.engine import check_gpus, prepare_config
+
+
+@pytest.fixture
+def prepare(repository, tiny_dataset, catalog):
+    def make(*options, num_gpus=0, prefix="setup"):
+        path = str(repository / "configs" / "cascade_r18.yaml")
+        words = [*tiny_dataset.options(prefix), *map(str, options)]
+        return prepare_config(path, words, num_gpus)
+
+    return make
+
+
+@pytest.mark.parametrize(("found", "requested"), [(0, 1), (2, 3)])
+def test_more_gpus_than_there_are(monkeypatch, found, requested):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    with pytest.raises(ValueError, match=f"--num-gpus {requested} .*: {found} found"):
+        check_gpus(requested)
+    check_gpus(found)
+    check_gpus(0)
+
+
+def test_classes_come_from_the_data(prepare, tiny_dataset):
+    cfg = prepare()
+    assert cfg.MODEL.ROI_HEADS.NUM_CLASSES == 3
+    assert tuple(cfg.MODEL.CLASS_NAMES) == tiny_dataset.names
+    assert cfg.is_frozen()
+
+
+def test_another_number_of_classes_is_told_with_both_numbers(prepare):
+    with pytest.raises(ValueError, match="NUM_CLASSES in the config is 7.*has 3"):
+        prepare("MODEL.ROI_HEADS.NUM_CLASSES", 7)
+
+
+def test_the_device_follows_the_number_of_gpus(prepare):
+    assert prepare().MODEL.DEVICE == "cpu"
+    assert prepare(num_gpus=1).MODEL.DEVICE == "cuda"
+
+
+def bad_split(tiny_dataset, tmp_path):
+    labels = json.loads((tiny_dataset.root / "train.json").read_text())
+    labels["0.jpg"].append([9, 1, 1, 5, 5])
+    labels["1.jpg"].append([0, 300, 10, 500, 5])
+    labels["none.jpg"] = []
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(labels))
+    root = tiny_dataset.root
+    spec = f"broken=challenge:{path}:{root}/train:{root}/names.txt"
+    return ["DATASETS.REGISTER", repr([spec]), "DATASETS.TRAIN", "('broken',)"]
+
+
+def test_every_bad_label_is_listed_before_training(prepare, tiny_dataset, tmp_path):
+    options = [*bad_split(tiny_dataset, tmp_path), "DATASETS.TEST", "()"]
+    with pytest.raises(ValueError, match=r"bad\.json") as error:
+        prepare(*options)
+    for entry in ("0.jpg[3]", "1.jpg[3]", "none.jpg"):
+        assert entry in str(error.value)
+
+
+def test_the_check_can_be_left_out(prepare, tiny_dataset, tmp_path):
+    options = [*bad_split(tiny_dataset, tmp_path), "DATASETS.TEST", "()", "DATASETS.CHECK", "False"]
+    assert prepare(*options).MODEL.ROI_HEADS.NUM_CLASSES == 3

@@ -1,0 +1,88 @@
+"""Every shipped config: it builds, it runs, and it trains from scratch as it says."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+import smallobj
+from smallobj import load_config
+from smallobj.data.tile_mapper import build_train_mapper
+from smallobj.inference.tiled import wrap_for_test
+from smallobj.merging import build_merger
+from smallobj.modeling import build_model
+
+FOLDER = Path(smallobj.__file__).parent.parent / "configs"
+CONFIGS = sorted(FOLDER.rglob("*.yaml"))
+MODELS = [path for path in CONFIGS if not path.name.startswith("Base-")]
+ON_CPU = ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "3"]
+
+
+def name_of(path):
+    return str(path.relative_to(FOLDER))
+
+
+def test_there_are_configs():
+    names = [name_of(path) for path in MODELS]
+    assert {"cascade.yaml", "cascade_r18.yaml", "faster_rcnn_whole.yaml"} <= set(names)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name_of)
+def test_bases_are_there_and_no_key_is_written_twice(path):
+    class Strict(yaml.SafeLoader):
+        def construct_mapping(self, node, deep=False):
+            keys = [self.construct_object(key) for key, _ in node.value]
+            assert len(keys) == len(set(keys)), f"{path.name}: a key twice among {keys}"
+            return super().construct_mapping(node, deep)
+
+    Strict.add_constructor(
+        "tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node, True)
+    )
+    content = yaml.load(path.read_text(), Strict)
+    if "_BASE_" in content:
+        assert (path.parent / content["_BASE_"]).is_file()
+    load_config(str(path))
+
+
+@pytest.mark.parametrize("path", MODELS, ids=name_of)
+def test_training_is_from_scratch(path):
+    cfg = load_config(str(path))
+    assert cfg.MODEL.WEIGHTS == ""
+    assert cfg.MODEL.BACKBONE.FREEZE_AT == 0
+    assert cfg.MODEL.RESNETS.NORM == "GN"
+    assert cfg.MODEL.FPN.NORM == "GN"
+    if "cascade" in path.name:
+        assert cfg.MODEL.ROI_BOX_HEAD.NORM == "GN"
+        assert cfg.MODEL.ROI_BOX_HEAD.NUM_CONV > 0, "a linear layer carries no GroupNorm"
+
+
+@pytest.mark.parametrize("path", MODELS, ids=name_of)
+def test_test_tiles_overlap_by_the_longest_object(path):
+    cfg = load_config(str(path))
+    anchors = [size for level in cfg.MODEL.ANCHOR_GENERATOR.SIZES for size in level]
+    if cfg.TEST.TILE.ENABLED:
+        assert min(anchors) <= 16, "objects of 10 px need anchors near that size"
+        if "quick" not in path.parts:
+            assert cfg.TEST.TILE.OVERLAP >= 100
+        assert cfg.INPUT.MIN_SIZE_TEST == 0, "tiles are cut at native resolution"
+    strides = len(cfg.MODEL.RPN.IN_FEATURES)
+    assert len(cfg.MODEL.ANCHOR_GENERATOR.SIZES) in (1, strides)
+
+
+@pytest.mark.parametrize("path", MODELS, ids=name_of)
+def test_it_builds_and_runs(path):
+    cfg = load_config(str(path), ON_CPU)
+    build_train_mapper(cfg)
+    build_merger(cfg)
+    torch.manual_seed(0)
+    model = build_model(cfg).eval()
+    assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    (output,) = wrap_for_test(cfg, model)([{"image": image, "height": 128, "width": 192}])
+    found = output["instances"]
+    assert found.image_size == (128, 192)
+    assert torch.isfinite(found.pred_boxes.tensor).all()
+    assert len(found) <= cfg.TEST.DETECTIONS_PER_IMAGE
