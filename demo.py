@@ -22,7 +22,7 @@ import warnings
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 from smallobj.inference.bundled import prepare_detector_config
 from smallobj.inference.session import DemoSession
-from smallobj.inference.sources import Video, find_images, require_display
+from smallobj.inference.sources import Video, find_images, quiet_decoders, require_display
 from smallobj.inference.writers import CocoIds, plan_pictures, plan_video, require_writable
 
 DEFAULT_OUTPUT = os.path.join("output", "demo")
@@ -36,14 +36,8 @@ def build_parser() -> argparse.ArgumentParser:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--input", nargs="+", metavar="PATH", help="images, folders or globs")
     source.add_argument("--video-input", metavar="FILE", help="a video")
-    source.add_argument(
-        "--webcam",
-        nargs="?",
-        const=0,
-        type=int,
-        metavar="INDEX",
-        help="a camera, shown in a window",
-    )
+    webcam_help = "a camera, shown in a window (default: 0)"
+    source.add_argument("--webcam", nargs="?", const=0, type=int, metavar="INDEX", help=webcam_help)
     output_help = f"folder for pictures or the video, or a file for one (default: {DEFAULT_OUTPUT})"
     parser.add_argument("--output", metavar="PATH", help=output_help)
     parser.add_argument("--json", metavar="FILE", help="write detections as JSON")
@@ -55,7 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config-file", metavar="FILE", help="config (default: the bundled one)")
     parser.add_argument("--weights", metavar="FILE", help="short for --opts MODEL.WEIGHTS FILE")
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
-    parser.add_argument("--confidence-threshold", type=float, default=0.5, metavar="SCORE")
+    score_help = "lowest score that counts, 0 to 1 (default: 0.5)"
+    parser.add_argument("--confidence-threshold", type=float, default=0.5, help=score_help)
     parser.add_argument("--debug", action="store_true", help="also draw the tile grid")
     opts_help = "config KEY VALUE pairs; comes last"
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
@@ -85,8 +80,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--coco-images goes with --coco and --input")
     paths = find_images(args.input or [])
     results = [path for path in (args.json, args.csv, args.coco) if path]
-    for path in results:
-        require_writable(path)
+    require_writable(results)
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
     session = DemoSession(cfg, args.confidence_threshold, args.debug)
     interrupted = False
@@ -107,10 +101,13 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """A user's error ends with its sentence, not with a traceback."""
     args = build_parser().parse_args(argv)
+    quiet_decoders()
     # Torch warns of things to come in Detectron2; nobody here can act on it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     try:
         return run(args)
+    except KeyboardInterrupt:  # while loading
+        return 130
     except (ValueError, OSError) as error:
         print(f"demo.py: {error}", file=sys.stderr)
         return 2

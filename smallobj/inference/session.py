@@ -61,6 +61,7 @@ class DemoSession:
         self.log = DetectionLog(self.class_names)
         self.written: list[str] = []
         self.skipped: list[str] = []
+        self._video_name = ""
 
     def detect(self, image: np.ndarray) -> Instances:
         """Objects in (H, W, 3) uint8 BGR that pass the threshold; on the CPU."""
@@ -116,6 +117,7 @@ class DemoSession:
             in_window: show the pictures until q or Esc is pressed.
         """
         writer = VideoWriter(output, video.fps) if output else None
+        self._video_name = video.name
         count = 0
         try:
             bar = tqdm(video, total=video.announced or None, unit="frame")
@@ -136,8 +138,11 @@ class DemoSession:
             self._skip(f"{video.name}: {count} of {video.announced} frames could be read")
 
     def table(self, most_images: int = 10) -> str:
-        """Every detection in a line, or a line with the count an image if there are many."""
+        """Every detection in a line; of many images their counts; of a video the sum."""
         log = self.log
+        if self._video_name:
+            count = sum(len(image.boxes) for image in log.images)
+            return f"{self._video_name}: {count} detections in {len(log.images)} frames"
         if len(log.images) > most_images:
             counts = [(image.file, str(len(image.boxes))) for image in log.images]
             return _columns([("file", "objects"), *counts])

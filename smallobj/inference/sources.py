@@ -109,6 +109,12 @@ class Video:
         self._capture.release()
 
 
+def quiet_decoders() -> None:
+    """Keeps OpenCV and FFmpeg from printing their own words about files that can't be read."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
 def require_display() -> None:
     """
     Raises:

@@ -16,6 +16,8 @@ from detectron2.structures import Instances
 
 from smallobj.inference.sources import IMAGE_ENDINGS, is_image_name
 
+# Formats without colour are read, but pictures with boxes are not written in them.
+_PICTURE_ENDINGS = tuple(sorted({*IMAGE_ENDINGS} - {".pgm", ".pbm"}))
 _CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
 
 
@@ -196,19 +198,20 @@ def write_whole(path: str, content: bytes) -> None:
     os.replace(f"{path}.part", path)
 
 
-def require_writable(path: str) -> None:
-    """Makes the folder of a file that is to be written at the end of a long run.
+def require_writable(paths: Sequence[str]) -> None:
+    """Makes the folders of files that are to be written at the end of a long run.
 
     Raises:
-        ValueError: it is a folder, or nothing may be written there.
-        OSError: its folder can't be made.
+        ValueError: one is a folder, or may not be written.
+        OSError: a folder can't be made.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    if os.path.isdir(path):
-        raise ValueError(f"{path}: a file is to be written here, and this is a folder")
-    if not os.access(folder, os.W_OK):
-        raise ValueError(f"{path}: this folder may not be written to")
+    for path in paths:
+        folder = os.path.dirname(os.path.abspath(path))
+        os.makedirs(folder, exist_ok=True)
+        if os.path.isdir(path):
+            raise ValueError(f"{path}: a file is to be written here, and this is a folder")
+        if not os.access(folder, os.W_OK):
+            raise ValueError(f"{path}: this folder may not be written to")
 
 
 def write_picture(path: str, image: np.ndarray) -> None:
@@ -234,13 +237,18 @@ def plan_pictures(inputs: Sequence[str], output: str) -> list[str]:
         output: a folder; or, with one input, a file with an image's ending.
 
     Raises:
-        ValueError: a file for several inputs, or a picture would replace an input.
+        ValueError: a file for several inputs or of a format without colour, or a picture would
+            replace an input.
     """
     if is_image_name(output) and not os.path.isdir(output):
         if len(inputs) > 1:
             raise ValueError(
                 f"--output {output} is one file and there are {len(inputs)} input images; "
                 "give a folder"
+            )
+        if not output.lower().endswith(_PICTURE_ENDINGS):
+            raise ValueError(
+                f"--output must end in one of {', '.join(_PICTURE_ENDINGS)}; got {output}"
             )
         planned = [output]
     else:
@@ -269,7 +277,7 @@ def _unique_names(inputs: Sequence[str]) -> list[str]:
 
 
 def _with_writable_ending(path: str) -> str:
-    return path if path.lower().endswith(IMAGE_ENDINGS) else f"{path}.jpg"
+    return path if path.lower().endswith(_PICTURE_ENDINGS) else f"{path}.jpg"
 
 
 class VideoWriter:

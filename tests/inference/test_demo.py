@@ -156,12 +156,27 @@ def test_video(demo, photos, weights, capsys):
     writer.release()
     words = ("--video-input", "film.avi", "--confidence-threshold", "0.2", "--json", "d.json")
     assert demo(*words, *weights) == 0
-    assert "wrote output/demo/film.mp4" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "wrote output/demo/film.mp4" in output
+    assert "detections in 2 frames" in output
     capture = cv2.VideoCapture("output/demo/film.mp4")
     assert (capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)) == (8, 2)
     images = json.loads((photos / "d.json").read_text())["images"]
     assert [image["file"] for image in images] == ["film.avi#1", "film.avi#2"]
     assert images[0]["detections"]
+
+
+def test_a_video_that_ends_early_is_told(demo, photos, weights, capsys, monkeypatch):
+    writer = cv2.VideoWriter("film.avi", cv2.VideoWriter.fourcc(*"MJPG"), 8, (160, 120))
+    for _ in range(10):
+        writer.write(cv2.imread("a/1.jpg"))
+    writer.release()
+    content = (photos / "film.avi").read_bytes()
+    (photos / "film.avi").write_bytes(content[: len(content) // 2])
+    assert demo("--video-input", "film.avi", "--json", "d.json", *weights) == 1
+    images = json.loads((photos / "d.json").read_text())["images"]
+    assert 1 <= len(images) < 9
+    assert f"film.avi: {len(images)} of 10 frames could be read" in capsys.readouterr().err
 
 
 def test_the_webcam_shows_frames_until_a_key(demo, weights, monkeypatch):

@@ -2,6 +2,7 @@ import contextlib
 import csv
 import io
 import json
+import os
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from detectron2.structures import Boxes, Instances
 from pycocotools.coco import COCO
 
 import smallobj  # noqa: F401
+from smallobj.inference.sources import IMAGE_ENDINGS
 from smallobj.inference.writers import (
     CocoIds,
     DetectionLog,
@@ -140,13 +142,13 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, log, monkeypatch):
 
 
 def test_places_that_cannot_be_written_are_found_before_the_run(tmp_path):
-    require_writable(str(tmp_path / "a" / "b.json"))
+    require_writable([str(tmp_path / "a" / "b.json")])
     assert (tmp_path / "a").is_dir()
     with pytest.raises(ValueError, match="this is a folder"):
-        require_writable(str(tmp_path / "a"))
+        require_writable([str(tmp_path / "a")])
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
-        require_writable(str(tmp_path / "file" / "b.json"))
+        require_writable([str(tmp_path / "file" / "b.json")])
 
 
 def test_pictures_of_the_same_name_go_to_different_files(tmp_path):
@@ -162,17 +164,21 @@ def test_a_name_made_longer_takes_no_other_input_s(tmp_path):
     assert len(set(plan_pictures(inputs, str(tmp_path)))) == len(inputs)
 
 
-def test_a_picture_gets_an_ending_that_can_be_written(tmp_path):
-    (planned,) = plan_pictures(["/p/1.gif"], str(tmp_path / "o"))
-    assert planned == str(tmp_path / "o" / "1.gif.jpg")
-    write_picture(planned, np.zeros((4, 6, 3), dtype=np.uint8))
+@pytest.mark.parametrize("ending", [*IMAGE_ENDINGS, ".gif", ""])
+def test_a_picture_gets_an_ending_that_can_be_written(tmp_path, ending):
+    (planned,) = plan_pictures([f"/p/1{ending}"], str(tmp_path / "o"))
+    write_picture(planned, np.full((4, 6, 3), (20, 120, 220), dtype=np.uint8))
     assert cv2.imread(planned).shape == (4, 6, 3)
+    assert np.abs(cv2.imread(planned).mean(axis=(0, 1)) - (20, 120, 220)).max() < 4
+    assert os.path.basename(planned) in (f"1{ending}", f"1{ending}.jpg")
 
 
 def test_one_output_file_for_one_input(tmp_path):
     assert plan_pictures(["/p/1.jpg"], "out.png") == ["out.png"]
     with pytest.raises(ValueError, match=r"out\.png is one file and there are 2 input images"):
         plan_pictures(["/p/1.jpg", "/p/2.jpg"], "out.png")
+    with pytest.raises(ValueError, match=r"got out\.pgm"):
+        plan_pictures(["/p/1.jpg"], "out.pgm")
 
 
 def test_inputs_are_never_replaced(tmp_path):
