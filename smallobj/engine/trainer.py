@@ -29,6 +29,10 @@ class Trainer(DefaultTrainer):
         self.checkpointer = SafeCheckpointer(
             self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
         )
+        # A wrong key of the test's side shows now, not at the first evaluation.
+        wrap_for_test(self.cfg, self.model)
+        for name in self.cfg.DATASETS.TEST:
+            self.build_evaluator(self.cfg, name)
         hooks = super().build_hooks()
         if comm.is_main_process():
             period = self.cfg.TEST.EVAL_PERIOD
@@ -39,6 +43,15 @@ class Trainer(DefaultTrainer):
                 MemoryMonitor(),
             ]
         return hooks
+
+    def state_dict(self) -> dict[str, Any]:
+        # Detectron2 0.6 leaves the optimiser out, and a resumed run would begin without momentum.
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        if "_trainer" in state_dict:
+            self._trainer.load_state_dict(state_dict["_trainer"])
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
