@@ -35,7 +35,7 @@ def test_classes_come_from_the_data(prepare, tiny_dataset):
 
 
 def test_another_number_of_classes_is_told_with_both_numbers(prepare):
-    with pytest.raises(ValueError, match="NUM_CLASSES in the config is 7.*has 3"):
+    with pytest.raises(ValueError, match=r"NUM_CLASSES in the config is 7.*has 3"):
         prepare("MODEL.ROI_HEADS.NUM_CLASSES", 7)
 
 

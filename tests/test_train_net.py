@@ -1,0 +1,223 @@
+"""train_net.py end to end: trains, evaluates, writes curves, resumes, and refuses politely."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from smallobj.data.datasets import registered_spec
+
+CONFIG = "configs/quick/cascade_tiny.yaml"
+
+
+def arguments(dataset, output, *options, flags=(), config=CONFIG):
+    head = ["train_net.py", "--config-file", config, "--num-gpus", "0", *flags]
+    return [*head, *dataset.options(), "OUTPUT_DIR", str(output), *map(str, options)]
+
+
+def environment():
+    # Out of reach of a GPU: what is tested here is the CPU's way.
+    return {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+
+
+def run(repository, words):
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=repository,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+
+
+def metrics(output):
+    return [json.loads(line) for line in (output / "metrics.json").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(repository, tiny_dataset, tmp_path_factory):
+    """Six iterations, an evaluation in the middle and one at the end."""
+    output = tmp_path_factory.mktemp("trained")
+    options = ["SOLVER.MAX_ITER", 6, "SOLVER.CHECKPOINT_PERIOD", 3, "TEST.EVAL_PERIOD", 3]
+    options += ["TEST.VISUALIZE", 2, "TEST.VISUALIZE_THRESHOLD", 0.0]
+    # Nearly untrained scores all count, so that the metrics are of something.
+    options += ["MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0]
+    ended = run(repository, arguments(tiny_dataset, output, *options))
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    return output
+
+
+def test_checkpoints_of_a_run(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert {"model_0000002.pth", "model_final.pth", "model_best.pth", "config.yaml"} <= names
+    assert (trained / "last_checkpoint").read_text() == "model_final.pth"
+    final = torch.load(trained / "model_final.pth", weights_only=True)
+    assert final["iteration"] == 5
+    best = torch.load(trained / "model_best.pth", weights_only=True)
+    assert best["model"].keys() == final["model"].keys()
+    assert best["metric"] >= metrics(trained)[-1]["bbox/AP50"] - 1e-4
+
+
+def test_the_written_config_says_what_was_found(trained, tiny_dataset):
+    written = yaml.safe_load((trained / "config.yaml").read_text())
+    assert tuple(written["MODEL"]["CLASS_NAMES"]) == tiny_dataset.names
+    assert written["MODEL"]["ROI_HEADS"]["NUM_CLASSES"] == 3
+
+
+def test_curves_in_tensorboard(trained, tiny_dataset):
+    (events,) = trained.glob("events.out.tfevents.*")
+    curves = EventAccumulator(str(events))
+    curves.Reload()
+    scalars = set(curves.Tags()["scalars"])
+    losses = {f"loss_{kind}_stage{stage}" for kind in ("cls", "box_reg") for stage in range(3)}
+    assert losses | {"loss_rpn_cls", "loss_rpn_loc", "total_loss"} <= scalars
+    assert {"lr", "data_time", "time", "memory/process_peak_mib"} <= scalars
+    assert {"bbox/AP", "bbox/AP50", "bbox/AP75", "challenge/mAP50"} <= scalars
+    for name in tiny_dataset.names:
+        assert f"bbox/AP-{name}" in scalars
+        assert any(tag.startswith("challenge/") and name in tag for tag in scalars), name
+    assert curves.Scalars("total_loss")[-1].value > 0
+    images = curves.Tags()["images"]
+    assert sorted(images) == ["validation/0_0.jpg", "validation/1_1.jpg"]
+    for tag in images:
+        picture = curves.Images(tag)[-1]
+        assert picture.width >= 2 * 320  # truth beside predictions
+        assert picture.height >= 256
+
+
+def test_evaluation_alone_repeats_the_last_evaluation(trained, repository, tiny_dataset, tmp_path):
+    words = ["train_net.py", "--eval-only", "--num-gpus", "0"]
+    words += ["--config-file", str(trained / "config.yaml"), "OUTPUT_DIR", str(tmp_path)]
+    words += ["MODEL.WEIGHTS", str(trained / "model_final.pth")]
+    ended = run(repository, words)
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+    lines = (ended.stdout + ended.stderr).splitlines()
+    (header,) = (i for i, line in enumerate(lines) if "copypaste: AP,AP50" in line)
+    found = float(lines[header + 1].rsplit("copypaste: ", 1)[1].split(",")[1])
+    assert found == pytest.approx(metrics(trained)[-1]["bbox/AP50"], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_resumed_where_it_was_saved(repository, tiny_dataset, tmp_path):
+    words = arguments(tiny_dataset, tmp_path, "SOLVER.MAX_ITER", 5000, "TEST.EVAL_PERIOD", 0)
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=repository,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    mark, deadline = tmp_path / "last_checkpoint", time.monotonic() + 120
+    while not mark.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    saved = torch.load(tmp_path / mark.read_text(), weights_only=True)["iteration"]
+    options = ["SOLVER.MAX_ITER", saved + 4, "DATASETS.TEST", "()"]
+    ended = run(repository, arguments(tiny_dataset, tmp_path, *options, flags=["--resume"]))
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
+    assert f"Starting training from iteration {saved + 1}" in ended.stdout + ended.stderr
+    assert mark.read_text() == "model_final.pth"
+    final = torch.load(tmp_path / "model_final.pth", weights_only=True)
+    assert final["iteration"] == saved + 3
+    momentum = final["trainer"]["_trainer"]["optimizer"]["state"]
+    assert momentum
+    assert all(torch.isfinite(state["momentum_buffer"]).all() for state in momentum.values())
+
+
+@pytest.fixture
+def program(repository, monkeypatch, catalog, capsys):
+    """Runs train_net.py in this process: (exit status, what it wrote to stderr)."""
+    monkeypatch.syspath_prepend(str(repository))
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    import train_net
+
+    def call(words):
+        monkeypatch.setattr(sys, "argv", words)
+        status = train_net.cli()
+        return status, capsys.readouterr().err
+
+    return call
+
+
+def test_more_gpus_than_there_are(program, tiny_dataset, tmp_path):
+    words = arguments(tiny_dataset, tmp_path)
+    words[words.index("--num-gpus") + 1] = "3"
+    status, told = program(words)
+    assert status == 2
+    assert "--num-gpus 3" in told
+    assert "0 found" in told
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["SOLVER.MAX_ITERS", 5], ["SOLVER.MAX_ITERS"]),
+        (["MODEL.ROI_HEADS.NUM_CLASSES", 7], ["is 7", "has 3"]),
+        (["SOLVER.MAX_ITER"], ["KEY VALUE pairs"]),
+        (["DATASETS.TRAIN", "('squares_night',)"], ["squares_night"]),
+        (["DATASETS.REGISTER", "['a=voc:b:c']"], ["voc", "challenge, coco, yolo"]),
+        (["INPUT.MAPPER", "Tiles"], ["INPUT.MAPPER", "Tiles"]),
+        (["MODEL.WEIGHTS", "none.pth"], ["none.pth"]),
+        (["TEST.METRICS", "['map']"], ["TEST.METRICS", "map"]),
+        (["TEST.MERGER.NAME", "average"], ["TEST.MERGER.NAME", "average"]),
+        (["TEST.TILE.OVERLAP", 500], ["TEST.TILE.OVERLAP", "500"]),
+    ],
+)
+def test_a_users_error_ends_with_its_sentence(program, tiny_dataset, tmp_path, options, told):
+    # Faults of the test's side must show before hours of training, hence no iteration succeeds.
+    status, words = program(arguments(tiny_dataset, tmp_path, "SOLVER.MAX_ITER", 1, *options))
+    assert status == 2
+    for part in told:
+        assert part in words
+    assert not (tmp_path / "model_final.pth").exists(), "found out only after training"
+
+
+def test_a_missing_config_is_named(program, tiny_dataset, tmp_path):
+    status, told = program(arguments(tiny_dataset, tmp_path, config="configs/none.yaml"))
+    assert status == 2
+    assert "configs/none.yaml" in told
+
+
+def test_no_config_is_a_usage_error(program, capsys):
+    with pytest.raises(SystemExit) as ended:
+        program(["train_net.py", "--num-gpus", "0"])
+    assert ended.value.code == 2
+    assert "--config-file is needed" in capsys.readouterr().err
+
+
+def test_bad_labels_are_listed(program, tiny_dataset, tmp_path):
+    labels = json.loads((tiny_dataset.root / "train.json").read_text())
+    labels["0.jpg"].append([9, 1, 1, 5, 5])
+    labels["1.jpg"].append([0, 300, 10, 500, 5])
+    (tmp_path / "bad.json").write_text(json.dumps(labels))
+    root = tiny_dataset.root
+    spec = f"bad_train=challenge:{tmp_path}/bad.json:{root}/train:{root}/names.txt"
+    words = arguments(tiny_dataset, tmp_path / "out")
+    words += ["DATASETS.REGISTER", repr([spec]), "DATASETS.TRAIN", "('bad_train',)"]
+    status, told = program([*words, "DATASETS.TEST", "()"])
+    assert status == 2
+    assert "0.jpg[3]" in told
+    assert "1.jpg[3]" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_evaluation_without_weights(program, tiny_dataset, tmp_path):
+    for flags in (["--eval-only"], ["--eval-only", "--resume"]):
+        status, told = program(arguments(tiny_dataset, tmp_path, flags=flags))
+        assert status == 2
+        assert "MODEL.WEIGHTS" in told
+
+
+def test_the_catalog_is_left_clean():
+    assert registered_spec("squares_train") is None
