@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 from detectron2.config import CfgNode
@@ -133,8 +134,7 @@ def load_config(path: str, opts: Sequence[str] = ()) -> CfgNode:
     """
     cfg = get_cfg()
     try:
-        loaded = CfgNode.load_yaml_with_base(os.fspath(path), allow_unsafe=False)
-        cfg.merge_from_other_cfg(CfgNode(loaded or {}))
+        cfg.merge_from_other_cfg(CfgNode(_read_yaml(os.fspath(path))))
     except yaml.constructor.ConstructorError as error:
         raise ValueError(
             f"{path}: refused, it carries a Python tag ({error.problem}). A tag like "
@@ -142,12 +142,20 @@ def load_config(path: str, opts: Sequence[str] = ()) -> CfgNode:
         ) from error
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not readable as yaml: {error}") from error
-    except (KeyError, AssertionError, TypeError, AttributeError) as error:
+    except (KeyError, AssertionError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: {error.args[0] if error.args else error}") from error
     if len(opts) % 2:
         raise ValueError(f"options come as KEY VALUE pairs; got {len(opts)} words: {list(opts)}")
     try:
         cfg.merge_from_list(list(opts))
-    except (KeyError, AssertionError) as error:
+    except (KeyError, AssertionError, ValueError) as error:
         raise ValueError(f"bad option: {error.args[0] if error.args else error}") from error
     return cfg
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    with open(path, encoding="utf-8") as file:
+        # Detectron2 would look for _BASE_ in an empty file's None.
+        if yaml.safe_load(file) is None:
+            return {}
+    return CfgNode.load_yaml_with_base(path, allow_unsafe=False)

@@ -20,7 +20,7 @@ from detectron2.data.build import _test_loader_from_config, _train_loader_from_c
 from detectron2.data.common import ToIterableDataset
 from torch.utils.data import IterableDataset
 
-from smallobj.data.image_file import read_image
+from smallobj.data.image_file import check_format, read_image
 from smallobj.data.tile_mapper import build_train_mapper
 
 
@@ -81,7 +81,7 @@ def image_tensor(image: np.ndarray, resize: T.Augmentation, image_format: str) -
     Returns:
         (3, h, w) uint8.
     """
-    if image_format == "RGB":
+    if check_format(image_format) == "RGB":
         image = image[:, :, ::-1]
     image = resize.get_transform(image).apply_image(image)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))

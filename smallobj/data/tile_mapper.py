@@ -15,7 +15,7 @@ from detectron2.structures import BoxMode
 from detectron2.utils.registry import Registry
 from fvcore.transforms.transform import CropTransform
 
-from smallobj.data.image_file import read_image
+from smallobj.data.image_file import check_format, read_image
 from smallobj.tiling import sample_training_tiles, visible_fraction
 
 MAPPER_REGISTRY = Registry("MAPPER")
@@ -82,7 +82,7 @@ class TileMapper:
         self.min_visible = min_visible
         self.augmentations = T.AugmentationList(augmentations)
         self.color_jitter = color_jitter
-        self.image_format = image_format
+        self.image_format = check_format(image_format)
         self.with_masks = with_masks
 
     @classmethod

@@ -19,7 +19,7 @@ Tile = tuple[int, int, int, int]
 
 
 class TiledDetector(nn.Module):
-    """Runs any detector over tiles of each image and merges what it finds.
+    """Runs any detector over tiles of each image and merges the boxes that it finds (no masks yet).
 
     Wrapped or bare, a detector takes and gives the same things, so evaluators, predictors and
     other wrappers need not know.
@@ -47,13 +47,16 @@ class TiledDetector(nn.Module):
             max_detections: most boxes that an image may have.
 
         Raises:
-            ValueError: an overlap that isn't smaller than the tile, or a batch size below 1.
+            ValueError: an overlap that isn't smaller than the tile, a batch size below 1, or a
+                negative margin.
         """
         super().__init__()
         if not 0 <= overlap < tile:
             raise ValueError(
                 f"TEST.TILE.OVERLAP must lie in [0, TEST.TILE.SIZE); got {overlap} and {tile}"
             )
+        if seam_margin < 0:
+            raise ValueError(f"TEST.TILE.SEAM_MARGIN must not be negative; got {seam_margin}")
         if batch_size < 1:
             raise ValueError(f"TEST.TILE.BATCH_SIZE must be positive; got {batch_size}")
         self.model = model

@@ -1,5 +1,7 @@
 """Reading photographs."""
 
+import io
+
 import cv2
 import numpy as np
 import PIL.Image
@@ -78,3 +80,17 @@ def test_bytes_behind_the_end_are_no_truncation(tmp_path):
     whole = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "more.jpg").write_bytes(whole + b"\0" * 5000)
     assert (read_image(tmp_path / "more.jpg") == read_image(tmp_path / "a.jpg")).all()
+
+
+def test_a_thumbnail_does_not_hide_a_cut(tmp_path):
+    """Its own end marker lies in the header, within reach of a search from the end."""
+    small = PIL.Image.new("RGB", (64, 48), (10, 200, 30))
+    inner = io.BytesIO()
+    small.resize((16, 12)).save(inner, "JPEG")
+    exif = b"Exif\x00\x00" + inner.getvalue()
+    path = tmp_path / "thumbnail.jpg"
+    small.save(path, exif=exif)
+    assert read_image(path).shape == (48, 64, 3)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ValueError, match="truncated"):
+        read_image(path)

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from smallobj.boxes import wasserstein_similarity
 
 CLS_LOSSES = ("cross_entropy", "focal")
+BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou", "nwd")
 
 
 def softmax_focal_loss(logits: torch.Tensor, classes: torch.Tensor, gamma: float) -> torch.Tensor:
@@ -57,6 +58,11 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
             )
         if focal_gamma < 0:
             raise ValueError(f"MODEL.ROI_BOX_HEAD.FOCAL_GAMMA is at least 0; got {focal_gamma}")
+        if self.box_reg_loss_type not in BOX_LOSSES:
+            raise ValueError(
+                f"MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE must be one of {BOX_LOSSES}; "
+                f"got {self.box_reg_loss_type!r}"
+            )
         if nwd_constant <= 0:
             raise ValueError(f"MODEL.ROI_BOX_HEAD.NWD_CONSTANT is positive; got {nwd_constant}")
         self.cls_loss = cls_loss
