@@ -25,7 +25,7 @@ def prepare_detector_config(
     """The config of a detector that is ready to run.
 
     With neither config nor weights it is the bundled model's. Weights alone go with the
-    config.yaml beside them, which training writes.
+    config.yaml beside them, which training writes; a config's weights may lie beside it.
 
     Args:
         config_file: yaml file.
@@ -40,11 +40,12 @@ def prepare_detector_config(
     """
     keys = [str(key) for key in opts[::2]]
     weights = None if _WEIGHTS_KEY in keys else weights
-    cfg = load_config(_find_config(config_file, weights, _WEIGHTS_KEY in keys), opts)
+    path = _find_config(config_file, weights, _WEIGHTS_KEY in keys)
+    cfg = load_config(path, opts)
     if weights:
         cfg.MODEL.WEIGHTS = weights
-    elif config_file is None and _WEIGHTS_KEY not in keys:
-        cfg.MODEL.WEIGHTS = _bundled_weights(cfg.MODEL.WEIGHTS)
+    elif _WEIGHTS_KEY not in keys:
+        cfg.MODEL.WEIGHTS = _weights_beside(path, cfg.MODEL.WEIGHTS)
     if not cfg.MODEL.WEIGHTS:
         raise ValueError(_no_weights(str(config_file)))
     if "MODEL.DEVICE" not in keys:
@@ -71,11 +72,16 @@ def _find_config(config_file: str | None, weights: str | None, has_weights_optio
     return BUNDLED_CONFIG
 
 
-def _bundled_weights(named: str) -> str:
-    path = os.path.join(os.path.dirname(BUNDLED_CONFIG), named)
-    if not named or not os.path.isfile(path):
-        raise FileNotFoundError(_no_bundle(path))
-    return path
+def _weights_beside(config_file: str, named: str) -> str:
+    """The weights that a config names: as written, or else relative to the config's own folder."""
+    if os.path.isfile(named):
+        return named
+    beside = os.path.join(os.path.dirname(config_file), named)
+    if named and os.path.isfile(beside):
+        return beside
+    if config_file == BUNDLED_CONFIG:
+        raise FileNotFoundError(_no_bundle(beside))
+    return named
 
 
 def _no_bundle(path: str) -> str:

@@ -308,3 +308,13 @@ def test_forgotten_weights_are_suggested(model_folder, tmp_path):
     (tmp_path / "model_best.pth").write_bytes(b"")
     with pytest.raises(ValueError, match=r"did you mean --weights .*model_best\.pth"):
         bundled.prepare_detector_config(str(tmp_path / "config.yaml"), None, "cpu")
+
+
+def test_a_config_may_name_weights_beside_it(demo, photos, model_folder, capsys):
+    text = yaml.safe_load((model_folder / "config.yaml").read_text())
+    text["MODEL"]["WEIGHTS"] = "model.safetensors"
+    named = model_folder / "named.yaml"
+    named.write_text(yaml.safe_dump(text))
+    words = ("--config-file", named, "--device", "cpu", "--output", photos / "out")
+    assert demo("--input", photos / "a" / "1.jpg", *words) == 0
+    assert (photos / "out" / "1.jpg").is_file()
