@@ -41,12 +41,17 @@ def prepare_config(
         A frozen config.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`load_config`, or a dataset with bad labels, or a
-            number of classes that disagrees with the data.
+        FileNotFoundError, ValueError: as :func:`load_config`, or a dataset with bad labels, a
+            number of classes that disagrees with the data, or precomputed proposals (pickles).
     """
     cfg = load_config(config_file, opts)
     if num_gpus == 0:
         cfg.MODEL.DEVICE = "cpu"
+    if cfg.MODEL.LOAD_PROPOSALS:
+        raise ValueError(
+            "MODEL.LOAD_PROPOSALS is refused: Detectron2 unpickles DATASETS.PROPOSAL_FILES_*, and a "
+            "pickle runs whatever code it carries"
+        )
     datasets.register_from_config(cfg)
     needed = list(cfg.DATASETS.TEST) if eval_only else None
     if cfg.DATASETS.CHECK:

@@ -67,3 +67,8 @@ def test_every_bad_label_is_listed_before_training(prepare, tiny_dataset, tmp_pa
 def test_the_check_can_be_left_out(prepare, tiny_dataset, tmp_path):
     options = [*bad_split(tiny_dataset, tmp_path), "DATASETS.TEST", "()", "DATASETS.CHECK", "False"]
     assert prepare(*options).MODEL.ROI_HEADS.NUM_CLASSES == 3
+
+
+def test_precomputed_proposals_are_refused(prepare):
+    with pytest.raises(ValueError, match=r"LOAD_PROPOSALS.*pickle"):
+        prepare("MODEL.LOAD_PROPOSALS", "True")
