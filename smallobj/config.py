@@ -154,6 +154,8 @@ def load_config(path: str, opts: Sequence[str] = ()) -> CfgNode:
 
 
 def _read_yaml(path: str) -> dict[str, Any]:
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: there is no such config file")
     with open(path, encoding="utf-8") as file:
         # Detectron2 would look for _BASE_ in an empty file's None.
         if yaml.safe_load(file) is None:

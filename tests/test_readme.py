@@ -27,6 +27,7 @@ SMALLER = {
     "python train_net.py --config-file output/config.yaml": "",
     "python demo.py": "",
     "python tools/check.py": "",
+    "python tools/export_weights.py": "",
     "python tools/benchmark.py mapper": "--runs 1 --images 1",
 }
 INSTALLS = ("make", "pip", "DIST_EXTRA_CONFIG", "SMALLOBJ_DETECTRON2", ".venv/bin/pip")

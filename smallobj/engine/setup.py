@@ -49,8 +49,8 @@ def prepare_config(
         cfg.MODEL.DEVICE = "cpu"
     if cfg.MODEL.LOAD_PROPOSALS:
         raise ValueError(
-            "MODEL.LOAD_PROPOSALS is refused: Detectron2 unpickles DATASETS.PROPOSAL_FILES_*, and a "
-            "pickle runs whatever code it carries"
+            "MODEL.LOAD_PROPOSALS is refused: Detectron2 unpickles DATASETS.PROPOSAL_FILES_*, and "
+            "a pickle runs whatever code it carries"
         )
     datasets.register_from_config(cfg)
     needed = list(cfg.DATASETS.TEST) if eval_only else None
