@@ -16,7 +16,7 @@ $(VENV)/.ready: requirements.txt requirements-detectron2.txt requirements-dev.tx
 	@touch $@
 
 demo: setup  ## detect objects in a bundled photograph with the bundled weights
-	$(BIN)/python demo.py --input datasets/samples/*.jpg --output output/demo
+	$(BIN)/python demo.py --input datasets/samples --output output/demo --confidence-threshold 0.3
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope
