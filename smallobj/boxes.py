@@ -1,8 +1,21 @@
-"""Box arithmetic that detectron2.structures lacks. Pure functions on XYXY tensors."""
+"""Box arithmetic that detectron2.structures lacks. Pure functions; boxes are XYXY."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import torch
+from detectron2.structures import BoxMode
+
+
+def annotation_boxes(annotations: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Boxes of a dataset dict's annotations, whatever their modes: (N, 4) float64, pixels."""
+    boxes = [
+        BoxMode.convert(list(a["bbox"]), a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations
+    ]
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
 
 
 def wasserstein_similarity(

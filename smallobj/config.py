@@ -121,11 +121,11 @@ def get_cfg() -> CfgNode:
     return cfg
 
 
-def load_config(path: str, opts: Sequence[str] = ()) -> CfgNode:
+def load_config(path: str | None, opts: Sequence[str] = ()) -> CfgNode:
     """Reads a yaml config and its ``_BASE_`` files without ever running code from them.
 
     Args:
-        path: yaml file.
+        path: yaml file; None for the defaults alone.
         opts: KEY VALUE pairs that override it.
 
     Raises:
@@ -134,7 +134,8 @@ def load_config(path: str, opts: Sequence[str] = ()) -> CfgNode:
     """
     cfg = get_cfg()
     try:
-        cfg.merge_from_other_cfg(CfgNode(_read_yaml(os.fspath(path))))
+        if path is not None:
+            cfg.merge_from_other_cfg(CfgNode(_read_yaml(os.fspath(path))))
     except yaml.constructor.ConstructorError as error:
         raise ValueError(
             f"{path}: refused, it carries a Python tag ({error.problem}). A tag like "

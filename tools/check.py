@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from smallobj import get_cfg, load_config
+from smallobj import load_config
 from smallobj.data.datasets import (
     DatasetError,
     check_datasets,
@@ -49,11 +49,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = parse_arguments()
     try:
-        if arguments.config_file:
-            cfg = load_config(arguments.config_file, arguments.opts)
-        else:
-            cfg = get_cfg()
-            cfg.merge_from_list(arguments.opts)
+        cfg = load_config(arguments.config_file or None, arguments.opts)
         if arguments.drop_bad_boxes:
             cfg.DATASETS.DROP_BAD_BOXES = True
         register_from_config(cfg)
@@ -70,9 +66,6 @@ def main() -> int:
         return 1
     except (ValueError, OSError) as error:
         print(f"check: {error}", file=sys.stderr)
-        return 2
-    except (KeyError, AssertionError) as error:  # how the config refuses a wrong key or value
-        print(f"check: {error.args[0] if error.args else error}", file=sys.stderr)
         return 2
     for count in counts:
         print(count)

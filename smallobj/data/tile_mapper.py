@@ -11,10 +11,10 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper, detection_utils
 from detectron2.data import transforms as T
-from detectron2.structures import BoxMode
 from detectron2.utils.registry import Registry
 from fvcore.transforms.transform import CropTransform
 
+from smallobj.boxes import annotation_boxes
 from smallobj.data.image_file import check_format, read_image
 from smallobj.tiling import sample_training_tiles, visible_fraction
 
@@ -123,10 +123,7 @@ class TileMapper:
         # A draw from NumPy's global state, which Detectron2 seeds apart for each worker.
         rng = np.random.default_rng(np.random.randint(2**31, size=4))  # noqa: NPY002
         annotations = [a for a in dataset_dict.get("annotations", []) if not a.get("iscrowd", 0)]
-        boxes = np.array(
-            [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations],
-            dtype=np.float64,
-        ).reshape(-1, 4)
+        boxes = annotation_boxes(annotations)
         tiles = sample_training_tiles(
             rng,
             image.shape[:2],

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from detectron2.data import DatasetCatalog
-from detectron2.structures import BoxMode
+
+from smallobj.boxes import annotation_boxes
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,7 @@ def read_ground_truth(dataset_name: str) -> list[ImageLabels] | None:
 
 def _image_labels(record: dict[str, Any]) -> ImageLabels:
     labels = record.get("annotations", [])
-    boxes = np.array(
-        [BoxMode.convert(list(a["bbox"]), a["bbox_mode"], BoxMode.XYXY_ABS) for a in labels],
-        dtype=np.float64,
-    ).reshape(-1, 4)
+    boxes = annotation_boxes(labels)
     sides = boxes[:, 2:] - boxes[:, :2]
     own_areas = [a.get("area") for a in labels]
     areas = [b if a is None else a for a, b in zip(own_areas, sides.prod(axis=1), strict=True)]

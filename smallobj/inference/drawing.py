@@ -13,8 +13,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from detectron2.structures import BoxMode, Instances
+from detectron2.structures import Instances
 
+from smallobj.boxes import annotation_boxes
 from smallobj.data.image_file import read_image
 from smallobj.inference.labels import Color, draw_labels, write_text
 
@@ -79,13 +80,9 @@ def _of_sample(
     sample: dict[str, Any], class_names: Sequence[str]
 ) -> tuple[np.ndarray, list[int], list[str]]:
     annotations = sample.get("annotations", [])
-    boxes = [
-        BoxMode.convert(list(entry["bbox"]), entry["bbox_mode"], BoxMode.XYXY_ABS)
-        for entry in annotations
-    ]
     classes = [int(entry["category_id"]) for entry in annotations]
     labels = [_name(class_names, index) for index in classes]
-    return np.array(boxes, dtype=float).reshape(-1, 4), classes, labels
+    return annotation_boxes(annotations), classes, labels
 
 
 def _name(class_names: Sequence[str], index: int) -> str:
