@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
+from detectron2.structures import BoxMode
 
-from smallobj.boxes import enlarge, wasserstein_similarity
+from smallobj.boxes import annotation_boxes, enlarge, wasserstein_similarity
 
 
 def test_wasserstein_similarity_by_hand():
@@ -46,3 +47,13 @@ def test_enlarge_by_hand():
     boxes = torch.tensor([[10.0, 20, 14, 30]])
     assert enlarge(boxes, 2).tolist() == [[8, 15, 16, 35]]
     assert enlarge(boxes, 1).tolist() == boxes.tolist()
+
+
+def test_annotations_of_mixed_modes_become_corners():
+    mixed = [
+        {"bbox": [1.0, 2.0, 3.0, 4.0], "bbox_mode": BoxMode.XYWH_ABS},
+        {"bbox": (1.0, 2.0, 3.0, 4.0), "bbox_mode": BoxMode.XYXY_ABS},
+    ]
+    assert annotation_boxes(mixed).tolist() == [[1, 2, 4, 6], [1, 2, 3, 4]]
+    assert mixed[0]["bbox"] == [1.0, 2.0, 3.0, 4.0]
+    assert annotation_boxes([]).shape == (0, 4)
