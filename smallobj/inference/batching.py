@@ -1,0 +1,110 @@
+"""Running a model over a stream of inputs, in batches that fit into memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+logger = logging.getLogger(__name__)
+
+Item = dict[str, Any]
+
+
+class BatchRunner:
+    """Feeds consecutive inputs of one shape to a model together; none is ever padded.
+
+    When memory runs out the batch is halved, for good, and the run goes on.
+
+    Attributes:
+        batch_size: inputs that go through the model together, at most.
+    """
+
+    def __init__(self, model: nn.Module, batch_size: int) -> None:
+        """
+        Args:
+            model: list[dict] in, list[dict] out, as Detectron2's models in evaluation mode.
+            batch_size: inputs that go through it together.
+
+        Raises:
+            ValueError: a batch size below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"TEST.TILE.BATCH_SIZE must be positive; got {batch_size}")
+        self.model = model
+        self.batch_size = batch_size
+
+    def __call__(self, inputs: Iterable[Item]) -> Iterator[Item]:
+        """
+        Args:
+            inputs: dicts with "image" (C, h, w), taken one batch ahead of the outputs.
+
+        Yields:
+            The model's output for each input, in order.
+
+        Raises:
+            RuntimeError: memory runs out with a single input.
+        """
+        group: list[Item] = []
+        for item in inputs:
+            if group and (
+                len(group) >= self.batch_size or item["image"].shape != group[0]["image"].shape
+            ):
+                yield from self._run(group)
+                group = []
+            group.append(item)
+        if group:
+            yield from self._run(group)
+
+    def _run(self, group: list[Item]) -> Iterator[Item]:
+        start = 0
+        while start < len(group):
+            batch = group[start : start + self.batch_size]
+            outputs = self._try(batch)
+            if outputs is None:
+                self._halve(batch)
+                continue
+            yield from outputs
+            start += len(batch)
+
+    def _try(self, batch: list[Item]) -> list[Item] | None:
+        """The outputs, or None where memory ran out."""
+        try:
+            with torch.no_grad():
+                return self.model(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) == 1:
+                height, width = batch[0]["image"].shape[-2:]
+                raise RuntimeError(
+                    f"out of memory with a single input of {width}x{height} pixels; "
+                    "lower TEST.TILE.SIZE"
+                ) from error
+        # Out of the handler, whose traceback holds on to the failed batch's tensors.
+        return None
+
+    def _halve(self, batch: list[Item]) -> None:
+        self.batch_size = (len(batch) + 1) // 2
+        logger.warning(
+            "out of memory with %d inputs in a batch; going on with %d",
+            len(batch),
+            self.batch_size,
+        )
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on the CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # PyTorch's CPU allocator and cuDNN have no class of their own for it.
+    told = str(error)
+    return any(
+        words in told
+        for words in ("can't allocate memory", "not enough memory", "CUDNN_STATUS_ALLOC_FAILED")
+    )
