@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,3 +52,117 @@ def enlarge(boxes: torch.Tensor, scale: float) -> torch.Tensor:
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
     return torch.cat([centre - half, centre + half], dim=1)
+
+
+def overlapping_pairs(
+    boxes: torch.Tensor, groups: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """All pairs of boxes of one group that share some area.
+
+    Args:
+        boxes: (N, 4) XYXY. A box without area, or with a coordinate that isn't finite, meets none.
+        groups: (N,) integers; boxes of different groups are never paired. None: one group.
+
+    Returns:
+        (P,) and (P,) int64 indices i < j, each pair once, in no promised but always the same order.
+        Time and memory grow with N and P, not with N squared.
+    """
+    chunks = list(overlapping_pair_chunks(boxes, groups))
+    return torch.cat([i for i, _ in chunks]), torch.cat([j for _, j in chunks])
+
+
+def overlapping_pair_chunks(
+    boxes: torch.Tensor, groups: torch.Tensor | None = None, limit: int = 1 << 21
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """:func:`overlapping_pairs` piece by piece, for who keeps only some of the pairs.
+
+    Boxes are entered in horizontal bands about as high as a box, and sorted by left side within
+    each band: those that begin before a box ends then follow it directly.
+
+    Args:
+        boxes, groups: as :func:`overlapping_pairs`.
+        limit: candidates looked at together, N at least; bounds memory.
+
+    Yields:
+        (P,) and (P,) int64 indices i < j; at least one piece, which may be empty.
+    """
+    order = boxes[:, 0].argsort(stable=True)
+    left, top, right, bottom = boxes[order].T.contiguous()
+    entry, opens, start, counts = _band_entries(
+        left, top, right, bottom, None if groups is None else groups[order]
+    )
+    ends = counts.cumsum(dim=0)
+    total = int(ends[-1]) if len(ends) else 0
+    cuts = torch.arange(limit, max(total, limit), limit, device=boxes.device)
+    stops = [0, *torch.searchsorted(ends, cuts).tolist(), len(ends)]
+    for first, last in zip(stops[:-1], stops[1:], strict=True):
+        some = counts[first:last]
+        i = torch.repeat_interleave(torch.arange(first, last, device=boxes.device), some)
+        shift = start[first:last] - (some.cumsum(dim=0) - some)
+        j = torch.arange(len(i), device=boxes.device) + torch.repeat_interleave(shift, some)
+        # Two boxes may meet in several bands; the one where the lower of them opens counts.
+        once = opens[i] | opens[j]
+        i, j = entry[i], entry[j]
+        meet = once & (top[i] < bottom[j]) & (top[j] < bottom[i])
+        i, j = order[i[meet]], order[j[meet]]
+        yield torch.minimum(i, j), torch.maximum(i, j)
+
+
+def _band_entries(
+    left: torch.Tensor,
+    top: torch.Tensor,
+    right: torch.Tensor,
+    bottom: torch.Tensor,
+    groups: torch.Tensor | None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Boxes, sorted by left side, entered once in each band that they reach; E entries.
+
+    Returns:
+        (E,) box of each entry; (E,) whether the box opens in this band; (E,) first of the entries
+        that begin, in the same band and group, where the box lies; (E,) how many these are.
+    """
+    count, device = len(left), left.device
+    empty = torch.zeros(0, dtype=torch.int64, device=device)
+    sides = torch.stack([right - left, bottom - top])
+    solid = ((sides > 0) & (sides < torch.inf)).all(dim=0)
+    if not solid.any():
+        return empty, empty.bool(), empty, empty
+    lowest = top[solid].min()
+    # The mean height keeps entries below 3 N, the second term band numbers below N + 1.
+    band = torch.maximum(sides[1][solid].mean(), (bottom[solid].max() - lowest) / count)
+    first, last = (((y - lowest) / band).floor().long() for y in (top, bottom))
+    spans = torch.where(solid, last - first + 1, 0)
+    box = torch.repeat_interleave(torch.arange(count, device=device), spans)
+    step = torch.arange(len(box), device=device) - (spans.cumsum(dim=0) - spans)[box]
+    key = first[box] + step
+    if groups is not None:
+        key = key + torch.unique(groups, return_inverse=True)[1][box] * (count + 2)
+    code, position = (key * count + box).sort()
+    box, opens = box[position], (step == 0)[position]
+    begin_before_it_ends = torch.searchsorted(left, right)
+    end = torch.searchsorted(code, key[position] * count + begin_before_it_ends[box])
+    start = torch.arange(1, len(box) + 1, device=device)
+    return box, opens, start, (end - start).clamp(min=0)
+
+
+def connected_components(count: int, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:
+    """Connected components of a graph, such as that of :func:`overlapping_pairs`.
+
+    Args:
+        count: number of nodes, N.
+        i, j: (P,) int64, the two ends of each edge.
+
+    Returns:
+        (N,) int64: the lowest node of the component that each node belongs to.
+    """
+    labels = torch.arange(count, device=i.device)
+    while len(i):
+        # Both ends are roots here. A root hangs on a lower one only, so no cycle can arise.
+        labels.scatter_reduce_(0, torch.maximum(i, j), torch.minimum(i, j), "amin")
+        above = labels[labels]
+        while not torch.equal(above, labels):
+            labels, above = above, above[above]
+        i, j = labels[i], labels[j]
+        apart = i != j
+        i, j = i[apart], j[apart]
+    return labels

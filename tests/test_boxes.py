@@ -6,7 +6,14 @@ import pytest
 import torch
 from detectron2.structures import BoxMode
 
-from smallobj.boxes import annotation_boxes, enlarge, wasserstein_similarity
+from smallobj.boxes import (
+    annotation_boxes,
+    connected_components,
+    enlarge,
+    overlapping_pair_chunks,
+    overlapping_pairs,
+    wasserstein_similarity,
+)
 
 
 def test_wasserstein_similarity_by_hand():
@@ -57,3 +64,102 @@ def test_annotations_of_mixed_modes_become_corners():
     assert annotation_boxes(mixed).tolist() == [[1, 2, 4, 6], [1, 2, 3, 4]]
     assert mixed[0]["bbox"] == [1.0, 2.0, 3.0, 4.0]
     assert annotation_boxes([]).shape == (0, 4)
+
+
+def slow_pairs(boxes, groups):
+    rows = boxes.tolist()
+    return {
+        (i, j)
+        for j, (u0, v0, u1, v1) in enumerate(rows)
+        for i, (x0, y0, x1, y1) in enumerate(rows[:j])
+        if groups is None or groups[i] == groups[j]
+        if min(x1, u1) > max(x0, u0) and min(y1, v1) > max(y0, v0)
+    }
+
+
+def scene(kind, count, generator):
+    """Boxes that try the bands: on a grid (equal edges), of all sizes, far out, or one on another."""
+    if kind == "grid":
+        corner = torch.randint(12, (count, 2), generator=generator).float()
+        sides = torch.randint(4, (count, 2), generator=generator).float()  # 0: without area
+    elif kind == "sizes":
+        corner = torch.rand(count, 2, generator=generator) * 500 - 250
+        sides = torch.exp(torch.rand(count, 2, generator=generator) * 7 - 1)
+    elif kind == "huge":
+        corner = 39_000 + torch.rand(count, 2, generator=generator) * 1000
+        corner[::7] = 0
+        sides = 10 + torch.rand(count, 2, generator=generator) * 90
+    else:
+        corner, sides = torch.zeros(count, 2), torch.ones(count, 2)
+    return torch.cat([corner, corner + sides], dim=1)
+
+
+@pytest.mark.parametrize("kind", ["grid", "sizes", "huge", "equal"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_overlapping_pairs_against_a_slow_reference(kind, grouped):
+    generator = torch.Generator().manual_seed(0)
+    for count in (1, 2, 3, 20, 90):
+        boxes = scene(kind, count, generator)
+        # Labels may be any integers.
+        groups = torch.randint(3, (count,), generator=generator) * 10**12 - 5 if grouped else None
+        expected = slow_pairs(boxes, groups)
+        for dtype in (torch.float32, torch.float64):
+            i, j = overlapping_pairs(boxes.to(dtype), groups)
+            pairs = list(zip(i.tolist(), j.tolist(), strict=True))
+            assert len(pairs) == len(set(pairs))
+            assert set(pairs) == expected
+        assert count < 90 or expected
+        # Small pieces hold the same pairs.
+        pieces = list(overlapping_pair_chunks(boxes, groups, limit=5))
+        assert torch.equal(torch.cat([piece[0] for piece in pieces]), i)
+        assert torch.equal(torch.cat([piece[1] for piece in pieces]), j)
+        assert count < 90 or len(pieces) > 3
+
+
+def test_boxes_that_only_touch_do_not_overlap():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [10, 0, 20, 10], [0, 10, 10, 20], [9, 9, 11, 11]])
+    i, j = overlapping_pairs(boxes)
+    assert sorted(zip(i.tolist(), j.tolist(), strict=True)) == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_boxes_without_area_or_with_broken_coordinates_overlap_none():
+    inf, nan = math.inf, math.nan
+    boxes = [[0.0, 0, 9, 9], [1, 1, 8, 8], [2, 2, 2, 8], [5, 5, 4, 4]]
+    boxes += [[0, 0, nan, 9], [nan] * 4, [0, 0, inf, 9], [-inf, -inf, inf, inf], [inf] * 4]
+    i, j = overlapping_pairs(torch.tensor(boxes))
+    assert (i.tolist(), j.tolist()) == ([0], [1])
+    assert [len(part) for part in overlapping_pairs(torch.tensor(boxes[2:]))] == [0, 0]
+
+
+@pytest.mark.parametrize("groups", [None, torch.zeros(0, dtype=torch.int64)])
+def test_no_boxes_make_no_pairs(groups):
+    i, j = overlapping_pairs(torch.zeros(0, 4), groups)
+    assert i.shape == j.shape == (0,)
+    assert i.dtype == j.dtype == torch.int64
+
+
+def slow_components(count, pairs):
+    labels = list(range(count))
+    for _ in range(count):
+        for a, b in pairs:
+            labels[a] = labels[b] = min(labels[a], labels[b])
+    return labels
+
+
+def test_components_against_a_slow_reference():
+    generator = torch.Generator().manual_seed(0)
+    for count, edges in ((1, 0), (5, 3), (40, 15), (40, 35), (40, 90)):
+        i, j = torch.randint(count, (2, edges), generator=generator)
+        expected = slow_components(count, list(zip(i.tolist(), j.tolist(), strict=True)))
+        assert connected_components(count, i, j).tolist() == expected
+
+
+def test_a_long_chain_in_any_order_is_one_component():
+    chain = torch.randperm(2000, generator=torch.Generator().manual_seed(0))
+    assert not connected_components(2000, chain[:-1], chain[1:]).any()
+
+
+def test_nodes_without_edges_are_components_of_their_own():
+    none = torch.zeros(0, dtype=torch.int64)
+    assert connected_components(3, none, none).tolist() == [0, 1, 2]
+    assert connected_components(0, none, none).tolist() == []
