@@ -17,6 +17,7 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     _add_input_keys(cfg)
     _add_model_keys(cfg)
     _add_test_keys(cfg)
+    _add_focus_keys(cfg)
 
 
 def _add_dataset_keys(cfg: CfgNode) -> None:
@@ -89,10 +90,16 @@ def _add_test_keys(cfg: CfgNode) -> None:
     cfg.TEST.TILE.SIZE = 1024
     # Overlap of neighbours: at least the longest side of an object, so that a tile shows it whole.
     cfg.TEST.TILE.OVERLAP = 128
-    # Tiles that go through the model together.
+    # Tiles that go through the model together; halved when memory runs out.
     cfg.TEST.TILE.BATCH_SIZE = 2
+    # A batch may hold tiles of several images, which keeps a GPU busy where images have few tiles.
+    # False makes an image's result independent, to the last bit, of the images around it.
+    cfg.TEST.TILE.MIX_IMAGES = True
     # A box closer than this to an interior tile edge counts as touching it.
     cfg.TEST.TILE.SEAM_MARGIN = 2.0
+    # Such a box gives way to a whole one of another tile which, clipped to the box's own tile,
+    # overlaps it by at least this IoU.
+    cfg.TEST.TILE.SEAM_IOU = 0.5
     # Merges the boxes of all tiles, by its name in MERGER_REGISTRY.
     cfg.TEST.MERGER = CfgNode()
     cfg.TEST.MERGER.NAME = "nms"
@@ -112,6 +119,44 @@ def _add_test_keys(cfg: CfgNode) -> None:
     cfg.TEST.VISUALIZE = 4
     # Lowest score that is drawn there.
     cfg.TEST.VISUALIZE_THRESHOLD = 0.5
+
+
+def _add_focus_keys(cfg: CfgNode) -> None:
+    # FocusNet (MODEL.META_ARCHITECTURE), the network that chooses what the detector reads.
+    cfg.MODEL.FOCUS = CfgNode()
+    # Side of the photograph over side of the image that the network sees: 1, 2, 4 or 8.
+    cfg.MODEL.FOCUS.REDUCTION = 2
+    # Channels after each of three steps of stride 2.
+    cfg.MODEL.FOCUS.CHANNELS = (32, 64, 96)
+    # Dilation of each residual block behind them: more and larger ones see more surroundings.
+    cfg.MODEL.FOCUS.DILATIONS = (1, 2, 4)
+    # Detectron2's name of the normalisation. BN costs nothing at inference: it goes into the
+    # convolutions.
+    cfg.MODEL.FOCUS.NORM = "BN"
+    # Side of a box's positive core over the side of the box, in (0, 1].
+    cfg.MODEL.FOCUS.CORE = 0.5
+    # alpha of the focal loss (arXiv 1708.02002, section 3): weight of objects against background.
+    cfg.MODEL.FOCUS.FOCAL_ALPHA = 0.75
+    # gamma of the focal loss.
+    cfg.MODEL.FOCUS.FOCAL_GAMMA = 2.0
+    # Choosing regions with a trained FocusNet. A 0 below takes what the network's config says.
+    cfg.TEST.FOCUS = CfgNode()
+    # The detector reads only the regions that the network chooses.
+    cfg.TEST.FOCUS.ENABLED = False
+    # yaml of the network, which names its weights; "" is the bundled one.
+    cfg.TEST.FOCUS.CONFIG = ""
+    # Weights of the network; "" takes those that its config names.
+    cfg.TEST.FOCUS.WEIGHTS = ""
+    # Cells of at least this heat, in (0, 1), are read.
+    cfg.TEST.FOCUS.THRESHOLD = 0.0
+    # Side of a region: a multiple of 32 and at least the longest object and twice MARGIN.
+    cfg.TEST.FOCUS.WINDOW = 0
+    # A cell that is read lies whole in a region, and this far around it.
+    cfg.TEST.FOCUS.MARGIN = 0
+    # Where regions would cover more than this share of a photograph, it is read whole.
+    cfg.TEST.FOCUS.MAX_AREA = 0.0
+    # Share of objects that the threshold reported beside the metric "focus" keeps.
+    cfg.TEST.FOCUS.KEEP = 0.995
 
 
 def get_cfg() -> CfgNode:

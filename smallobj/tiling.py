@@ -44,15 +44,26 @@ def plan_tiles(
     return np.stack([x0, y0, x0 + tile_width, y0 + tile_height], axis=1)
 
 
+def tiles_along(
+    length: np.ndarray | int, tile: np.ndarray | int, overlap: int, multiple: int = 32
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many tiles :func:`plan_tiles` lays along an axis, and their side; broadcasts.
+
+    Args:
+        length: of the axis.
+        tile, overlap, multiple: as :func:`plan_tiles`.
+    """
+    count = np.where(length <= tile, 1, -((overlap - length) // (tile - overlap)))
+    needed = -(-(length + (count - 1) * overlap) // count)
+    rounded = -(-needed // multiple) * multiple
+    return count, np.minimum(rounded, np.minimum(tile, length))
+
+
 def _spread(length: int, tile: int, overlap: int, multiple: int) -> tuple[np.ndarray, int]:
     """Starts of the fewest tiles along one axis, and the side that these need."""
-    if length <= tile:
-        return np.zeros(1, dtype=np.int64), length
-    count = -(-(length - overlap) // (tile - overlap))
-    needed = -(-(length + (count - 1) * overlap) // count)
-    side = min(-(-needed // multiple) * multiple, tile)
+    count, side = (int(value) for value in tiles_along(length, tile, overlap, multiple))
     # Integer arithmetic: rounded float positions could pull two tiles further apart than promised.
-    return np.arange(count, dtype=np.int64) * (length - side) // (count - 1), side
+    return np.arange(count, dtype=np.int64) * (length - side) // max(count - 1, 1), side
 
 
 def visible_fraction(boxes: np.ndarray, tile: np.ndarray) -> np.ndarray:
@@ -172,37 +183,76 @@ def sample_training_tiles(
 
 
 def cut_by_seam(
-    boxes: torch.Tensor,
-    tile: tuple[int, int, int, int],
-    image_size: tuple[int, int],
-    overlap: int,
-    margin: float,
+    boxes: torch.Tensor, tiles: torch.Tensor, image_size: tuple[int, int], margin: float
 ) -> torch.Tensor:
-    """Which boxes are fragments of an object that a neighbouring tile shows whole.
+    """Which boxes touch an interior edge of the tile in which they were found.
 
-    A box that touches an interior edge of its tile and reaches less than ``overlap`` into the tile
-    begins inside the neighbour, which therefore sees all of it (an object longer than a tile
-    excepted). A box that reaches further may have no whole copy and is kept, as is every box at
-    the image's own border.
+    Such a box may be a fragment: the tile shows nothing of what lies beyond the edge.
 
     Args:
-        boxes: (N, 4) XYXY in the tile's frame.
-        tile: (x0, y0, x1, y1) in image pixels.
-        image_size: (h, w).
-        overlap: overlap that the plan guarantees.
-        margin: a box closer than this to an edge touches it.
+        boxes: (N, 4) XYXY in image pixels.
+        tiles: (N, 4), each box's tile, or (4,) for all.
+        image_size: (h, w); its own border cuts nothing.
+        margin: a box closer than this to an edge, in pixels, touches it.
 
     Returns:
-        (N,) bool, true for fragments.
+        (N,) bool.
     """
-    x0, y0, x1, y1 = tile
     height, width = image_size
-    interior = boxes.new_tensor([x0 > 0, y0 > 0, x1 < width, y1 < height], dtype=torch.bool)
-    limits = boxes.new_tensor([margin, margin, x1 - x0 - margin, y1 - y0 - margin])
-    touches = torch.cat([boxes[:, :2] <= limits[:2], boxes[:, 2:] >= limits[2:]], dim=1) & interior
-    # Measured from the edge itself, not from the box's own side, which may stop short of it.
-    reach = torch.stack(
-        [boxes[:, 2], boxes[:, 3], (x1 - x0) - boxes[:, 0], (y1 - y0) - boxes[:, 1]], dim=1
+    tiles = tiles.to(boxes)
+    begins = (tiles[..., :2] > 0) & (boxes[:, :2] <= tiles[..., :2] + margin)
+    ends = (tiles[..., 2:] < boxes.new_tensor([width, height])) & (
+        boxes[:, 2:] >= tiles[..., 2:] - margin
     )
-    # Strictly less: at equality the neighbour takes the same box for a fragment, and none is left.
-    return (touches & (reach < overlap - margin)).any(dim=1)
+    return (begins | ends).any(dim=1)
+
+
+def superseded(
+    boxes: torch.Tensor,
+    tiles: torch.Tensor,
+    cut: torch.Tensor,
+    pairs: tuple[torch.Tensor, torch.Tensor],
+    min_iou: float,
+) -> torch.Tensor:
+    """Which cut boxes are fragments of an object that another tile shows whole.
+
+    The test of a whole copy is what its object looks like in the fragment's tile: the copy,
+    clipped to that tile, must coincide with the fragment. So a nut that lies on a ruler is no
+    fragment of the ruler, whatever the classes; and a cut box without a whole copy, be it that the
+    neighbour found nothing, is no fragment of anything.
+
+    Args:
+        boxes: (N, 4) XYXY in image pixels.
+        tiles: (N, 4), the tile in which each was found.
+        cut: (N,) bool, as :func:`cut_by_seam` gives it.
+        pairs: two (P,) int64, the pairs of boxes that overlap, each once in either order.
+        min_iou: a fragment coincides with the clipped copy from this IoU on.
+
+    Returns:
+        (N,) bool, never true for a box that isn't cut.
+    """
+    first, second = pairs
+    # One of the two is cut and the other whole, or there is nothing to decide.
+    mixed = cut[first] != cut[second]
+    first, second = first[mixed], second[mixed]
+    fragment = torch.where(cut[first], first, second)
+    copy = first + second - fragment
+    window = tiles[fragment].to(boxes)
+    seen = boxes[copy]
+    seen = torch.cat(
+        [torch.maximum(seen[:, :2], window[:, :2]), torch.minimum(seen[:, 2:], window[:, 2:])], 1
+    )
+    shared = torch.minimum(seen[:, 2:], boxes[fragment, 2:]) - torch.maximum(
+        seen[:, :2], boxes[fragment, :2]
+    )
+    intersection = shared.clamp(min=0).prod(dim=1)
+    union = _areas(seen) + _areas(boxes[fragment]) - intersection
+    elsewhere = (tiles[copy] != tiles[fragment]).any(dim=1)
+    coincide = elsewhere & (intersection > 0) & (intersection >= min_iou * union)
+    result = torch.zeros_like(cut)
+    result[fragment[coincide]] = True
+    return result
+
+
+def _areas(boxes: torch.Tensor) -> torch.Tensor:
+    return (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(dim=1)

@@ -13,7 +13,6 @@ from detectron2.data.transforms import ResizeTransform
 from detectron2.structures import Instances
 from tqdm import tqdm
 
-from smallobj.data.image_file import read_image
 from smallobj.inference.drawing import draw_detections
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.sources import Video
@@ -65,7 +64,10 @@ class DemoSession:
 
     def detect(self, image: np.ndarray) -> Instances:
         """Objects in (H, W, 3) uint8 BGR that pass the threshold; on the CPU."""
-        instances = self.predictor(image)["instances"].to("cpu")
+        return self._sure(self.predictor(image)["instances"])
+
+    def _sure(self, instances: Instances) -> Instances:
+        instances = instances.to("cpu")
         return instances[instances.scores >= self.threshold]
 
     def draw(self, image: np.ndarray, instances: Instances) -> np.ndarray:
@@ -92,17 +94,15 @@ class DemoSession:
             pictures: where their pictures go, one each.
             image_ids: ids for the log, one each.
         """
-        bar = tqdm(zip(paths, pictures, image_ids, strict=True), total=len(paths), unit="image")
-        for path, picture, image_id in bar:
-            try:
-                image = read_image(path)
-            except (ValueError, OSError) as error:
-                self._skip(str(error))
+        bar = tqdm(self.predictor.stream(paths), total=len(paths), unit="image")
+        for found, picture, image_id in zip(bar, pictures, image_ids, strict=True):
+            if found.image is None or found.instances is None:
+                self._skip(found.error)
                 continue
-            instances = self.detect(image)
-            self.log.add(path, image_id, instances)
-            write_picture(picture, self.draw(image, instances))
+            instances = self._sure(found.instances)
+            write_picture(picture, self.draw(found.image, instances))
             self.written.append(picture)
+            self.log.add(found.path, image_id, instances)
 
     def _skip(self, reason: str) -> None:
         self.skipped.append(reason)

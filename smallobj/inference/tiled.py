@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
+from smallobj.boxes import overlapping_pairs
+from smallobj.inference.batching import BatchRunner
 from smallobj.merging import build_merger
 from smallobj.merging.registry import Merger
-from smallobj.tiling import cut_by_seam, plan_tiles
+from smallobj.tiling import cut_by_seam, plan_tiles, superseded
 
-Tile = tuple[int, int, int, int]
+Item = dict[str, Any]
 
 
 class TiledDetector(nn.Module):
@@ -34,8 +38,10 @@ class TiledDetector(nn.Module):
         overlap: int,
         batch_size: int,
         seam_margin: float,
+        seam_iou: float = 0.5,
         merger: Merger,
         max_detections: int,
+        mix_images: bool = True,
     ) -> None:
         """
         Args:
@@ -43,12 +49,14 @@ class TiledDetector(nn.Module):
             tile, overlap: as :func:`smallobj.tiling.plan_tiles`.
             batch_size: tiles that go through the model together.
             seam_margin: as :func:`smallobj.tiling.cut_by_seam`.
+            seam_iou: as :func:`smallobj.tiling.superseded`.
             merger: boxes of all tiles in, one an object out.
             max_detections: most boxes that an image may have.
+            mix_images: a batch may hold tiles of several images.
 
         Raises:
-            ValueError: an overlap that isn't smaller than the tile, a batch size below 1, or a
-                negative margin.
+            ValueError: an overlap that isn't smaller than the tile, a batch size below 1, a
+                negative margin, or an IoU outside (0, 1].
         """
         super().__init__()
         if not 0 <= overlap < tile:
@@ -57,15 +65,17 @@ class TiledDetector(nn.Module):
             )
         if seam_margin < 0:
             raise ValueError(f"TEST.TILE.SEAM_MARGIN must not be negative; got {seam_margin}")
-        if batch_size < 1:
-            raise ValueError(f"TEST.TILE.BATCH_SIZE must be positive; got {batch_size}")
+        if not 0 < seam_iou <= 1:
+            raise ValueError(f"TEST.TILE.SEAM_IOU must lie in (0, 1]; got {seam_iou}")
         self.model = model
+        self.runner = BatchRunner(model, batch_size)
         self.tile = tile
         self.overlap = overlap
-        self.batch_size = batch_size
         self.seam_margin = seam_margin
+        self.seam_iou = seam_iou
         self.merger = merger
         self.max_detections = max_detections
+        self.mix_images = mix_images
         self.train(model.training)  # a wrapper made in mid-training must hand that mode back
 
     @classmethod
@@ -77,76 +87,132 @@ class TiledDetector(nn.Module):
             "overlap": node.OVERLAP,
             "batch_size": node.BATCH_SIZE,
             "seam_margin": node.SEAM_MARGIN,
+            "seam_iou": node.SEAM_IOU,
             "merger": build_merger(cfg),
             "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "mix_images": node.MIX_IMAGES,
         }
 
     @torch.no_grad()
-    def forward(self, batched_inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def forward(self, batched_inputs: list[Item]) -> list[Item]:
         """
         Args:
-            batched_inputs: dicts with "image" (C, H, W), and "height" and "width" of the frame in
-                which boxes are wanted (the image's own where absent).
+            batched_inputs: dicts with "image" (C, H, W), "height" and "width" of the frame in
+                which boxes are wanted (the image's own where absent), and "tiles" (T, 4) XYXY
+                where others than the planned grid are to be read.
 
         Returns:
             A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
             score, at most ``max_detections``.
         """
-        found: list[list[Instances]] = [[] for _ in batched_inputs]
-        for batch in self._batches(batched_inputs):
-            outputs = self.model([self._input(batched_inputs[i], tile) for i, tile in batch])
-            for (index, tile), output in zip(batch, outputs, strict=True):
-                size = image_size(batched_inputs[index])
-                found[index].append(self._to_image_frame(output["instances"], tile, size))
-        return [
-            {"instances": self._merge(instances, item)}
-            for instances, item in zip(found, batched_inputs, strict=True)
-        ]
+        return list(self.stream(batched_inputs))
 
-    def _batches(self, items: list[dict[str, Any]]) -> Iterator[list[tuple[int, Tile]]]:
-        """Groups of (image index, tile); a group's tiles share one shape, so none is padded."""
-        group: list[tuple[int, Tile]] = []
-        for index, item in enumerate(items):
-            for row in plan_tiles(image_size(item), self.tile, self.overlap).tolist():
-                tile: Tile = tuple(row)
-                if group and (len(group) == self.batch_size or _side(group[-1][1]) != _side(tile)):
-                    yield group
-                    group = []
-                group.append((index, tile))
-        if group:
-            yield group
+    def stream(self, items: Iterable[Item]) -> Iterator[Item]:
+        """As :meth:`forward`, over an endless supply of images, taken a batch ahead of results."""
+        if self.mix_images:
+            yield from self._stream(items)
+        else:
+            for item in items:
+                yield from self._stream([item])
 
-    @staticmethod
-    def _input(item: dict[str, Any], tile: Tile) -> dict[str, Any]:
-        x0, y0, x1, y1 = tile
-        # The tile's own height and width, or postprocessing would stretch its boxes to the image.
-        return {"image": item["image"][:, y0:y1, x0:x1], "height": y1 - y0, "width": x1 - x0}
+    def _stream(self, items: Iterable[Item]) -> Iterator[Item]:
+        waiting: deque[tuple[Item, np.ndarray]] = deque()
 
-    def _to_image_frame(self, instances: Instances, tile: Tile, size: tuple[int, int]) -> Instances:
-        boxes = instances.pred_boxes.tensor
-        whole = ~cut_by_seam(boxes, tile, size, self.overlap, self.seam_margin)
-        moved = Instances(size)
-        moved.pred_boxes = Boxes(boxes[whole] + boxes.new_tensor([tile[0], tile[1]] * 2))
-        moved.scores = instances.scores[whole]
-        moved.pred_classes = instances.pred_classes[whole]
-        return moved
+        def inputs() -> Iterator[Item]:
+            for item in items:
+                tiles = self.tiles(item)
+                waiting.append((item, tiles))
+                for tile in tiles.tolist():
+                    yield _crop(item, tile)
 
-    def _merge(self, instances: list[Instances], item: dict[str, Any]) -> Instances:
-        # A single tile is the model's own answer: no seam, and the model has merged already.
-        cat = Instances.cat(instances)
-        merged = cat if len(instances) == 1 else self.merger(cat)
-        merged = merged[: self.max_detections]
-        height, width = image_size(item)
-        return detector_postprocess(merged, item.get("height", height), item.get("width", width))
+        outputs: list[Instances] = []
+        for output in self.runner(inputs()):
+            while not len(waiting[0][1]):
+                yield self._finish(*waiting.popleft(), [])
+            outputs.append(output["instances"])
+            if len(outputs) == len(waiting[0][1]):
+                yield self._finish(*waiting.popleft(), outputs)
+                outputs = []
+        for item, tiles in waiting:
+            yield self._finish(item, tiles, [])
+
+    def tiles(self, item: Item) -> np.ndarray:
+        """(T, 4) int64 XYXY: what will be read of an image."""
+        if "tiles" in item:
+            return np.asarray(item["tiles"], dtype=np.int64).reshape(-1, 4)
+        return plan_tiles(image_size(item), self.tile, self.overlap)
+
+    def _finish(self, item: Item, tiles: np.ndarray, outputs: list[Instances]) -> Item:
+        size = image_size(item)
+        if len(tiles) > 1:
+            instances = self.settle(self.to_image_frame(outputs, tiles, size))
+        elif outputs:
+            # A single tile is the model's own answer: no copies, and the model has merged already.
+            instances = self.to_image_frame(outputs, tiles, size)
+        else:
+            instances = self._nothing(size)
+        for field in ("tile", "cut"):
+            instances.remove(field)
+        height, width = item.get("height", size[0]), item.get("width", size[1])
+        return {"instances": detector_postprocess(instances[: self.max_detections], height, width)}
+
+    def to_image_frame(
+        self, outputs: list[Instances], tiles: np.ndarray, size: tuple[int, int]
+    ) -> Instances:
+        """What was found in each of T >= 1 tiles, together.
+
+        Args:
+            outputs: T Instances, each in its tile's frame.
+            tiles: (T, 4) XYXY in image pixels.
+            size: (h, w) of the image.
+
+        Returns:
+            Instances in the image's frame with pred_boxes, scores, pred_classes, and of each box
+            "tile" (N, 4) int64 and "cut" (N,) bool (touches a seam), as :meth:`settle` wants them.
+        """
+        counts = torch.tensor([len(output) for output in outputs])
+        boxes = torch.cat([output.pred_boxes.tensor for output in outputs])
+        origin = torch.as_tensor(tiles).repeat_interleave(counts, dim=0).to(boxes.device)
+        found = Instances(size)
+        found.pred_boxes = Boxes(boxes + origin[:, [0, 1, 0, 1]].to(boxes))
+        found.scores = torch.cat([output.scores for output in outputs])
+        found.pred_classes = torch.cat([output.pred_classes for output in outputs])
+        found.tile = origin
+        found.cut = cut_by_seam(found.pred_boxes.tensor, origin, size, self.seam_margin)
+        return found
+
+    def settle(self, found: Instances) -> Instances:
+        """One box an object: fragments give way to whole copies, then the merger does its work.
+
+        Both only ever relate boxes that overlap. So boxes that overlap none of the others, nor are
+        linked to them by a chain of overlaps, may be settled apart from them, with the same result.
+        """
+        boxes = found.pred_boxes.tensor
+        if found.cut.any():
+            pairs = overlapping_pairs(boxes)
+            found = found[~superseded(boxes, found.tile, found.cut, pairs, self.seam_iou)]
+        return self.merger(found)
+
+    def _nothing(self, size: tuple[int, int]) -> Instances:
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        empty = Instances(size)
+        empty.pred_boxes = Boxes(torch.zeros(0, 4, device=device))
+        empty.scores = torch.zeros(0, device=device)
+        empty.pred_classes = torch.zeros(0, dtype=torch.int64, device=device)
+        empty.tile = torch.zeros(0, 4, dtype=torch.int64, device=device)
+        empty.cut = torch.zeros(0, dtype=torch.bool, device=device)
+        return empty
 
 
-def image_size(item: dict[str, Any]) -> tuple[int, int]:
+def _crop(item: Item, tile: list[int]) -> Item:
+    x0, y0, x1, y1 = tile
+    # The tile's own height and width, or postprocessing would stretch its boxes to the image.
+    return {"image": item["image"][:, y0:y1, x0:x1], "height": y1 - y0, "width": x1 - x0}
+
+
+def image_size(item: Item) -> tuple[int, int]:
     """(h, w) of a model input's pixels."""
     return item["image"].shape[-2], item["image"].shape[-1]
-
-
-def _side(tile: Tile) -> tuple[int, int]:
-    return tile[3] - tile[1], tile[2] - tile[0]
 
 
 def wrap_for_test(cfg: CfgNode, model: nn.Module) -> nn.Module:

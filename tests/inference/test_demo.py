@@ -133,16 +133,16 @@ def test_many_images_are_summed_up(demo, photos, weights, capsys):
 
 
 def test_an_interrupted_run_keeps_what_it_has(demo, photos, weights, monkeypatch, capsys):
-    detect = DemoSession.detect
+    draw = DemoSession.draw
     calls = []
 
-    def interrupted(self, image):
+    def interrupted(self, image, instances):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return detect(self, image)
+        return draw(self, image, instances)
 
-    monkeypatch.setattr(DemoSession, "detect", interrupted)
+    monkeypatch.setattr(DemoSession, "draw", interrupted)
     assert demo("--input", "a", "b", *weights, "--json", "d.json") == 130
     images = json.loads((photos / "d.json").read_text())["images"]
     assert [image["file"] for image in images] == ["a/1.jpg"]

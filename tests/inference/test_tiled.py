@@ -166,6 +166,46 @@ def test_no_images():
     assert tiled()([]) == []
 
 
+@pytest.mark.parametrize("mix_images", [True, False])
+def test_a_stream_gives_what_single_images_give(mix_images):
+    items = [layout(seed, size)[0] for seed, size in enumerate([SIZE, (90, 80), (300, 300), SIZE])]
+    # Chosen windows: none in the first image and the last, one in the second.
+    items[0]["tiles"], items[1]["tiles"], items[3]["tiles"] = [], [[0, 0, 50, 50]], []
+    model = Oracle()
+    detector = tiled(model, batch_size=4, mix_images=mix_images)
+    outputs = list(detector.stream(iter(items)))
+    for output, item in zip(outputs, items, strict=True):
+        (alone,) = tiled()([item])
+        found, expected = output["instances"], alone["instances"]
+        assert found.image_size == expected.image_size == tuple(item["image"].shape[1:])
+        assert torch.equal(found.pred_boxes.tensor, expected.pred_boxes.tensor)
+        assert torch.equal(found.scores, expected.scores)
+        assert set(found.get_fields()) == {"pred_boxes", "scores", "pred_classes"}
+    assert [len(output["instances"]) > 0 for output in outputs] == [False, True, True, False]
+
+
+def test_tiles_of_several_images_share_a_batch_only_if_they_may():
+    items = [{**layout(seed)[0], "tiles": [[0, 0, 200, 200]]} for seed in range(4)]
+    for mix_images, sizes in ((True, [3, 1]), (False, [1, 1, 1, 1])):
+        model = Oracle()
+        list(tiled(model, mix_images=mix_images).stream(items))
+        assert [len(shapes) for shapes in model.shapes] == sizes
+
+
+def test_of_the_tiles_that_an_image_brings_only_these_are_read():
+    item, truth = layout(0)
+    window = torch.tensor([100, 100, 420, 420])
+    (output,) = tiled()([{**item, "tiles": window[None].numpy()}])
+    found = output["instances"].pred_boxes.tensor
+    inside = (truth[:, :2] >= window[:2]).all(dim=1) & (truth[:, 2:] <= window[2:]).all(dim=1)
+    whole = {tuple(box) for box in truth[inside].tolist()}
+    assert whole
+    assert whole <= set(map(tuple, found.tolist()))
+    # A window is no grid: what its edges cut has no copy next door, and stays.
+    touched = (truth[:, :2] < window[2:]).all(dim=1) & (truth[:, 2:] > window[:2]).all(dim=1)
+    assert len(found) == touched.sum() > inside.sum()
+
+
 def test_the_input_stays_as_it_is():
     item, _ = layout(0)
     before = item["image"].clone()
@@ -189,13 +229,18 @@ def test_a_model_is_tiled_only_if_the_config_says_so(tiny_config):
     assert wrap_for_test(tiny_config("TEST.TILE.ENABLED", False), model) is model
     detector = wrap_for_test(tiny_config("TEST.DETECTIONS_PER_IMAGE", 7), model)
     assert isinstance(detector, TiledDetector)
-    assert (detector.tile, detector.overlap, detector.batch_size) == (128, 32, 4)
+    assert (detector.tile, detector.overlap, detector.runner.batch_size) == (128, 32, 4)
     assert detector.max_detections == 7
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"overlap": 200}, "OVERLAP.*200 and 200"), ({"batch_size": 0}, "BATCH_SIZE.*0")],
+    [
+        ({"overlap": 200}, "OVERLAP.*200 and 200"),
+        ({"batch_size": 0}, "BATCH_SIZE.*0"),
+        ({"seam_margin": -1.0}, "SEAM_MARGIN.*-1"),
+        ({"seam_iou": 0.0}, "SEAM_IOU.*0.0"),
+    ],
 )
 def test_bad_values_are_told(changes, told):
     with pytest.raises(ValueError, match=told):
