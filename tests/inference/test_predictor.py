@@ -1,0 +1,65 @@
+"""The predictor over many files: the same boxes as one at a time, broken files told."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from smallobj.checkpoint import save_weights
+from smallobj.inference import SmallObjectPredictor
+from smallobj.modeling import build_model
+
+
+@pytest.fixture
+def predictor(tiny_config, tmp_path):
+    cfg = tiny_config("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0)
+    torch.manual_seed(0)
+    cfg.MODEL.WEIGHTS = str(tmp_path / "random.safetensors")
+    save_weights(build_model(cfg), cfg.MODEL.WEIGHTS)
+    return lambda *options: SmallObjectPredictor(
+        tiny_config(*options, "MODEL.WEIGHTS", cfg.MODEL.WEIGHTS)
+    )
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(1)
+    paths = []
+    for number, size in enumerate([(150, 200), (90, 120), (150, 200)]):
+        paths.append(str(tmp_path / f"{number}.png"))
+        cv2.imwrite(paths[-1], rng.integers(0, 255, (*size, 3), dtype=np.uint8))
+    return paths
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("TEST.TILE.MIX_IMAGES", False), ("TEST.TILE.ENABLED", False)],
+    ids=["tiles", "not mixed", "whole"],
+)
+def test_a_stream_gives_what_single_calls_give(predictor, photos, options):
+    model = predictor(*options)
+    found = list(model.stream(photos))
+    assert [prediction.path for prediction in found] == photos
+    for prediction in found:
+        image = cv2.imread(prediction.path)
+        np.testing.assert_array_equal(prediction.image, image)
+        expected = model(image)["instances"]
+        boxes, reference = prediction.instances.pred_boxes.tensor, expected.pred_boxes.tensor
+        torch.testing.assert_close(boxes, reference, rtol=1e-4, atol=1e-3)
+        assert prediction.instances.image_size == image.shape[:2]
+
+
+def test_broken_files_are_told_in_their_places(predictor, photos, tmp_path):
+    broken = str(tmp_path / "broken.jpg")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    missing = str(tmp_path / "missing.jpg")
+    paths = [broken, photos[0], missing, broken, photos[1], missing]
+    found = list(predictor().stream(paths))
+    assert [prediction.path for prediction in found] == paths
+    assert [bool(prediction.error) for prediction in found] == [1, 0, 1, 1, 0, 1]
+    assert all((p.instances is None) == bool(p.error) for p in found)
+    assert "missing.jpg: no such image file" in found[2].error
+
+
+def test_no_files(predictor):
+    assert list(predictor().stream([])) == []
