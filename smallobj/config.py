@@ -58,9 +58,12 @@ def _add_model_keys(cfg: CfgNode) -> None:
     cfg.MODEL.RETINANET.NUM_CLASSES = 0
     # Written by training into OUTPUT_DIR/config.yaml, so that a model names what it finds.
     cfg.MODEL.CLASS_NAMES = []
-    # Arithmetic of the backbone: float32 or bfloat16. Boxes and losses stay in float32, since
-    # 8 bits of mantissa move a box at x = 500 by 2 px.
+    # Arithmetic of the backbone in training: float32 or bfloat16. Boxes and losses stay in
+    # float32, since 8 bits of mantissa move a box at x = 500 by 2 px.
     cfg.MODEL.BACKBONE.PRECISION = "float32"
+    # Lowest objectness, a probability, of a proposal at test time (SmallObjectRPN): the heads'
+    # work then follows what a tile shows. 0 hands on the best POST_NMS_TOPK_TEST of every tile.
+    cfg.MODEL.RPN.SCORE_THRESH_TEST = 0.0
 
     # Side of the pooled region over the side of the box; 1 pools the box alone.
     cfg.MODEL.ROI_BOX_HEAD.CONTEXT_SCALE = 1.0
@@ -83,6 +86,9 @@ def _add_model_keys(cfg: CfgNode) -> None:
 
 
 def _add_test_keys(cfg: CfgNode) -> None:
+    # Arithmetic of backbone and heads at test time: float32, bfloat16, float16, or "auto", which
+    # takes 16 bits where the processor multiplies in them. Boxes stay in float32.
+    cfg.TEST.PRECISION = "auto"
     cfg.TEST.TILE = CfgNode()
     # Tile the image at test time; False runs it whole.
     cfg.TEST.TILE.ENABLED = True
@@ -98,16 +104,29 @@ def _add_test_keys(cfg: CfgNode) -> None:
     # A box closer than this to an interior tile edge counts as touching it.
     cfg.TEST.TILE.SEAM_MARGIN = 2.0
     # Such a box gives way to a whole one of another tile which, clipped to the box's own tile,
-    # overlaps it by at least this IoU.
+    # overlaps it by at least this IoU, in (0, 1]. Above 1 no box gives way.
     cfg.TEST.TILE.SEAM_IOU = 0.5
-    # Merges the boxes of all tiles, by its name in MERGER_REGISTRY.
+    # Merges the boxes of all tiles: nms, soft_nms, nmm, wbf, vote, soft_vote, or the name of a class
+    # in MERGER_REGISTRY.
     cfg.TEST.MERGER = CfgNode()
     cfg.TEST.MERGER.NAME = "nms"
-    # Boxes of one class that overlap by more than this IoU are one object.
+    # Boxes of one class that overlap by more than this are one object (Nt in the Soft-NMS paper).
     cfg.TEST.MERGER.IOU_THRESHOLD = 0.5
+    # Overlap: "iou", intersection over union, or "ios", intersection over the smaller area.
+    cfg.TEST.MERGER.METRIC = "iou"
     # Merge across classes too.
     cfg.TEST.MERGER.CLASS_AGNOSTIC = False
-    # Which metrics to compute: "coco", "challenge" (the 2021 challenge's mAP50).
+    # soft_nms: scores times exp(-overlap^2 / SIGMA), "gaussian", or (1 - overlap) beyond the
+    # threshold, "linear".
+    cfg.TEST.MERGER.DECAY = "gaussian"
+    # sigma of arXiv 1704.04503, section 3: larger values lower scores less.
+    cfg.TEST.MERGER.SIGMA = 0.5
+    # soft_nms, soft_vote: boxes whose lowered score is below this are dropped.
+    cfg.TEST.MERGER.SCORE_THRESHOLD = 0.001
+    # wbf: score of a fused box, "mean" or "max" of the boxes in it.
+    cfg.TEST.MERGER.WBF_SCORE = "mean"
+    # Which metrics to compute: "coco", "challenge" (the 2021 challenge's mAP50), "focus" (objects
+    # kept and area read by a network that chooses regions).
     cfg.TEST.METRICS = ["coco", "challenge"]
     # The challenge's scorer adds 1 px to widths and heights before IoU; False leaves them alone.
     cfg.TEST.CHALLENGE = CfgNode()

@@ -1,0 +1,135 @@
+"""Mixed precision: what computes in which type, and that it computes the same thing."""
+
+import pytest
+import torch
+from torch import nn
+
+from smallobj.modeling import build_model
+from smallobj.modeling.precision import fastest_precision, set_precision
+
+BFLOAT16 = ("TEST.PRECISION", "bfloat16")
+
+
+def dtypes_seen(modules, run):
+    """The types of what each module gives while ``run`` runs."""
+    seen = []
+    hooks = [m.register_forward_hook(lambda *a: seen.append(a[2].dtype)) for m in modules]
+    result = run()
+    for hook in hooks:
+        hook.remove()
+    return seen, result
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_in_training_the_backbone_alone_is_mixed(tiny_config, precision):
+    torch.manual_seed(0)
+    model = build_model(tiny_config("MODEL.BACKBONE.PRECISION", precision, *BFLOAT16))
+    convolution = model.backbone.bottom_up.stem.conv1
+    head = model.proposal_generator.rpn_head
+    seen, features = dtypes_seen([convolution], lambda: model.backbone(torch.randn(1, 3, 64, 64)))
+    assert seen == [getattr(torch, precision)]
+    assert {feature.dtype for feature in features.values()} == {torch.float32}
+    maps = [features[level] for level in model.proposal_generator.in_features]
+    seen, (logits, deltas) = dtypes_seen([head.conv], lambda: head(maps))
+    assert set(seen) == {torch.float32}
+    sum(output.sum() for output in [*logits, *deltas]).backward()
+    assert convolution.weight.grad.dtype == torch.float32
+    assert convolution.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@torch.no_grad()
+def test_at_test_time_backbone_and_heads_are_mixed_and_give_float32(tiny_config, precision):
+    torch.manual_seed(0)
+    model = build_model(
+        tiny_config("TEST.PRECISION", precision, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0)
+    ).eval()
+    parts = [
+        model.backbone.bottom_up.stem.conv1,
+        model.proposal_generator.rpn_head.conv,
+        *(head.fc1 for head in model.roi_heads.box_head),
+    ]
+    image = torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8)
+    seen, (output,) = dtypes_seen(parts, lambda: model([{"image": image}]))
+    assert set(seen) == {getattr(torch, precision)}
+    assert len(seen) == 1 + 4 + 3  # one convolution of RPN's runs on four levels
+    assert output["instances"].pred_boxes.tensor.dtype == torch.float32
+    assert len(output["instances"]) > 0
+
+
+@torch.no_grad()
+def test_bfloat16_features_are_near_float32_ones(tiny_config):
+    torch.manual_seed(0)
+    exact = build_model(tiny_config()).eval()
+    coarse = build_model(tiny_config(*BFLOAT16)).eval()
+    coarse.load_state_dict(exact.state_dict())
+    image = torch.randn(1, 3, 64, 64)
+    there, here = exact.backbone(image)["p2"], coarse.backbone(image)["p2"]
+    assert not torch.equal(there, here)
+    assert (there - here).norm() < 0.03 * there.norm()
+
+
+def test_unknown_precisions_are_told(tiny_config):
+    with pytest.raises(ValueError, match=r"BACKBONE.PRECISION.*float32.*bfloat16.*got 'half'"):
+        build_model(tiny_config("MODEL.BACKBONE.PRECISION", "half"))
+    with pytest.raises(ValueError, match=r"TEST.PRECISION.*auto.*float16.*got 'half'"):
+        build_model(tiny_config("TEST.PRECISION", "half"))
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({"avx512_bf16": True, "amx_bf16": False}, torch.bfloat16),
+        ({"avx512_bw": True}, torch.float32),
+        ({}, torch.float32),
+    ],
+)
+def test_the_fastest_precision_of_a_processor(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert fastest_precision("cpu") is expected
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_the_fastest_precision_of_a_gpu(monkeypatch, native, expected):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    assert fastest_precision("cuda:0") is expected
+
+
+class Heads(nn.Module):
+    """Remembers the features that it gets."""
+
+    def forward(self, images, features, proposals, targets=None):
+        self.features = features
+        return proposals, {}
+
+
+@torch.no_grad()
+def test_regions_are_pooled_from_plain_features_of_equal_values():
+    model = nn.Module()
+    model.backbone, model.roi_heads = nn.Identity(), Heads()
+    set_precision(model, torch.float32, torch.float32)
+    features = {
+        "p2": torch.randn(3, 5, 6, 7).contiguous(memory_format=torch.channels_last),
+        "p3": torch.randn(3, 5, 3, 4),
+    }
+    model.eval().roi_heads(None, features, [[1], [], []])
+    for level, feature in model.roi_heads.features.items():
+        assert feature.is_contiguous()
+        assert torch.equal(feature, features[level])
+    # Nothing to pool: nothing to do.
+    model.roi_heads(None, features, [[], [], []])
+    assert model.roi_heads.features is features
+
+
+def test_a_dense_detectors_head_is_mixed_too():
+    model = nn.Module()
+    model.backbone, model.head = nn.Identity(), nn.Conv2d(4, 2, 1)
+    set_precision(model, torch.float32, torch.bfloat16)
+    feature = torch.randn(1, 4, 5, 5)
+    in_training = model.head(feature)
+    model.eval()
+    at_test = model.head(feature)
+    assert at_test.dtype == torch.float32
+    assert not torch.equal(in_training, at_test)
+    torch.testing.assert_close(in_training, at_test, atol=0.05, rtol=0.05)
