@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import fastest_precision, set_precision
+from smallobj.modeling.precision import fastest_precision, set_precision, settle_precision
 
 BFLOAT16 = ("TEST.PRECISION", "bfloat16")
 
@@ -133,3 +133,22 @@ def test_a_dense_detectors_head_is_mixed_too():
     assert at_test.dtype == torch.float32
     assert not torch.equal(in_training, at_test)
     torch.testing.assert_close(in_training, at_test, atol=0.05, rtol=0.05)
+
+
+@torch.no_grad()
+def test_rounding_the_weights_once_changes_no_result(tiny_config):
+    torch.manual_seed(0)
+    options = ("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, "MODEL.ROI_BOX_HEAD.CONTEXT_SCALE", 2.0)
+    model = build_model(tiny_config(*BFLOAT16, *options)).eval()
+    image = torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8)
+    before = model([{"image": image}])[0]["instances"]
+    settle_precision(model, torch.bfloat16)
+    after = model([{"image": image}])[0]["instances"]
+    assert len(before) > 0
+    assert torch.equal(before.pred_boxes.tensor, after.pred_boxes.tensor)
+    assert torch.equal(before.scores, after.scores)
+    stem, head = model.backbone.bottom_up.stem.conv1, model.roi_heads.box_head[0]
+    assert {stem.weight.dtype, head.fc1.weight.dtype, head.fc1.bias.dtype} == {torch.bfloat16}
+    assert {stem.norm.weight.dtype, model.roi_heads.box_predictor[0].cls_score.weight.dtype} == {
+        torch.float32
+    }
