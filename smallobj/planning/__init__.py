@@ -1,0 +1,1 @@
+"""Advice before training: tile, overlap and anchors for a dataset, and what they cost."""

@@ -1,0 +1,70 @@
+"""How many pixels a pass may have, from a memory budget and measurements."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from detectron2.config import CfgNode
+
+from smallobj.inference.memory import MIB, MemoryLine, fit_line, measure_peaks
+from smallobj.tile_choice import TileChoice
+
+_FIRST_SIZES = ((512, 512), (1024, 1024))
+_ROUNDS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredChoice:
+    """A tile that was run within the budget.
+
+    Attributes:
+        choice: the tile.
+        peak: bytes measured with it.
+        line: memory by pixels, through the measurements.
+    """
+
+    choice: TileChoice
+    peak: int
+    line: MemoryLine
+
+
+def choose_within_memory(
+    cfg: CfgNode, memory_mib: float, choose: Callable[[float], TileChoice]
+) -> MeasuredChoice:
+    """The best tile whose pass, run once to make sure, stays within a budget.
+
+    The line through the first measurements says how many pixels fit. The tile chosen for them is
+    run, too, which makes the line better, until the choice no longer changes.
+
+    Args:
+        cfg: of the model.
+        memory_mib: as :func:`smallobj.inference.memory.measure_peaks` counts it.
+        choose: the best tile of at most so many pixels.
+
+    Raises:
+        ValueError: the budget is too small for the model, or for any tile.
+    """
+    budget = memory_mib * MIB
+    measured = dict(
+        zip([h * w for h, w in _FIRST_SIZES], measure_peaks(cfg, _FIRST_SIZES), strict=True)
+    )
+    tried: dict[int, TileChoice] = {}
+    for _ in range(_ROUNDS):
+        line = fit_line(list(measured), list(measured.values()))
+        choice = choose(line.max_pixels(budget))
+        pixels = choice.pass_pixels
+        if pixels in tried:
+            break
+        tried[pixels] = choice
+        if pixels not in measured:
+            (measured[pixels],) = measure_peaks(cfg, [choice.largest_side])
+    fitting = [pixels for pixels in tried if measured[pixels] <= budget]
+    if not fitting:
+        least = min(tried)
+        raise ValueError(
+            f"the memory budget is too small for a tile: {least} pixels took "
+            f"{measured[least] / MIB:.0f} MiB; got {memory_mib:g} MiB"
+        )
+    best = max(fitting)
+    return MeasuredChoice(tried[best], measured[best], line)

@@ -1,0 +1,74 @@
+"""A plan as a yaml file on top of the config that it was made for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from smallobj.planning.recommendation import Recommendation
+
+
+def write_plan(plan: Recommendation, config_file: str, output: Path) -> None:
+    """Writes what the plan changes, with comments that say from which data it follows.
+
+    Args:
+        plan: of the config.
+        config_file: becomes ``_BASE_``, relative to the file that is written.
+        output: the file; its folder is made if need be.
+    """
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(plan_text(plan, os.path.relpath(config_file, output.parent)), "utf-8")
+
+
+def plan_text(plan: Recommendation, base: str) -> str:
+    """The yaml; ``base`` as it stands in ``_BASE_``."""
+    survey = plan.survey
+    lines = [
+        f"# Planned by tools/plan.py for {', '.join(survey.names)}: {len(survey.boxes)} images, "
+        f"{len(survey.longest)} objects.",
+        f"_BASE_: {Path(base).as_posix()}",
+        *_anchor_lines(plan),
+        *_tile_lines(plan),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _anchor_lines(plan: Recommendation) -> list[str]:
+    advice = plan.anchors
+    if advice is None:
+        return []
+    before, after = advice.fit_before.recall[0.5], advice.fit_after.recall[0.5]
+    if not advice.worthwhile:
+        return [
+            f"# Anchors stay: fitted ones give a best possible recall of {after:.3f} at IoU 0.5, "
+            f"these {before:.3f}."
+        ]
+    return [
+        "MODEL:",
+        "  ANCHOR_GENERATOR:",
+        f"    # Best possible recall at IoU 0.5: {before:.3f} before, {after:.3f} with these.",
+        f"    SIZES: {[list(level) for level in advice.after.sizes]}",
+        f"    ASPECT_RATIOS: {[list(level) for level in advice.after.ratios]}",
+    ]
+
+
+def _tile_lines(plan: Recommendation) -> list[str]:
+    choice = plan.choice
+    if choice is None:
+        return ["# Whole images: no tiles are planned."]
+    height, width = choice.largest_side
+    covered, longer = f"{plan.covered:.0f}", plan.cover.longer
+    shape = "whole image" if choice.whole else f"{plan.costs[0].passes:.1f} tiles an image"
+    return [
+        "INPUT:",
+        "  TILE:",
+        "    # Each covered object fits, and 95% of all have as much room again.",
+        f"    SIZE: {plan.training_tile}",
+        "TEST:",
+        "  TILE:",
+        f"    # {shape}, {width}x{height} at most.",
+        f"    SIZE: {choice.tile}",
+        f"    # Objects up to {covered} px are seen whole; {longer} are longer.",
+        f"    OVERLAP: {choice.overlap}",
+        f"    BATCH_SIZE: {plan.batch_size}",
+    ]

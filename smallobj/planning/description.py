@@ -1,0 +1,154 @@
+"""A plan as text for a terminal."""
+
+from __future__ import annotations
+
+import numpy as np
+from tabulate import tabulate
+
+from smallobj.anchors import AnchorFit, Anchors
+from smallobj.inference.memory import MIB
+from smallobj.planning.anchor_advice import AnchorAdvice
+from smallobj.planning.recommendation import Recommendation
+
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.995, 1.0)
+# One object this much longer than nearly all others should not set the overlap unnoticed.
+_OUTLIER = 1.3
+_BARS = 40
+
+
+def describe(plan: Recommendation) -> str:
+    """The whole plan, some thirty lines."""
+    parts = [_objects(plan)]
+    if plan.choice is not None:
+        parts += [_tiles(plan), _covers(plan)]
+    if plan.anchors is not None:
+        parts.append(_anchors(plan.anchors))
+    parts.append(_costs(plan))
+    return "\n\n".join(parts)
+
+
+def _objects(plan: Recommendation) -> str:
+    survey = plan.survey
+    sizes, counts = np.unique(survey.image_sizes, axis=0, return_counts=True)
+    common = sizes[counts.argmax()]
+    shape = f"{common[1]}x{common[0]}" + (f" and {len(sizes) - 1} other sizes" * (len(sizes) > 1))
+    frame = " as the config resizes them for the network" if survey.resized else ""
+    lines = [
+        f"{', '.join(survey.names)}: {len(survey.boxes)} images of {shape}{frame}, "
+        f"{len(survey.longest)} objects",
+        "longer side of the objects, px",
+        tabulate(
+            [[f"{np.quantile(survey.longest, q):.0f}" for q in _QUANTILES]],
+            headers=["least", *(f"{q:.1%}".replace(".0%", "%") for q in _QUANTILES[1:-1]), "most"],
+        ),
+        _histogram(survey.longest),
+    ]
+    return "\n".join(lines)
+
+
+def _histogram(lengths: np.ndarray) -> str:
+    # Sizes spread over decades, so bins grow by a constant factor.
+    low, high = np.floor(lengths.min()), np.ceil(lengths.max()) + 1
+    edges = np.unique(np.round(np.geomspace(max(low, 1), high, 9)))
+    counts, _ = np.histogram(lengths, edges)
+    bars = np.round(counts / counts.max() * _BARS).astype(int)
+    return "\n".join(
+        f"  {a:5.0f} - {b:<5.0f} {count:7d}  {'#' * bar}"
+        for a, b, count, bar in zip(edges, edges[1:], counts, bars, strict=False)
+    )
+
+
+def _tiles(plan: Recommendation) -> str:
+    choice, cost = plan.choice, plan.costs[0]
+    assert choice is not None
+    height, width = choice.largest_side
+    name = "the whole image in one pass" if choice.whole else f"tiles of at most {choice.tile} px"
+    lines = [
+        f"recommended: {name} (largest {width}x{height}), overlap {choice.overlap} px, "
+        f"{cost.passes:.1f} tiles an image; training tiles of {plan.training_tile} px",
+        f"  an object of up to {plan.covered:.0f} px lies whole in a tile; "
+        f"{plan.cover.longer} of {len(plan.survey.longest)} are longer",
+    ]
+    if plan.memory is not None:
+        memory = plan.memory
+        lines.append(
+            f"  memory: {memory.peak / MIB:.0f} MiB measured at that size; about "
+            f"{memory.line.base / MIB:.0f} MiB + {memory.line.per_pixel:.0f} bytes a pixel; "
+            f"{plan.batch_size} in a batch"
+        )
+    usual = np.quantile(plan.survey.longest, 0.995)
+    if plan.covered > _OUTLIER * usual and not choice.whole:
+        lines.append(
+            f"  note: 99.5% of the objects are at most {usual:.0f} px long, and the few that are "
+            f"longer (up to {plan.covered:.0f} px) set the overlap; see --cover below"
+        )
+    return "\n".join(lines)
+
+
+def _covers(plan: Recommendation) -> str:
+    rows = []
+    for row in plan.covers:
+        rest = ["no tile fits the budget", "", ""]
+        if row.choice is not None and row.cost is not None:
+            ratio = row.cost.flops / plan.costs[0].flops
+            rest = [str(row.choice.tile), f"{row.cost.passes:.1f}", f"{ratio:.2f}"]
+        rows.append([f"{row.share:g}", row.overlap, row.longer, *rest])
+    return tabulate(
+        rows, headers=["--cover", "overlap", "longer objects", "tile", "tiles/image", "cost"]
+    )
+
+
+def _anchors(advice: AnchorAdvice) -> str:
+    rows = [
+        ["config", *_fit_row(advice.fit_before)],
+        ["fitted", *_fit_row(advice.fit_after)],
+    ]
+    if advice.unseen_before is not None and advice.unseen_after is not None:
+        rows += [
+            ["config, every second image", *_fit_row(advice.unseen_before)],
+            ["fitted to the others, same images", *_fit_row(advice.unseen_after)],
+        ]
+    verdict = (
+        "the fitted anchors are better, on images that they were not fitted to, too: planned"
+        if advice.worthwhile
+        else "the fitted anchors are not clearly better: the config's are kept"
+    )
+    headers = ["anchors", "recall@0.5", "recall@0.7", "mean IoU", "shape@0.5", "shape mean"]
+    table = tabulate(rows, headers=headers)
+    return (
+        "best possible recall: share of objects whose best anchor, on its grid, reaches the IoU\n"
+        "(shape: as if an anchor were centred on each object). The RPN counts anchors from 0.7 on\n"
+        "as positive, and each object's best one at least\n"
+        f"{table}\n{verdict}\n{_listed('config', advice.before)}\n{_listed('fitted', advice.after)}"
+    )
+
+
+def _fit_row(fit: AnchorFit) -> list[str]:
+    values = [fit.recall[0.5], fit.recall[0.7], fit.mean, fit.shape_recall[0.5], fit.shape_mean]
+    return [f"{value:.3f}" for value in values]
+
+
+def _listed(name: str, anchors: Anchors) -> str:
+    sizes = [list(level) for level in anchors.sizes]
+    ratios = [list(level) for level in anchors.ratios]
+    return f"  {name}: SIZES {sizes} ASPECT_RATIOS {ratios}"
+
+
+def _costs(plan: Recommendation) -> str:
+    base = plan.costs[0].flops
+    rows = [
+        [
+            cost.name,
+            f"{cost.passes:.1f}",
+            f"{cost.pixels / 1e6:.2f}",
+            f"{cost.flops / 1e9:.0f}",
+            f"{cost.flops / base:.2f}",
+        ]
+        for cost in plan.costs
+    ]
+    share = plan.counted.per_region / 1e9
+    return (
+        tabulate(rows, headers=["cost of an image", "passes", "Mpixels", "GFLOP", "ratio"])
+        + f"\na multiply-add is two; each pass has {share:.1f} GFLOP of proposals in it; left out "
+        "are\nRoIAlign, NMS, pooling and activations. Which way finds more, only a test can say"
+    )

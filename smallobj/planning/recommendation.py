@@ -1,0 +1,175 @@
+"""The plan itself: tile, overlap, training tile and anchors for a survey, and their cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from detectron2.config import CfgNode
+from torch import nn
+
+from smallobj.inference.flops import FlopCount, analyse_flops
+from smallobj.inference.memory import MIB
+from smallobj.planning.anchor_advice import AnchorAdvice, advise_anchors
+from smallobj.planning.budget import MeasuredChoice, choose_within_memory
+from smallobj.planning.cost import MULTIPLE, Cost, compare_costs, tile_cost
+from smallobj.planning.survey import Survey
+from smallobj.tile_choice import TileChoice, choose_tile, overlap_for
+
+_COVERS = (1.0, 0.999, 0.995, 0.99, 0.95)
+_COUNTED_SIDE = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Cover:
+    """What it means to guarantee a whole copy to this share of objects only.
+
+    Attributes:
+        share: of the objects, in [0, 1].
+        overlap: that they need.
+        longer: number of objects whose longer side exceeds what the overlap guarantees.
+        choice: the best tile then; None where the budget holds none.
+        cost: of that choice.
+    """
+
+    share: float
+    overlap: int
+    longer: int
+    choice: TileChoice | None
+    cost: Cost | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Recommendation:
+    """A plan for a survey.
+
+    Attributes:
+        survey: what it is for.
+        covered: longest object that is promised a whole copy, pixels.
+        cover: the row of ``covers`` that was asked for.
+        covers: what other shares would cost.
+        choice: tile and overlap; None for a config that runs whole images.
+        memory: how the budget was found, if it was given in MiB.
+        batch_size: tiles together in one pass.
+        training_tile: INPUT.TILE.SIZE.
+        anchors: None where the model has no Detectron2 anchors.
+        costs: the plan first, then other ways.
+        counted: arithmetic of one pass, to which costs are in proportion.
+    """
+
+    survey: Survey
+    covered: float
+    cover: Cover
+    covers: list[Cover]
+    choice: TileChoice | None
+    memory: MeasuredChoice | None
+    batch_size: int
+    training_tile: int
+    anchors: AnchorAdvice | None
+    costs: list[Cost]
+    counted: FlopCount
+
+
+def recommend(
+    cfg: CfgNode,
+    model: nn.Module,
+    survey: Survey,
+    *,
+    cover: float = 1.0,
+    max_tile: int | None = None,
+    memory_mib: float | None = None,
+) -> Recommendation:
+    """Plans tiles and anchors for a config's model and some data.
+
+    Args:
+        cfg: of the model, with its number of classes set.
+        model: built from it; random weights will do.
+        survey: the data.
+        cover: share of objects, the shortest, that are promised a whole copy.
+        max_tile: side of the largest square that a pass may have; TEST.TILE.SIZE if neither
+            this nor a memory budget is given.
+        memory_mib: budget instead, as :func:`choose_within_memory`.
+
+    Raises:
+        ValueError: a share outside (0, 1], or a budget too small.
+    """
+    if not 0 < cover <= 1:
+        raise ValueError(f"the share of objects to cover must lie in (0, 1]; got {cover}")
+    counted = analyse_flops(model, _COUNTED_SIDE, _COUNTED_SIDE)
+    tiled = cfg.TEST.TILE.ENABLED
+    covered = covered_length(survey.longest, cover)
+    overlap = overlap_for(covered, cfg.TEST.TILE.SEAM_MARGIN)
+    chooser = _chooser(survey, counted)
+    memory, choice, batch_size = None, None, cfg.TEST.TILE.BATCH_SIZE
+    max_pixels = float(_padded(max_tile or cfg.TEST.TILE.SIZE) ** 2)
+    if tiled and memory_mib is not None:
+        memory = choose_within_memory(cfg, memory_mib, lambda most: chooser(overlap, most))
+        choice = memory.choice
+        max_pixels = max(memory.line.max_pixels(memory_mib * MIB), choice.pass_pixels)
+        # What is left of the budget takes more tiles into a pass.
+        batch_size = min(max(int(max_pixels // choice.pass_pixels), 1), batch_size)
+    elif tiled:
+        choice = chooser(overlap, max_pixels)
+    covers = [
+        _cover(survey, share, cfg, counted, lambda over: chooser(over, max_pixels))
+        for share in sorted({cover, *_COVERS}, reverse=True)
+    ]
+    return Recommendation(
+        survey=survey,
+        covered=covered,
+        cover=next(row for row in covers if row.share == cover),
+        covers=covers if tiled else [],
+        choice=choice,
+        memory=memory,
+        batch_size=batch_size,
+        training_tile=training_tile(survey.longest, covered, cfg.INPUT.TILE.SIZE),
+        anchors=advise_anchors(cfg, model, survey),
+        costs=compare_costs(cfg, survey, counted, choice),
+        counted=counted,
+    )
+
+
+def covered_length(longest: np.ndarray, share: float) -> float:
+    """Least length that so large a share of objects (N,) does not exceed."""
+    return float(np.quantile(longest, share, method="inverted_cdf"))
+
+
+def training_tile(longest: np.ndarray, covered: float, at_least: int) -> int:
+    """Side of a training tile: each covered object fits, 95% of all have as much room again."""
+    usual = covered_length(longest, 0.95)
+    return max(at_least, _padded(max(2 * usual, covered)))
+
+
+def _padded(length: float) -> int:
+    return int(-(-length // MULTIPLE) * MULTIPLE)
+
+
+def _chooser(survey: Survey, counted: FlopCount) -> Callable[[int, float], TileChoice]:
+    """(overlap, most pixels of a pass) -> the cheapest tile for the survey's images."""
+    sizes, weights = np.unique(survey.image_sizes, axis=0, return_counts=True)
+    pass_cost = counted.per_region / counted.dense * counted.height * counted.width
+
+    def choose(overlap: int, max_pixels: float) -> TileChoice:
+        return choose_tile(
+            sizes, overlap, max_pixels, weights=weights, pass_cost=pass_cost, multiple=MULTIPLE
+        )
+
+    return choose
+
+
+def _cover(
+    survey: Survey,
+    share: float,
+    cfg: CfgNode,
+    counted: FlopCount,
+    choose: Callable[[int], TileChoice],
+) -> Cover:
+    covered = covered_length(survey.longest, share)
+    overlap = overlap_for(covered, cfg.TEST.TILE.SEAM_MARGIN)
+    longer = int((survey.longest > covered).sum())
+    try:
+        choice = choose(overlap)
+    except ValueError:
+        return Cover(share, overlap, longer, None, None)
+    return Cover(share, overlap, longer, choice, tile_cost("", survey, counted, choice))

@@ -1,0 +1,177 @@
+"""A whole plan for a small dataset: what it promises, how it reads, the config that it writes."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.image import imread
+
+from smallobj import load_config
+from smallobj.anchors import measure_anchors
+from smallobj.data.datasets import register_dataset
+from smallobj.modeling import build_model
+from smallobj.planning.anchor_advice import AnchorAdvice, read_anchors
+from smallobj.planning.config_file import write_plan
+from smallobj.planning.description import describe
+from smallobj.planning.figure import draw_plan
+from smallobj.planning.recommendation import covered_length, recommend, training_tile
+from smallobj.planning.survey import Survey
+from smallobj.tiling import plan_tiles
+
+
+def made_survey(images=8, per_image=25, size=(600, 800), longest=90, seed=0):
+    """Lying objects, about 3 times as wide as high, and one that is twice as long as any other."""
+    rng = np.random.default_rng(seed)
+    boxes = []
+    for _ in range(images):
+        wide = np.exp(rng.uniform(np.log(12), np.log(longest / 2), per_image))
+        high = wide / rng.uniform(2.5, 3.5, per_image)
+        low = rng.uniform(0, 1, (per_image, 2)) * (np.array(size[::-1]) - longest)
+        boxes.append(np.concatenate([low, low + np.stack([wide, high], axis=1)], axis=1))
+    boxes[0][0] = [100, 100, 100 + longest, 100 + longest / 3]
+    sizes = np.tile(size, (images, 1))
+    return Survey(("made",), sizes, sizes, boxes)
+
+
+@pytest.fixture(scope="module")
+def config():
+    path = __file__.rsplit("/tests/", 1)[0] + "/configs/quick/cascade_tiny.yaml"
+    return load_config(path, ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.DEVICE", "cpu"])
+
+
+@pytest.fixture(scope="module")
+def model(config):
+    torch.manual_seed(0)
+    return build_model(config)
+
+
+@pytest.fixture(scope="module")
+def plan(config, model):
+    return recommend(config, model, made_survey(), max_tile=256)
+
+
+def test_tiles_promise_each_object_a_whole_copy(plan, config):
+    margin = config.TEST.TILE.SEAM_MARGIN
+    assert plan.covered == 90
+    assert plan.choice.overlap == 94 == 90 + 2 * margin
+    assert plan.choice.pass_pixels <= 256**2
+    tiles = plan_tiles((600, 800), plan.choice.tile, plan.choice.overlap)
+    assert plan.costs[0].passes == len(tiles)
+    for boxes in plan.survey.boxes:
+        inside = (boxes[:, None, :2] >= tiles[:, :2]) & (boxes[:, None, 2:] <= tiles[:, 2:])
+        assert inside.all(axis=2).any(axis=1).all()
+
+
+def test_leaving_out_the_longest_makes_it_cheaper(config, model):
+    plan = recommend(config, model, made_survey(), max_tile=256, cover=0.99)
+    assert plan.covered <= 45
+    assert plan.cover.longer == 2
+    full = next(row for row in plan.covers if row.share == 1)
+    assert full.longer == 0
+    assert full.cost.flops > plan.cover.cost.flops
+    assert plan.costs[0].flops == pytest.approx(plan.cover.cost.flops)
+
+
+def test_the_whole_image_when_the_budget_allows(config, model):
+    plan = recommend(config, model, made_survey(), max_tile=800)
+    assert plan.choice.whole
+    planned, _, native, shrunk = plan.costs
+    assert planned.flops == native.flops < shrunk.flops, "800 px enlarge images of 600 px"
+
+
+def test_a_share_of_nothing_is_refused(config, model):
+    for cover in (0.0, 1.1):
+        with pytest.raises(ValueError, match=rf"lie in \(0, 1\]; got {cover}"):
+            recommend(config, model, made_survey(), cover=cover)
+
+
+def test_fitted_anchors_beat_square_ones_on_lying_objects(plan):
+    advice = plan.anchors
+    assert advice.worthwhile
+    assert advice.fit_after.recall[0.5] > advice.fit_before.recall[0.5] + 0.03
+    assert advice.unseen_after.recall[0.5] > advice.unseen_before.recall[0.5] + 0.03
+    assert max(max(level) for level in advice.after.ratios) < 1, "all objects are wider than high"
+
+
+def test_anchors_stay_where_fitting_does_not_help(plan):
+    old, new = plan.anchors.fit_before, plan.anchors.fit_after
+    anchors = (plan.anchors.before, plan.anchors.after)
+    assert AnchorAdvice(*anchors, old, new, None, None).worthwhile
+    assert AnchorAdvice(*anchors, old, new, old, new).worthwhile
+    assert not AnchorAdvice(*anchors, old, old, old, new).worthwhile
+    assert not AnchorAdvice(*anchors, old, new, new, old).worthwhile
+
+
+def test_anchors_are_read_as_the_model_has_them(config, model):
+    anchors = read_anchors(config, model)
+    assert anchors.sizes == ((14,), (28,), (56,), (112,))
+    assert anchors.ratios == ((0.5, 1, 2),) * 4
+    assert anchors.strides == (4, 8, 16, 32)
+    assert read_anchors(config, torch.nn.Linear(1, 1)) is None
+
+
+def test_lengths_that_are_covered():
+    lengths = np.array([5.0, 1, 2, 4, 3])
+    assert [covered_length(lengths, share) for share in (0.2, 0.21, 0.8, 1)] == [1, 2, 4, 5]
+    assert training_tile(lengths, 5.0, 128) == 128
+    assert training_tile(np.array([100.0] * 10), 100.0, 128) == 224
+    assert training_tile(np.array([20.0] * 99 + [300]), 300.0, 128) == 320
+
+
+def test_the_written_config_loads_builds_and_holds_the_plan(plan, config, repository, tmp_path):
+    output = tmp_path / "deep" / "plan.yaml"
+    write_plan(plan, str(repository / "configs" / "quick" / "cascade_tiny.yaml"), output)
+    text = output.read_text()
+    assert "made: 8 images, 200 objects" in text
+    assert "_BASE_: ../" in text
+    cfg = load_config(str(output), ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    tile = cfg.TEST.TILE
+    assert (plan.choice.tile, plan.choice.overlap) == (tile.SIZE, tile.OVERLAP)
+    assert plan.training_tile == cfg.INPUT.TILE.SIZE
+    assert read_anchors(cfg, build_model(cfg)) == plan.anchors.after
+    planned = {"SIZES", "ASPECT_RATIOS"}
+    for key, value in cfg.MODEL.ANCHOR_GENERATOR.items():
+        assert key in planned or value == config.MODEL.ANCHOR_GENERATOR[key]
+    assert cfg.SOLVER == config.SOLVER
+
+
+def test_the_text_tells_what_was_planned(plan):
+    text = describe(plan)
+    assert "made: 8 images of 800x600, 200 objects" in text
+    assert f"overlap {plan.choice.overlap} px" in text
+    assert "note: 99.5% of the objects" in text, "one object is twice as long as the others"
+    assert f"{plan.anchors.fit_after.recall[0.5]:.3f}" in text
+    assert "whole, at most 800 x 1333" in text
+    assert "clearly better" not in text
+
+
+def test_the_picture_shows_something(plan, tmp_path):
+    draw_plan(plan, tmp_path / "plan.png")
+    pixels = imread(tmp_path / "plan.png")
+    assert min(pixels.shape[:2]) > 800
+    # Each quarter has ink.
+    for rows in np.array_split(pixels[..., :3], 2):
+        for quarter in np.array_split(rows, 2, axis=1):
+            assert (quarter < 0.7).any(axis=2).mean() > 0.005
+
+
+def test_a_config_for_whole_images_gets_anchors_but_no_tiles(
+    tiny_config, repository, tiny_dataset, catalog, tmp_path
+):
+    from smallobj.planning.survey import survey_datasets
+
+    path = str(repository / "configs" / "faster_rcnn_whole.yaml")
+    cfg = load_config(path, ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.DEVICE", "cpu"])
+    register_dataset(tiny_dataset.spec("squares_plan", "train"))
+    survey = survey_datasets(cfg, ["squares_plan"])
+    plan = recommend(cfg, build_model(cfg), survey)
+    assert plan.choice is None
+    assert plan.covers == []
+    assert survey.image_sizes.tolist() == [[800, 1000]] * 6
+    # 12 to 39 px become 37 to 122 px: Detectron2's anchors, which begin at 32 px, suit them here.
+    assert plan.anchors.fit_before.recall[0.5] > 0.9
+    assert "recommended" not in describe(plan)
+    write_plan(plan, path, tmp_path / "plan.yaml")
+    draw_plan(plan, tmp_path / "plan.png")
+    again = load_config(str(tmp_path / "plan.yaml"))
+    assert again.TEST.TILE == cfg.TEST.TILE
+    assert measure_anchors(survey.sides, plan.anchors.before) == plan.anchors.fit_before

@@ -1,0 +1,115 @@
+#!/usr/bin/env python
+"""Recommends tile size, overlap and anchors for a dataset, says what they cost, writes a config.
+
+    python tools/plan.py --config-file configs/cascade_r18.yaml --max-tile 1024
+    python tools/plan.py --config-file configs/cascade_r18.yaml --memory-mib 2000 \\
+        --register "bolts=coco:bolts/train.json:bolts/images" --output output/plan.yaml \\
+        --plot output/plan.png
+
+Exit status: 0 done, 2 a wrong argument, bad labels or too small a budget.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import smallobj  # noqa: F401  (first: makes Detectron2 import)
+
+# isort: split
+import torch
+
+from smallobj import load_config
+from smallobj.data import datasets
+from smallobj.modeling import build_model
+from smallobj.planning.config_file import write_plan
+from smallobj.planning.description import describe
+from smallobj.planning.figure import draw_plan
+from smallobj.planning.recommendation import recommend
+from smallobj.planning.survey import survey_datasets
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config-file", required=True, help="config that the plan is for")
+    parser.add_argument(
+        "--register",
+        nargs="+",
+        default=[],
+        metavar="SPEC",
+        help="datasets to plan for, each NAME=FORMAT:ANNOTATIONS:IMAGES[:CLASSES]; "
+        "DATASETS.TRAIN of the config if left out",
+    )
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
+        "--max-tile",
+        type=int,
+        help="a pass has at most the pixels of a square of this side; TEST.TILE.SIZE if left out",
+    )
+    budget.add_argument(
+        "--memory-mib",
+        type=float,
+        help="instead: most memory of a pass, measured here (CPU: of the whole process)",
+    )
+    parser.add_argument(
+        "--cover",
+        type=float,
+        default=1.0,
+        help="share of objects, the shortest, that are promised a whole copy; default all",
+    )
+    parser.add_argument("--output", type=Path, help="yaml to write")
+    parser.add_argument("--plot", type=Path, help="picture to write, .png")
+    parser.add_argument(
+        "--opts", nargs="+", default=[], metavar="KEY VALUE", help="override config keys"
+    )
+    return parser.parse_args()
+
+
+def plan(args: argparse.Namespace) -> None:
+    """Reads the data, plans, prints and writes."""
+    if args.max_tile is not None and args.max_tile < 1:
+        raise ValueError(f"--max-tile must be positive; got {args.max_tile}")
+    cfg = load_config(args.config_file, args.opts)
+    if not torch.cuda.is_available():
+        cfg.MODEL.DEVICE = "cpu"
+    datasets.register_from_config(cfg)
+    names = [datasets.register_dataset(spec).name for spec in args.register]
+    names = names or list(cfg.DATASETS.TRAIN)
+    datasets.check_datasets(cfg, names)
+    datasets.resolve_num_classes(cfg, names)
+    torch.manual_seed(0)
+    recommendation = recommend(
+        cfg,
+        build_model(cfg),
+        survey_datasets(cfg, names),
+        cover=args.cover,
+        max_tile=args.max_tile,
+        memory_mib=args.memory_mib,
+    )
+    print(describe(recommendation))
+    if args.output:
+        write_plan(recommendation, args.config_file, args.output)
+        print(f"wrote {args.output}")
+    if args.plot:
+        draw_plan(recommendation, args.plot)
+        print(f"wrote {args.plot}")
+
+
+def cli() -> int:
+    """Parses arguments and plans; a user's error ends with its sentence, not a traceback."""
+    # Detectron2 0.6 calls torch.meshgrid the old way; no user can do anything about it.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
+    try:
+        plan(parse_arguments())
+    except (ValueError, OSError) as error:
+        print(f"plan.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli())
