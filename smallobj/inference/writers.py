@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
 import json
 import os
 from collections.abc import Sequence
@@ -14,24 +11,11 @@ import cv2
 import numpy as np
 from detectron2.structures import Instances
 
+from smallobj.inference.result_files import ImageDetections, ResultFiles, WholeFile
 from smallobj.inference.sources import IMAGE_ENDINGS, is_image_name
 
-# Formats without colour are read, but pictures with boxes are not written in them.
-_PICTURE_ENDINGS = tuple(sorted({*IMAGE_ENDINGS} - {".pgm", ".pbm"}))
-_CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageDetections:
-    """What was found in one image; boxes are (N, 4) XYXY in its pixels."""
-
-    file: str
-    image_id: int
-    height: int
-    width: int
-    boxes: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
+# Formats without colour, and one that few programs show, are read but not written.
+_PICTURE_ENDINGS = tuple(sorted({*IMAGE_ENDINGS} - {".pgm", ".pbm", ".jp2", ".j2k"}))
 
 
 class CocoIds:
@@ -117,85 +101,24 @@ class DetectionLog:
 
     def add(self, file: str, image_id: int, instances: Instances) -> None:
         """Takes an image's detections, on the CPU, in its pixels."""
-        height, width = instances.image_size
-        boxes = instances.pred_boxes.tensor.numpy().round(2)
-        scores, classes = instances.scores.numpy().round(4), instances.pred_classes.numpy()
-        self.images.append(ImageDetections(file, image_id, height, width, boxes, scores, classes))
+        self.images.append(ImageDetections.from_instances(file, image_id, instances))
 
     def rows(self) -> list[tuple[Any, ...]]:
         """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
-        return [
-            (image.file, index, self.class_names[index], _short(score), *map(_short, box))
-            for image in self.images
-            for box, score, index in zip(
-                image.boxes, image.scores, image.classes.tolist(), strict=True
-            )
-        ]
+        return [row for image in self.images for row in image.rows(self.class_names)]
 
     def write(self, json_file: str | None, csv_file: str | None, coco_file: str | None) -> None:
         """Writes the files that are named; one of that name is replaced once the new is whole."""
-        if json_file:
-            write_whole(json_file, _dump(self._as_json(), indent=1))
-        if csv_file:
-            text = io.StringIO()
-            table = csv.writer(text, lineterminator="\n")
-            table.writerows([_CSV_COLUMNS, *self.rows()])
-            write_whole(csv_file, text.getvalue().encode())
-        if coco_file:
-            write_whole(coco_file, _dump(self._as_coco()))
-
-    def _as_json(self) -> dict[str, Any]:
-        images = [
-            {
-                "file": image.file,
-                "width": image.width,
-                "height": image.height,
-                "detections": [
-                    {
-                        "class": self.class_names[index],
-                        "class_id": index,
-                        "score": _short(score),
-                        "box": list(map(_short, box)),
-                    }
-                    for box, score, index in zip(
-                        image.boxes, image.scores, image.classes.tolist(), strict=True
-                    )
-                ],
-            }
-            for image in self.images
-        ]
-        return {"images": images, "classes": self.class_names}
-
-    def _as_coco(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "image_id": image.image_id,
-                "category_id": self.category_ids[index],
-                "bbox": [_short(x1), _short(y1), _short(x2 - x1), _short(y2 - y1)],
-                "score": _short(score),
-            }
-            for image in self.images
-            for (x1, y1, x2, y2), score, index in zip(
-                image.boxes, image.scores, image.classes.tolist(), strict=True
-            )
-        ]
-
-
-def _short(value: float) -> float:
-    # float32 would print as 0.8999999761581421.
-    return round(float(value), 4)
-
-
-def _dump(content: Any, indent: int | None = None) -> bytes:
-    return (json.dumps(content, ensure_ascii=False, indent=indent) + "\n").encode()
+        files = ResultFiles(self.class_names, self.category_ids, json_file, csv_file, coco_file)
+        with files:
+            for image in self.images:
+                files.add(image)
 
 
 def write_whole(path: str, content: bytes) -> None:
     """Writes a file beside its place and moves it there, so that no half of it is ever seen."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(f"{path}.part", "wb") as stream:
-        stream.write(content)
-    os.replace(f"{path}.part", path)
+    with WholeFile(path) as file:
+        file.stream.write(content)
 
 
 def require_writable(paths: Sequence[str]) -> None:

@@ -1,0 +1,96 @@
+"""The thread that says how far a process is, and shows a bar of all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+
+import torch.distributed as dist
+from tqdm import tqdm
+
+from smallobj.inference.bulk.ranks import STARTING, WORKING, Board, Status
+
+_BEAT_SECONDS = 1.0
+_LOG_SECONDS = 30.0
+
+
+class Heartbeat(threading.Thread):
+    """Says every second that this process lives and how far it is; process 0 shows a bar of all."""
+
+    def __init__(self, board: Board, index: int, status: Status, total: int, initial: int) -> None:
+        """
+        Args:
+            board: where it is told.
+            index: this process.
+            status: how far it is; the caller keeps it up to date.
+            total, initial: images of the run, and those of them that were done before.
+        """
+        super().__init__(daemon=True)
+        self._board = board
+        self._index = index
+        self._status = status
+        self._initial = initial
+        self._begun = time.monotonic()
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        is_first = index == 0
+        # A line each second would be too much for the log file of a long run.
+        interval = _BEAT_SECONDS if sys.stderr.isatty() else _LOG_SECONDS
+        self._bar = tqdm(
+            total=total, initial=initial, unit="image", mininterval=interval, disable=not is_first
+        )
+
+    def post(self) -> None:
+        """Says it now."""
+        with self._lock:
+            self._status.beat += 1
+            if self._status.state == WORKING:
+                self._status.seconds = time.monotonic() - self._begun
+            self._board.post(self._index, self._status)
+
+    def finish(self, state: str) -> None:
+        """Says how it ended."""
+        with self._lock:
+            self._status.seconds = time.monotonic() - self._begun
+            self._status.state = state
+        with contextlib.suppress(dist.DistError):  # whoever needs to know finds out by himself
+            self.post()
+
+    def read(self) -> list[Status]:
+        """What all have said, which moves the bar."""
+        with self._lock:
+            statuses = self._board.read()
+            done = self._initial + sum(status.done for status in statuses)
+            if done > self._bar.n:
+                self._bar.update(done - self._bar.n)
+        return statuses
+
+    def wait_for_all(self) -> list[Status]:
+        """What all have said last, when none works any more."""
+        while True:
+            statuses = self.read()
+            if all(status.state not in (STARTING, WORKING) for status in statuses):
+                return statuses
+            time.sleep(_BEAT_SECONDS / 5)
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            while not self._stopped.wait(_BEAT_SECONDS):
+                self.post()
+                if self._index == 0:
+                    self.read()
+        except dist.DistError:
+            pass  # The store is gone; the next claim says so.
+
+    def __enter__(self) -> Heartbeat:
+        self.post()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self.join()
+        self._bar.close()

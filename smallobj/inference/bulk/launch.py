@@ -1,0 +1,164 @@
+"""Starts the processes of one machine, on CPU or GPU.
+
+Detectron2's ``launch`` starts one process a GPU and refuses to go without; and like torchrun it
+ends all of them when one dies. Here the others go on with their work. A process finds the same
+environment as under torchrun, so what runs in it need not know who has started it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+from typing import TypeVar
+from urllib.parse import urlparse
+
+import torch.distributed as dist
+
+from smallobj.inference.bulk.ranks import Board, Rank
+
+Options = TypeVar("Options")
+Function = Callable[[Options, Rank], int]
+
+INCOMPLETE, INTERRUPTED = 3, 130
+_ANY_PORT = "tcp://127.0.0.1:0"
+_GRACE_SECONDS = 10.0
+
+
+def launch(
+    function: Function[Options],
+    options: Options,
+    num_processes: int = 1,
+    num_machines: int = 1,
+    machine_rank: int = 0,
+    dist_url: str = _ANY_PORT,
+) -> int:
+    """Runs ``function(options, rank)`` in processes; called on each machine.
+
+    Args:
+        function: from a module, so that a new process can import it; returns an exit status.
+        num_processes: on this machine, the same on each.
+        num_machines, machine_rank: of all machines.
+        dist_url: tcp://HOST:PORT of machine 0, when there are several.
+
+    Returns:
+        The exit status of process 0 on machine 0, else the highest one on this machine;
+        INCOMPLETE for a process that was killed, INTERRUPTED after Ctrl-C.
+
+    Raises:
+        ValueError: numbers that don't go together, or no address.
+        ConnectionError: no answer from machine 0.
+    """
+    if num_processes < 1 or not 0 <= machine_rank < num_machines:
+        raise ValueError(
+            "at least one process, and a machine rank from 0 to one less than the number of "
+            f"machines; got {num_processes} processes, rank {machine_rank} of {num_machines}"
+        )
+    world = num_processes * num_machines
+    if world == 1:
+        return function(options, Rank())
+    address = urlparse(dist_url)
+    if address.scheme != "tcp" or not address.hostname or address.port is None:
+        raise ValueError(f"--dist-url must be tcp://HOST:PORT of machine 0; got {dist_url}")
+    if num_machines > 1 and not address.port:
+        raise ValueError("several machines need --dist-url tcp://HOST:PORT of machine 0")
+    try:
+        # Not in process 0, whose death would then stop all others.
+        store = dist.TCPStore(
+            address.hostname,
+            address.port,
+            is_master=machine_rank == 0,
+            wait_for_workers=False,
+            timeout=timedelta(minutes=10),
+        )
+    except dist.DistError as error:
+        what = "is no free port of this machine" if machine_rank == 0 else "does not answer"
+        raise ConnectionError(f"{dist_url} {what}: {error}") from error
+    processes = _start(function, options, num_processes, machine_rank, world, store)
+    return _wait(processes, Board(dist.PrefixStore("bulk0", store), world), machine_rank)
+
+
+def _start(
+    function: Function[Options],
+    options: Options,
+    count: int,
+    machine_rank: int,
+    world: int,
+    store: dist.TCPStore,
+) -> list[SpawnProcess]:
+    # A forked process could not use CUDA, nor OpenMP's threads.
+    context = multiprocessing.get_context("spawn")
+    processes = []
+    for local in range(count):
+        environment = {
+            "RANK": machine_rank * count + local,
+            "WORLD_SIZE": world,
+            "LOCAL_RANK": local,
+            "LOCAL_WORLD_SIZE": count,
+            "MASTER_ADDR": store.host,
+            "MASTER_PORT": store.port,
+            # torchrun's word for: the store is there already, connect to it.
+            "TORCHELASTIC_USE_AGENT_STORE": True,
+        }
+        words = {key: str(value) for key, value in environment.items()}
+        process = context.Process(
+            target=_run, args=(function, options, words), name=f"process {words['RANK']}"
+        )
+        process.start()
+        processes.append(process)
+    return processes
+
+
+def _run(function: Function[Options], options: Options, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    try:
+        status = function(options, Rank.from_environment())
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except Exception:
+        # multiprocessing would end with 1, which says something else here.
+        traceback.print_exc()
+        status = INCOMPLETE
+    sys.exit(status)
+
+
+def _wait(processes: list[SpawnProcess], board: Board, machine_rank: int) -> int:
+    first = machine_rank * len(processes)
+    running = {process.sentinel: index for index, process in enumerate(processes)}
+    try:
+        while running:
+            for sentinel in connection.wait(list(running)):
+                index = running.pop(sentinel)  # type: ignore[arg-type]
+                processes[index].join()
+                if (processes[index].exitcode or 0) < 0:
+                    _report_death(processes, index, board, first)
+    except KeyboardInterrupt:  # which Ctrl-C sends to the processes, too
+        _end(processes)
+        return INTERRUPTED
+    codes = [INCOMPLETE if (p.exitcode or 0) < 0 else p.exitcode or 0 for p in processes]
+    return codes[0] if machine_rank == 0 else max(codes)
+
+
+def _report_death(processes: list[SpawnProcess], index: int, board: Board, first: int) -> None:
+    signal = -(processes[index].exitcode or 0)
+    name = f"process {first + index}"
+    print(f"{name} was ended by signal {signal}; --resume does its images", file=sys.stderr)
+    try:
+        had_begun = board.post_death(first + index)
+    except dist.DistError:
+        return  # machine 0 is gone; nobody is left to be told
+    if not had_begun:
+        # The others wait for it, and there is no work yet that could be lost.
+        _end(processes, grace=0)
+
+
+def _end(processes: list[SpawnProcess], grace: float = _GRACE_SECONDS) -> None:
+    for process in processes:
+        process.join(grace)
+        process.terminate()
+        process.join()

@@ -1,0 +1,119 @@
+"""A list of image files, a million long perhaps: found without asking after each, kept on disk."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from typing import overload
+
+import numpy as np
+
+from smallobj.inference.result_files import WholeFile
+from smallobj.inference.sources import IMAGE_ENDINGS, is_image_name
+
+_LIST_ENDING = ".txt"
+
+
+def list_images(inputs: Sequence[str]) -> list[str]:
+    """Paths of images, each once, in the order of ``inputs``.
+
+    Unlike :func:`smallobj.inference.sources.find_images` it doesn't look at the files themselves,
+    which would take a million trips to a file server.
+
+    Args:
+        inputs: folders (their images, not their subfolders'), glob patterns, image files, and
+            lists (.txt): a path a line, relative to the list's folder.
+
+    Raises:
+        FileNotFoundError: a path that isn't there, or a folder, pattern or list without an image.
+        ValueError: a file name with a line break in it.
+    """
+    found = dict.fromkeys(path for name in inputs for path in _expand(os.path.expanduser(name)))
+    broken = next((path for path in found if "\n" in path or "\r" in path), None)
+    if broken is not None:
+        raise ValueError(f"{broken!r}: a file name must not hold a line break")
+    return list(found)
+
+
+def _expand(name: str) -> list[str]:
+    if os.path.isdir(name):
+        with os.scandir(name) as entries:
+            # The kind comes with the folder's listing; isfile() would ask after every file.
+            images = sorted(e.path for e in entries if is_image_name(e.name) and e.is_file())
+        return _require(images, f"{name}: no image in this folder")
+    if name.lower().endswith(_LIST_ENDING) and os.path.isfile(name):
+        with open(name, encoding="utf-8", errors="surrogateescape") as stream:
+            lines = [line.strip() for line in stream]
+        folder = os.path.dirname(name)
+        return _require([os.path.join(folder, line) for line in lines if line], f"{name}: no path")
+    if os.path.isfile(name):
+        return [name]
+    if glob.has_magic(name):
+        images = sorted(filter(is_image_name, glob.glob(name, recursive=True)))
+        return _require(images, f"{name}: no image matches this pattern")
+    raise FileNotFoundError(f"{name}: no such file or folder")
+
+
+def _require(images: list[str], complaint: str) -> list[str]:
+    if not images:
+        raise FileNotFoundError(f"{complaint}; an image ends in {', '.join(IMAGE_ENDINGS)}")
+    return images
+
+
+class PathList(Sequence[str]):
+    """Paths in a file, one a line, each read when it is asked for.
+
+    Attributes:
+        digest: SHA-256 of the file, in hexadecimal.
+    """
+
+    def __init__(self, file: str) -> None:
+        """
+        Raises:
+            OSError: the file can't be read.
+        """
+        with open(file, "rb") as stream:
+            # An empty file can't be mapped.
+            self._bytes = (
+                mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+                if os.fstat(stream.fileno()).st_size
+                else b""
+            )
+        self._ends = np.flatnonzero(np.frombuffer(self._bytes, np.uint8) == ord("\n"))
+        self.digest = hashlib.sha256(self._bytes).hexdigest()
+
+    @staticmethod
+    def write(file: str, paths: Sequence[str]) -> None:
+        """Writes a list for :class:`PathList` to read."""
+        with WholeFile(file) as whole:
+            whole.stream.writelines(os.fsencode(path) + b"\n" for path in paths)
+
+    @staticmethod
+    def digest_of(paths: Sequence[str]) -> str:
+        """The digest that a file of these paths would have."""
+        digest = hashlib.sha256()
+        for path in paths:
+            digest.update(os.fsencode(path) + b"\n")
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        start = int(self._ends[index - 1]) + 1 if index else 0
+        return os.fsdecode(self._bytes[start : int(self._ends[index])])
+
+    def __iter__(self) -> Iterator[str]:
+        return (self[index] for index in range(len(self)))

@@ -1,0 +1,300 @@
+"""What each process of a bulk run does: claim an image, detect, write its record; at last merge."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.distributed as dist
+from detectron2.config import CfgNode
+
+import smallobj
+from smallobj.inference.bulk import ranks
+from smallobj.inference.bulk.folder import Identity, Plan, RunFolder
+from smallobj.inference.bulk.heartbeat import Heartbeat
+from smallobj.inference.bulk.launch import INCOMPLETE, INTERRUPTED
+from smallobj.inference.bulk.merge import Totals, merge_records
+from smallobj.inference.bulk.path_list import PathList, list_images
+from smallobj.inference.bulk.ranks import Board, Rank, Status
+from smallobj.inference.bulk.records import Records, RecordWriter
+from smallobj.inference.bundled import prepare_detector_config
+from smallobj.inference.result_files import ImageDetections, ResultFiles
+from smallobj.inference.session import DemoSession
+from smallobj.inference.sources import quiet_decoders
+from smallobj.inference.writers import CocoIds, require_writable
+from smallobj.modeling.precision import precision_at_test
+
+GOOD, BROKEN, WRONG = 0, 1, 2
+# Where things lie and run doesn't change what is found.
+_VOLATILE_KEYS = ("OUTPUT_DIR", "MODEL.WEIGHTS", "MODEL.DEVICE")
+
+
+@dataclasses.dataclass(frozen=True)
+class BulkOptions:
+    """What a run is asked to do; the same for every process.
+
+    Attributes:
+        output: folder of the results, seen by all machines.
+        inputs: as :func:`list_images`; empty to resume with the list that the folder holds.
+        config_file, weights, device, opts: as :func:`prepare_detector_config`.
+        threads: of each process on a CPU. Sums are rounded in another order with each number, so
+            it belongs to a run as the weights do.
+        threshold: lowest score that counts, in [0, 1].
+        resume: go on with the run that the folder holds.
+        json_file, csv_file, coco_file: results to write besides ``detections.jsonl``.
+        coco_images: as :class:`CocoIds`.
+    """
+
+    output: str
+    inputs: Sequence[str] = ()
+    config_file: str | None = None
+    weights: str | None = None
+    device: str | None = None
+    opts: Sequence[str] = ()
+    threads: int = 1
+    threshold: float = 0.5
+    resume: bool = False
+    json_file: str | None = None
+    csv_file: str | None = None
+    coco_file: str | None = None
+    coco_images: str | None = None
+
+
+def run_rank(options: BulkOptions, rank: Rank) -> int:
+    """Works until no image is left; process 0 then merges.
+
+    Returns:
+        GOOD; BROKEN: there were broken files; WRONG: a user's error, whose sentence was printed;
+        INCOMPLETE: images are missing, because a process died; INTERRUPTED.
+    """
+    quiet_decoders()
+    # Torch warns of things to come in Detectron2; nobody here can act on it.
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
+    board = Board(rank.store, rank.world)
+    board.post(rank.index, Status())
+    try:
+        return BulkRun(options, rank, board).run()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except _SharedError as error:
+        if rank.index == 0:
+            print(f"detect.py: {error}", file=sys.stderr)
+        return WRONG
+    except OSError as error:
+        print(f"detect.py: process {rank.index}: {error}", file=sys.stderr)
+        return WRONG
+    except dist.DistError:
+        print(f"detect.py: process {rank.index}: the others are gone; --resume", file=sys.stderr)
+        return INCOMPLETE
+
+
+class _SharedError(Exception):
+    """One that every process knows of, so that one of them is enough to tell it."""
+
+
+@dataclasses.dataclass
+class _Report:
+    """What a process tells the others before the work."""
+
+    identity: Identity = dataclasses.field(default_factory=dict)
+    plan: Plan | None = None
+    error: str = ""
+
+
+class BulkRun:
+    """One process's share of a run."""
+
+    def __init__(self, options: BulkOptions, rank: Rank, board: Board) -> None:
+        self.options = options
+        self.rank = rank
+        self.board = board
+        self.folder = RunFolder(options.output)
+        self.status = Status()
+        self._image_ids: Sequence[int] = ()
+
+    def run(self) -> int:
+        """All of it; see :func:`run_rank`."""
+        plan = self._agree()
+        paths = self._shared_paths(plan)
+        todo = plan.todo(len(paths))
+        self.status.state = ranks.WORKING
+        done = len(paths) - len(todo)
+        with Heartbeat(self.board, self.rank.index, self.status, len(paths), done) as heartbeat:
+            try:
+                self._work(paths, todo, plan.attempt)
+            except BaseException:
+                heartbeat.finish(ranks.FAILED)
+                raise
+            heartbeat.finish(ranks.FINISHED)
+            if self.rank.index:
+                return GOOD
+            statuses = heartbeat.wait_for_all()
+        return self._conclude(paths, statuses)
+
+    def _agree(self) -> Plan:
+        report = _Report()
+        try:
+            cfg = self._config()
+            self.session = DemoSession(cfg, self.options.threshold)
+            self.category_ids = list(range(len(self.session.class_names)))
+            report.identity = self._identity(cfg)
+            if self.rank.index == 0:
+                report.plan = self._prepare(report.identity)
+        except (ValueError, OSError) as error:
+            report.error = str(error)
+        reports = self.rank.gather(report)
+        for index, other in enumerate(reports):
+            if other.error:
+                raise _SharedError(other.error)
+            if other.identity != reports[0].identity:
+                keys = [k for k, v in other.identity.items() if v != reports[0].identity[k]]
+                raise _SharedError(
+                    f"processes 0 and {index} must run the same model; they differ in "
+                    f"{', '.join(keys)}"
+                )
+        assert reports[0].plan is not None
+        return reports[0].plan
+
+    def _config(self) -> CfgNode:
+        options = self.options
+        if options.threads < 1:
+            raise ValueError(f"--threads must be positive; got {options.threads}")
+        cfg = prepare_detector_config(
+            options.config_file, options.weights, options.device, options.opts
+        )
+        # Results must not depend on which images a process happens to read after one another.
+        cfg.TEST.TILE.MIX_IMAGES = False
+        threads = options.threads
+        if cfg.MODEL.DEVICE == "cuda":
+            cfg.MODEL.DEVICE = f"cuda:{self.rank.local % torch.cuda.device_count()}"
+        if cfg.MODEL.DEVICE != "cpu":
+            torch.cuda.set_device(torch.device(cfg.MODEL.DEVICE))
+            threads = max(available_cores() // self.rank.local_world, 1)
+        torch.set_num_threads(threads)
+        cv2.setNumThreads(threads)
+        return cfg
+
+    def _identity(self, cfg: CfgNode) -> Identity:
+        stable = cfg.clone()
+        stable.merge_from_list([word for key in _VOLATILE_KEYS for word in (key, "")])
+        kind = torch.device(cfg.MODEL.DEVICE).type
+        return {
+            "config": hashlib.sha256(stable.dump().encode()).hexdigest(),
+            "weights": _digest(self.session.predictor.model),
+            "classes": self.session.class_names,
+            "threshold": self.options.threshold,
+            "device": kind,
+            # "auto" is another one on another processor.
+            "precision": str(precision_at_test(cfg)),
+            "threads": self.options.threads if kind == "cpu" else None,
+            "versions": [smallobj.__version__, torch.__version__],
+        }
+
+    def _prepare(self, identity: Identity) -> Plan:
+        """What can be wrong is found out before the work, not after days of it."""
+        options = self.options
+        require_writable([p for p in (options.json_file, options.csv_file, options.coco_file) if p])
+        if options.coco_images and not options.coco_file:
+            raise ValueError("--coco-images goes with --coco")
+        paths = list_images(options.inputs) if options.inputs else None
+        ids = CocoIds(options.coco_images)
+        self.category_ids = ids.category_ids(self.session.class_names)
+        self._image_ids = ids.image_ids(self.folder.known_paths() if paths is None else paths)
+        resume = options.resume or ranks.restarts() > 0
+        return self.folder.prepare(identity, paths, resume)
+
+    def _shared_paths(self, plan: Plan) -> PathList:
+        """
+        Raises:
+            FileNotFoundError: this machine sees another folder than process 0.
+        """
+        paths = self.folder.paths() if os.path.isfile(self.folder.list_file) else None
+        if paths is None or paths.digest != plan.images:
+            self.board.post(self.rank.index, Status(ranks.FAILED))
+            raise FileNotFoundError(
+                f"{self.folder.list_file} is not the list that process 0 has written; "
+                "--output must be a folder that all machines share"
+            )
+        return paths
+
+    def _work(self, paths: PathList, todo: np.ndarray, attempt: int) -> None:
+        writer = RecordWriter(self.folder.part(attempt, self.rank.index, self.rank.world))
+        claimed: deque[int] = deque()
+
+        def claims() -> Iterator[str]:
+            while (number := self.board.claim()) < len(todo):
+                claimed.append(int(todo[number]))
+                yield paths[claimed[-1]]
+
+        names, threshold = self.session.class_names, self.options.threshold
+        for found in self.session.predictor.stream(claims()):
+            if found.instances is None:
+                record: dict[str, Any] = {"file": found.path, "error": found.error}
+                self.status.broken += 1
+            else:
+                instances = found.instances.to("cpu")
+                instances = instances[instances.scores >= threshold]
+                record = ImageDetections.from_instances(found.path, 0, instances).entry(names)
+            writer.write(claimed.popleft(), record)
+            self.status.done += 1
+        writer.close()
+
+    def _conclude(self, paths: PathList, statuses: Sequence[Status]) -> int:
+        for index, status in enumerate(statuses):
+            print(_told(index, len(statuses), status))
+        records = self.folder.records()
+        missing = np.flatnonzero(~records.found)
+        if len(missing):
+            print(
+                f"detect.py: {len(missing)} of {len(paths)} images are missing, the first "
+                f"{paths[int(missing[0])]}; --resume does them",
+                file=sys.stderr,
+            )
+            return INCOMPLETE
+        return self._merge(records)
+
+    def _merge(self, records: Records) -> int:
+        options = self.options
+        outputs = (options.json_file, options.csv_file, options.coco_file)
+        files = ResultFiles(self.session.class_names, self.category_ids, *outputs)
+        totals: Totals = merge_records(self.folder, records, files, self._image_ids)
+        for reason in totals.reasons:
+            print(f"skipped: {reason}", file=sys.stderr)
+        print(f"{totals.images} images, {totals.broken} broken, {totals.detections} detections")
+        for path in (self.folder.detections_file, *outputs):
+            if path:
+                print(f"wrote {path}")
+        return BROKEN if totals.broken else GOOD
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _digest(model: torch.nn.Module) -> str:
+    """SHA-256 of all that a model has learned, whatever files it comes from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        # As bytes, since NumPy knows no bfloat16.
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _told(index: int, world: int, status: Status) -> str:
+    rate = status.done / status.seconds if status.seconds else 0.0
+    end = "" if status.state == ranks.FINISHED else f"; {status.state}"
+    return (
+        f"process {index} of {world}: {status.done} images in {status.seconds:.1f} s, "
+        f"{rate:.2f} images/s{end}"
+    )

@@ -1,0 +1,228 @@
+"""Detections as JSON, CSV and COCO results, written image by image: any number of them fits."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, TextIO
+
+import numpy as np
+from detectron2.structures import Instances
+
+# Of an image's entry in JSON results, where its detections begin and end.
+_DETECTIONS, _END, _EMPTY_END = '"detections": [', "\n   ]\n  }", "]\n  }"
+_CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageDetections:
+    """What was found in one image; boxes are (N, 4) float32 XYXY in its pixels."""
+
+    file: str
+    image_id: int
+    height: int
+    width: int
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+
+    @classmethod
+    def from_instances(cls, file: str, image_id: int, instances: Instances) -> ImageDetections:
+        """Takes an image's detections, on the CPU, in its pixels; rounded as they are written."""
+        height, width = instances.image_size
+        boxes = instances.pred_boxes.tensor.numpy().round(2)
+        scores, classes = instances.scores.numpy().round(4), instances.pred_classes.numpy()
+        return cls(file, image_id, height, width, boxes, scores, classes)
+
+    @classmethod
+    def from_entry(cls, entry: dict[str, Any], image_id: int) -> ImageDetections:
+        """The other way round from :meth:`entry`; nothing is lost."""
+        found = entry["detections"]
+        return cls(
+            entry["file"],
+            image_id,
+            entry["height"],
+            entry["width"],
+            np.array([one["box"] for one in found], np.float32).reshape(-1, 4),
+            np.array([one["score"] for one in found], np.float32),
+            np.array([one["class_id"] for one in found], np.int64),
+        )
+
+    def entry(self, class_names: Sequence[str]) -> dict[str, Any]:
+        """The image in JSON results."""
+        return {
+            "file": self.file,
+            "width": self.width,
+            "height": self.height,
+            "detections": [
+                {
+                    "class": class_names[index],
+                    "class_id": index,
+                    "score": _short(score),
+                    "box": list(map(_short, box)),
+                }
+                for box, score, index in self._each()
+            ],
+        }
+
+    def rows(self, class_names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
+        return [
+            (self.file, index, class_names[index], _short(score), *map(_short, box))
+            for box, score, index in self._each()
+        ]
+
+    def coco(self, category_ids: Sequence[int]) -> list[dict[str, Any]]:
+        """The image in COCO results."""
+        return [
+            {
+                "image_id": self.image_id,
+                "category_id": category_ids[index],
+                "bbox": [_short(x1), _short(y1), _short(x2 - x1), _short(y2 - y1)],
+                "score": _short(score),
+            }
+            for (x1, y1, x2, y2), score, index in self._each()
+        ]
+
+    def blocks(self, size: int = 4096) -> Iterator[ImageDetections]:
+        """The same in pieces of so many detections; one at least, which may hold none."""
+        for start in range(0, max(len(self.boxes), 1), size):
+            part = slice(start, start + size)
+            yield dataclasses.replace(
+                self, boxes=self.boxes[part], scores=self.scores[part], classes=self.classes[part]
+            )
+
+    def _each(self) -> zip[tuple[Any, Any, int]]:
+        return zip(self.boxes, self.scores, self.classes.tolist(), strict=True)
+
+
+def _short(value: float) -> float:
+    # float32 would print as 0.8999999761581421.
+    return round(float(value), 4)
+
+
+class ResultFiles:
+    """Up to three files that appear under their names when the block ends well, else not at all.
+
+    with ResultFiles(names, ids, json_file="found.json") as files:
+        files.add(detections)
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        category_ids: Sequence[int],
+        json_file: str | None = None,
+        csv_file: str | None = None,
+        coco_file: str | None = None,
+    ) -> None:
+        """
+        Args:
+            class_names, category_ids: names, and ids in COCO results, by class.
+            json_file, csv_file, coco_file: the files that are wanted.
+        """
+        self.class_names = list(class_names)
+        self.category_ids = list(category_ids)
+        self._names = (json_file, csv_file, coco_file)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> ResultFiles:
+        self._json, self._csv, self._coco = map(self._open, self._names)
+        self._images = self._boxes = 0
+        if self._json:
+            self._json.write('{\n "images": [')
+        if self._csv:
+            self._table = csv.writer(self._csv, lineterminator="\n")
+            self._table.writerow(_CSV_COLUMNS)
+        if self._coco:
+            self._coco.write("[")
+        return self
+
+    def _open(self, path: str | None) -> TextIO | None:
+        return self._stack.enter_context(WholeFile(path)).text() if path else None
+
+    def add(self, image: ImageDetections) -> None:
+        """Writes an image behind those before it."""
+        if self._json:
+            self._json.write(",\n  " if self._images else "\n  ")
+        # In blocks: a map's million detections as Python's objects would take gigabytes.
+        for number, block in enumerate(image.blocks()):
+            if self._json:
+                self._json.write(self._json_block(block, number))
+            if self._csv:
+                self._table.writerows(block.rows(self.class_names))
+            if self._coco:
+                for box in block.coco(self.category_ids):
+                    self._coco.write((", " if self._boxes else "") + _json(box))
+                    self._boxes += 1
+        if self._json:
+            self._json.write(_END if len(image.boxes) else _EMPTY_END)
+        self._images += 1
+
+    def _json_block(self, block: ImageDetections, number: int) -> str:
+        """An image's entry up to the end of its detections; of a later block, these alone."""
+        text = _json(block.entry(self.class_names), indent=1).replace("\n", "\n  ")
+        text = text.removesuffix(_END if len(block.boxes) else _EMPTY_END)
+        return f",{text.partition(_DETECTIONS)[2]}" if number else text
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            if self._json:
+                names = _json(self.class_names, indent=1).replace("\n", "\n ")
+                self._json.write(
+                    ("\n ]" if self._images else "]") + f',\n "classes": {names}\n}}\n'
+                )
+            if self._coco:
+                self._coco.write("]\n")
+        self._stack.__exit__(kind, error, trace)
+
+
+def _json(content: Any, indent: int | None = None) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=indent)
+
+
+class WholeFile:
+    """A file written beside its place and moved there when the block ends well.
+
+    So no half of it is ever seen, and one of its name is replaced by a whole one only.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._partial = f"{path}.part"
+        self._text: TextIO | None = None
+
+    def __enter__(self) -> WholeFile:
+        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+        self.stream = open(self._partial, "wb")
+        return self
+
+    def text(self) -> TextIO:
+        """The file as UTF-8 text; what a file name holds beyond that becomes a JSON escape."""
+        self._text = io.TextIOWrapper(
+            self.stream, encoding="utf-8", errors="backslashreplace", newline=""
+        )
+        return self._text
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        (self._text or self.stream).close()
+        if error is None:
+            os.replace(self._partial, self.path)
+        else:
+            os.remove(self._partial)

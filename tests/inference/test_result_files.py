@@ -1,0 +1,75 @@
+import json
+
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+
+from smallobj.inference.result_files import ImageDetections, ResultFiles, WholeFile
+
+NAMES = ["nut", "größe"]
+
+
+def instances(count, size=40000, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(count, 4, generator=generator) * size / 2
+    corners[:, 2:] += corners[:, :2]
+    found = Instances((size, size))
+    found.pred_boxes = Boxes(corners)
+    found.scores = torch.rand(count, generator=generator)
+    found.pred_classes = torch.randint(0, 2, (count,), generator=generator)
+    return found
+
+
+@pytest.mark.parametrize("size", [100, 3000, 40000, 100000])
+def test_an_entry_read_back_is_written_the_same(size):
+    image = ImageDetections.from_instances("a.jpg", 3, instances(2000, size))
+    entry = json.loads(json.dumps(image.entry(NAMES)))
+    again = ImageDetections.from_entry(entry, 3)
+    assert again.entry(NAMES) == image.entry(NAMES)
+    # Widths are differences of float32: those of rounded decimals would differ in the last digit.
+    assert again.coco([1, 2]) == image.coco([1, 2])
+    assert again.rows(NAMES) == image.rows(NAMES)
+
+
+@pytest.mark.parametrize("counts", [[], [0], [2, 0, 3], [4096, 1], [4097], [0, 9000]])
+def test_files_written_by_image_are_those_written_at_once(tmp_path, counts):
+    images = [
+        ImageDetections.from_instances(f"{n}.jpg", n + 1, instances(count, seed=n))
+        for n, count in enumerate(counts)
+    ]
+    names = [str(tmp_path / name) for name in ("d.json", "d.csv", "c.json")]
+    with ResultFiles(NAMES, [5, 7], *names) as files:
+        for image in images:
+            files.add(image)
+    content = {"images": [image.entry(NAMES) for image in images], "classes": NAMES}
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    assert (tmp_path / "d.json").read_bytes() == text.encode()
+    boxes = [box for image in images for box in image.coco([5, 7])]
+    assert (tmp_path / "c.json").read_text() == json.dumps(boxes) + "\n"
+    lines = (tmp_path / "d.csv").read_text().splitlines()
+    assert lines[0] == "file,class_id,class,score,x1,y1,x2,y2"
+    assert lines[1:] == [",".join(map(str, r)) for image in images for r in image.rows(NAMES)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.json", "d.csv", "d.json"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path):
+    (tmp_path / "d.json").write_text("old")
+    with pytest.raises(KeyError), ResultFiles(NAMES, [1, 2], str(tmp_path / "d.json")):
+        raise KeyError
+    assert [p.name for p in tmp_path.iterdir()] == ["d.json"]
+    assert (tmp_path / "d.json").read_text() == "old"
+
+
+def test_a_file_name_that_is_no_text_becomes_an_escape(tmp_path):
+    name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+    image = ImageDetections.from_instances(name, 1, instances(1))
+    with ResultFiles(NAMES, [1, 2], str(tmp_path / "d.json")) as files:
+        files.add(image)
+    assert json.loads((tmp_path / "d.json").read_bytes())["images"][0]["file"] == name
+
+
+def test_a_whole_file_makes_its_folder(tmp_path):
+    with WholeFile(str(tmp_path / "new" / "a")) as file:
+        file.stream.write(b"x")
+        assert not (tmp_path / "new" / "a").exists()
+    assert (tmp_path / "new" / "a").read_bytes() == b"x"

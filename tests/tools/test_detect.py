@@ -1,0 +1,250 @@
+"""tools/detect.py: any number of processes, killed and resumed, find what one process finds."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from smallobj import load_config
+from smallobj.checkpoint import save_weights
+from smallobj.inference.bulk import run as bulk_run
+from smallobj.modeling import build_model
+
+PHOTOS = 24
+BROKEN = "13b.jpg"
+OUTPUTS = ("detections.jsonl", "d.json", "d.csv", "c.json")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, repository) -> Path:
+    """A model that is not trained, and photographs, a broken one among them."""
+    folder = tmp_path_factory.mktemp("bulk")
+    cfg = load_config(str(repository / "configs" / "quick" / "cascade_tiny.yaml"))
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 3
+    cfg.MODEL.CLASS_NAMES = ["red", "green", "blue"]
+    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (), ()
+    cfg.TEST.DETECTIONS_PER_IMAGE = 10
+    (folder / "config.yaml").write_text(cfg.dump())
+    for name, seed in (("model", 0), ("other", 1)):
+        torch.manual_seed(seed)
+        save_weights(build_model(cfg), folder / f"{name}.safetensors")
+    (folder / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(PHOTOS - 1):
+        pixels = rng.integers(0, 255, (100, 140 + number % 3, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / "photos" / f"{number:02d}.jpg"), pixels)
+    (folder / "photos" / BROKEN).write_bytes(b"\xff\xd8 not much of a photograph")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def script(repository) -> Path:
+    return repository / "tools" / "detect.py"
+
+
+@pytest.fixture(scope="module")
+def tool(script):
+    spec = importlib.util.spec_from_file_location("detect", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def words(place, monkeypatch):
+    """Arguments of a run into the folder ``name``."""
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def make(name, *more):
+        json_file, csv_file, coco_file = (f"{name}/{file}" for file in OUTPUTS[1:])
+        return [
+            *("--input", "photos", "--output", name, "--device", "cpu"),
+            *("--config-file", "config.yaml", "--confidence-threshold", "0.01"),
+            *("--json", json_file, "--csv", csv_file, "--coco", coco_file),
+            *(() if "--weights" in more else ("--weights", "model.safetensors")),
+            *more,
+        ]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def expected(place, tool) -> dict[str, bytes]:
+    """What one process writes, with demo.py's own way of writing it as the witness."""
+    patch = pytest.MonkeyPatch()
+    patch.chdir(place)
+    patch.setenv("OMP_NUM_THREADS", "1")
+    arguments = ["--input", "photos", "--output", "one", "--config-file", "config.yaml"]
+    arguments += ["--weights", "model.safetensors", "--device", "cpu", "--num-processes", "1"]
+    arguments += ["--confidence-threshold", "0.01", "--json", "one/d.json", "--csv", "one/d.csv"]
+    assert tool.main([*arguments, "--coco", "one/c.json"]) == bulk_run.BROKEN
+    patch.undo()
+    return contents(place / "one")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in OUTPUTS}
+
+
+def part_lines(folder: Path) -> dict[int, int]:
+    """Whole lines in the newest part file of each process."""
+    files = sorted((folder / "parts").glob("*.jsonl")) if folder.exists() else []
+    return {int(f.name.split("-")[3]): f.read_bytes().count(b"\n") for f in files}
+
+
+class Killer(threading.Thread):
+    """Kills the first process that has written a line, as the system does when memory runs out."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.folder = folder
+        self.killed: int | None = None
+
+    def run(self) -> None:
+        deadline = time.monotonic() + 600
+        while time.monotonic() < deadline:
+            for rank in [rank for rank, lines in part_lines(self.folder).items() if lines]:
+                for process in multiprocessing.active_children():
+                    if process.name == f"process {rank}":
+                        os.kill(process.pid, signal.SIGKILL)
+                        self.killed = rank
+                        return
+            time.sleep(0.005)
+
+
+def test_one_process_writes_what_the_demo_writes(expected, place, repository, monkeypatch):
+    monkeypatch.chdir(place)
+    spec = importlib.util.spec_from_file_location("demo", repository / "demo.py")
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    words = ["--input", "photos", "--config-file", "config.yaml", "--device", "cpu"]
+    words += ["--weights", "model.safetensors", "--confidence-threshold", "0.01"]
+    words += ["--output", "pictures", "--json", "d.json", "--csv", "d.csv"]
+    assert demo.main(words) == 1
+    assert (place / "d.json").read_bytes() == expected["d.json"]
+    assert (place / "d.csv").read_bytes() == expected["d.csv"]
+    lines = [json.loads(line) for line in expected["detections.jsonl"].splitlines()]
+    assert [line["index"] for line in lines] == list(range(PHOTOS))
+    assert [line["file"] for line in lines if "error" in line] == [f"photos/{BROKEN}"]
+    assert sum(len(line.get("detections", ())) for line in lines) > PHOTOS
+    # demo.py counts the images that it could read; here every image of the list has its place.
+    boxes = json.loads(expected["c.json"])
+    ids = {line["index"] + 1 for line in lines if line.get("detections")}
+    assert {box["image_id"] for box in boxes} == ids
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("count", [2, 4])
+def test_one_process_killed_and_the_rest_done_by_another_number(
+    tool, script, place, words, expected, count, capfd
+):
+    name = f"killed{count}"
+    killer = Killer(place / name)
+    killer.start()
+    status = tool.main(words(name, "--num-processes", str(count)))
+    killer.join()
+    told = capfd.readouterr()
+    assert status == 3, told.err
+    assert f"process {killer.killed} was ended by signal 9" in told.err
+    assert not (place / name / "d.json").exists()
+    lines = part_lines(place / name)
+    done = sum(lines.values())
+    # Those that live have done all the rest; only what the dead one had claimed is missing.
+    assert PHOTOS - 4 <= done < PHOTOS
+    if killer.killed:  # else the one that would have told it is dead
+        assert f"{PHOTOS - done} of {PHOTOS} images are missing" in told.err
+        assert f"process {killer.killed} of {count}: " in told.out
+        assert "; died" in told.out
+    part = next((place / name / "parts").glob(f"*rank-{killer.killed:05d}*"))
+    with part.open("ab") as stream:  # where it would be torn if the kill had come in mid-line
+        stream.write(b'{"index": 0, "file": "photos/00.j')
+
+    resumed = words(name, "--resume")
+    if count == 2:
+        assert tool.main([*resumed, "--num-processes", "1"]) == 1
+    else:
+        run_under_torchrun(script, place, resumed, 2)
+    assert contents(place / name) == expected
+    # Nothing is done twice, but for the broken file.
+    assert sum(part_lines(place / name).values()) >= PHOTOS - done
+    every = b"".join(f.read_bytes() for f in (place / name / "parts").glob("*.jsonl"))
+    assert every.count(b'"detections"') == PHOTOS - 1
+
+
+def run_under_torchrun(script: Path, place: Path, words: list[str], count: int) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node", str(count), str(script), *words]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600)
+    # The broken file makes it 1, which torchrun hands on.
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "process 1 of 2: " in done.stdout
+    assert "wrote killed4/d.json" in done.stdout
+
+
+def test_resuming_a_finished_run_merges_again(tool, place, words, expected):
+    arguments = words("one", "--resume", "--num-processes", "1")
+    for name in OUTPUTS[1:]:
+        (place / "one" / name).unlink()
+    assert tool.main(arguments[2:]) == 1  # without --input
+    assert contents(place / "one") == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ((), "holds a run already; --resume"),
+        (("--resume", "--weights", "other.safetensors"), "a run with other weights"),
+        (("--resume", "--threads", "2"), "another number of --threads"),
+        (("--resume", "--confidence-threshold", "0.02"), "another --confidence-threshold"),
+        (("--resume", "--opts", "TEST.TILE.OVERLAP", "30"), "a run with another config"),
+        (("--resume", "--input", "photos/0*.jpg"), "another list of images"),
+    ],
+)
+def test_a_folder_holds_one_run(tool, place, words, expected, capsys, more, message):
+    assert tool.main(words("one", "--num-processes", "1", *more)) == 2
+    assert message in capsys.readouterr().err
+    assert contents(place / "one") == expected
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--input", "nowhere"), "nowhere: no such file"),
+        (("--coco-images", "none.json"), "no such COCO annotation file"),
+        (("--num-processes", "2", "--num-machines", "2"), "several machines need --dist-url"),
+        (("--num-processes", "2", "--dist-url", "here"), "must be tcp://HOST:PORT"),
+        (("--num-processes", "-1"), "at least one process"),
+        (("--num-machines", "2", "--machine-rank", "2"), "rank 2 of 2"),
+        (("--threads", "0"), "--threads must be positive"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_work(tool, place, words, capsys, more, message):
+    more = (*more, "--num-processes", "1") if "--num-processes" not in more else more
+    assert tool.main(words("wrong", *more)) == 2
+    assert message in capsys.readouterr().err
+    assert not (place / "wrong" / "run.json").exists()
+
+
+def test_an_annotation_file_is_checked_before_the_work(tool, place, words, capsys):
+    categories = [{"id": 5, "name": name} for name in ("red", "green", "blue")]
+    content = {"images": [{"id": 1, "file_name": "00.jpg"}], "categories": categories}
+    (place / "few.json").write_text(json.dumps(content))
+    more = ("--coco-images", "few.json", "--num-processes", "1")
+    assert tool.main(words("wrong", *more)) == 2
+    assert "lists no image of this name" in capsys.readouterr().err
+    assert not (place / "wrong" / "parts").exists() or not part_lines(place / "wrong")

@@ -1,0 +1,105 @@
+#!/usr/bin/env python
+"""Detects in any number of images, by many processes, on one machine or several.
+
+    python tools/detect.py --input photos/ --output results/
+    python tools/detect.py --input 'photos/**/*.jpg' --output results/ --num-processes 8 --resume
+    torchrun --nproc_per_node 8 tools/detect.py --input list.txt --output results/
+
+Results are the same however many processes find them. An interrupted run goes on with --resume.
+The exit status is 0 when all went well, 1 when there were broken files, 2 for wrong arguments,
+3 when images are missing because a process died, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+import smallobj  # noqa: F401  (first: makes Detectron2 import)
+
+# isort: split
+import torch
+
+from smallobj.inference.bulk import BulkOptions, Rank, launch, run_rank
+from smallobj.inference.bulk.run import available_cores
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    input_help = "folders, globs, images, or lists (.txt, a path a line); not needed with --resume"
+    parser.add_argument("--input", nargs="+", metavar="PATH", default=[], help=input_help)
+    output_help = "folder of this run, which all machines share"
+    parser.add_argument("--output", metavar="FOLDER", required=True, help=output_help)
+    resume_help = "go on with the run that the folder holds, with any number of processes"
+    parser.add_argument("--resume", action="store_true", help=resume_help)
+    parser.add_argument("--json", metavar="FILE", help="also write what demo.py --json writes")
+    parser.add_argument("--csv", metavar="FILE", help="also write detections as CSV")
+    parser.add_argument("--coco", metavar="FILE", help="also write detections as COCO results")
+    ids_help = "COCO annotation file whose image and category ids --coco takes, by name"
+    parser.add_argument("--coco-images", metavar="FILE", help=ids_help)
+    parser.add_argument("--config-file", metavar="FILE", help="config (default: the bundled one)")
+    parser.add_argument("--weights", metavar="FILE", help="short for --opts MODEL.WEIGHTS FILE")
+    parser.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
+    score_help = "lowest score that counts, 0 to 1 (default: 0.5)"
+    parser.add_argument("--confidence-threshold", type=float, default=0.5, help=score_help)
+    processes_help = "processes on this machine (default: one a GPU, or on CPU cores / threads)"
+    parser.add_argument("--num-processes", type=int, help=processes_help)
+    threads_help = "threads of a process on CPU (default: OMP_NUM_THREADS, or 1); results depend "
+    threads_help += "on it in the last digits, so a run keeps to one number"
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1").split(",")[0])
+    parser.add_argument("--threads", type=int, default=threads, help=threads_help)
+    parser.add_argument("--num-machines", type=int, default=1, help="number of machines")
+    parser.add_argument("--machine-rank", type=int, default=0, help="this machine's number, from 0")
+    url_help = "tcp://HOST:PORT of machine 0, where the machines meet"
+    parser.add_argument("--dist-url", default="tcp://127.0.0.1:0", help=url_help)
+    opts_help = "config KEY VALUE pairs; comes last"
+    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """A user's error ends with its sentence, not with a traceback."""
+    args = build_parser().parse_args(argv)
+    options = BulkOptions(
+        output=args.output,
+        inputs=args.input,
+        config_file=args.config_file,
+        weights=args.weights,
+        device=args.device,
+        opts=args.opts,
+        threads=args.threads,
+        threshold=args.confidence_threshold,
+        resume=args.resume,
+        json_file=args.json,
+        csv_file=args.csv,
+        coco_file=args.coco,
+        coco_images=args.coco_images,
+    )
+    try:
+        if "RANK" in os.environ and "WORLD_SIZE" in os.environ:  # started by torchrun
+            return run_rank(options, Rank.from_environment())
+        processes = args.num_processes
+        if processes is None:
+            processes = default_processes(args.device, args.threads)
+        machines = (args.num_machines, args.machine_rank, args.dist_url)
+        return launch(run_rank, options, processes, *machines)
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"detect.py: {error}", file=sys.stderr)
+        return 2
+
+
+def default_processes(device: str | None, threads: int) -> int:
+    """One for each GPU, or as many as there are cores for."""
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.device_count() if device in (None, "cuda") else 1
+    return max(available_cores() // max(threads, 1), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
