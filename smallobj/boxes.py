@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,16 +96,20 @@ def overlapping_pair_chunks(
     total = int(ends[-1]) if len(ends) else 0
     cuts = torch.arange(limit, max(total, limit), limit, device=boxes.device)
     stops = [0, *torch.searchsorted(ends, cuts).tolist(), len(ends)]
-    for first, last in zip(stops[:-1], stops[1:], strict=True):
+    for first, last in pairwise(stops):
         some = counts[first:last]
         i = torch.repeat_interleave(torch.arange(first, last, device=boxes.device), some)
         shift = start[first:last] - (some.cumsum(dim=0) - some)
         j = torch.arange(len(i), device=boxes.device) + torch.repeat_interleave(shift, some)
         # Two boxes may meet in several bands; the one where the lower of them opens counts.
-        once = opens[i] | opens[j]
-        i, j = entry[i], entry[j]
-        meet = once & (top[i] < bottom[j]) & (top[j] < bottom[i])
-        i, j = order[i[meet]], order[j[meet]]
+        once = opens.index_select(0, i) | opens.index_select(0, j)
+        i, j = entry.index_select(0, i), entry.index_select(0, j)
+        once &= top.index_select(0, i) < bottom.index_select(0, j)
+        once &= top.index_select(0, j) < bottom.index_select(0, i)
+        # index_select is some three times faster than brackets here.
+        met = once.nonzero().squeeze(1)
+        i = order.index_select(0, i.index_select(0, met))
+        j = order.index_select(0, j.index_select(0, met))
         yield torch.minimum(i, j), torch.maximum(i, j)
 
 
@@ -143,6 +148,34 @@ def _band_entries(
     end = torch.searchsorted(code, key[position] * count + begin_before_it_ends[box])
     start = torch.arange(1, len(box) + 1, device=device)
     return box, opens, start, (end - start).clamp(min=0)
+
+
+def paired_overlap(boxes1: torch.Tensor, boxes2: torch.Tensor, metric: str) -> torch.Tensor:
+    """Overlap of each box with the one beside it.
+
+    Args:
+        boxes1, boxes2: (P, 4) XYXY. Give float64 for large coordinates and for exact ties.
+        metric: "iou", intersection over union, or "ios", intersection over the smaller area.
+
+    Returns:
+        (P,) in [0, 1]; 0 where a box has no area.
+
+    Raises:
+        ValueError: another metric.
+    """
+    left, top, right, bottom = boxes1.T.contiguous()
+    left2, top2, right2, bottom2 = boxes2.T.contiguous()
+    area1, area2 = (right - left) * (bottom - top), (right2 - left2) * (bottom2 - top2)
+    width = torch.minimum(right, right2) - torch.maximum(left, left2)
+    height = torch.minimum(bottom, bottom2) - torch.maximum(top, top2)
+    shared = width.clamp_(min=0) * height.clamp_(min=0)
+    if metric == "iou":
+        whole = area1 + area2 - shared
+    elif metric == "ios":
+        whole = torch.minimum(area1, area2)
+    else:
+        raise ValueError(f'the overlap metric must be "iou" or "ios"; got {metric!r}')
+    return torch.where(shared > 0, shared / whole, 0)
 
 
 def connected_components(count: int, i: torch.Tensor, j: torch.Tensor) -> torch.Tensor:

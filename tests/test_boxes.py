@@ -12,6 +12,7 @@ from smallobj.boxes import (
     enlarge,
     overlapping_pair_chunks,
     overlapping_pairs,
+    paired_overlap,
     wasserstein_similarity,
 )
 
@@ -78,7 +79,7 @@ def slow_pairs(boxes, groups):
 
 
 def scene(kind, count, generator):
-    """Boxes that try the bands: on a grid (equal edges), of all sizes, far out, or one on another."""
+    """Boxes that try the bands: equal edges, all sizes, far from the origin, one on another."""
     if kind == "grid":
         corner = torch.randint(12, (count, 2), generator=generator).float()
         sides = torch.randint(4, (count, 2), generator=generator).float()  # 0: without area
@@ -163,3 +164,14 @@ def test_nodes_without_edges_are_components_of_their_own():
     none = torch.zeros(0, dtype=torch.int64)
     assert connected_components(3, none, none).tolist() == [0, 1, 2]
     assert connected_components(0, none, none).tolist() == []
+
+
+def test_paired_overlap_by_hand():
+    first = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 0, 5]])
+    second = torch.tensor([[5.0, 0, 15, 10], [2, 2, 4, 7], [10, 0, 20, 10], [0, 0, 0, 5]])
+    # Half of each; 10 of 100 pixels, all of the smaller one; only touching; no area.
+    iou, ios = (paired_overlap(first, second, metric) for metric in ("iou", "ios"))
+    torch.testing.assert_close(iou, torch.tensor([1 / 3, 0.1, 0, 0]))
+    torch.testing.assert_close(ios, torch.tensor([0.5, 1, 0, 0]))
+    with pytest.raises(ValueError, match=r"must be .iou. or .ios.; got 'giou'"):
+        paired_overlap(first, second, "giou")

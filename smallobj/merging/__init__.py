@@ -1,6 +1,19 @@
 """Mergers: one image's boxes from many tiles in, one box an object out."""
 
+from smallobj.merging.nmm import NMMMerger
 from smallobj.merging.nms import NMSMerger
 from smallobj.merging.registry import MERGER_REGISTRY, build_merger
+from smallobj.merging.soft_nms import SoftNMSMerger
+from smallobj.merging.vote import SoftVoteMerger, VoteMerger
+from smallobj.merging.wbf import WBFMerger
 
-__all__ = ["MERGER_REGISTRY", "NMSMerger", "build_merger"]
+__all__ = [
+    "MERGER_REGISTRY",
+    "NMMMerger",
+    "NMSMerger",
+    "SoftNMSMerger",
+    "SoftVoteMerger",
+    "VoteMerger",
+    "WBFMerger",
+    "build_merger",
+]

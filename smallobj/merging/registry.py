@@ -16,7 +16,14 @@ scores and pred_classes in the image frame to fewer of them, by falling score.
 
 Merger = Callable[[Instances], Instances]
 
-_NAMES = {"nms": "NMSMerger"}
+_NAMES = {
+    "nms": "NMSMerger",
+    "soft_nms": "SoftNMSMerger",
+    "nmm": "NMMMerger",
+    "wbf": "WBFMerger",
+    "vote": "VoteMerger",
+    "soft_vote": "SoftVoteMerger",
+}
 
 
 def build_merger(cfg: CfgNode) -> Merger:

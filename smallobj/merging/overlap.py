@@ -1,0 +1,146 @@
+"""Boxes of one image ranked by score, and who overlaps whom: what all mergers start from.
+
+N boxes, P pairs. ``upper`` and ``lower`` are ranks, 0 the best score; upper < lower in each pair.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.structures import Instances
+
+from smallobj.boxes import overlapping_pair_chunks, paired_overlap
+
+METRICS = ("iou", "ios")
+
+
+class OverlapGraph(NamedTuple):
+    """Pairs of boxes that overlap.
+
+    Attributes:
+        upper: (P,) int64, the better ranked box of each pair.
+        lower: (P,) int64, the other one.
+        overlap: (P,) float64 in (0, 1].
+    """
+
+    upper: torch.Tensor
+    lower: torch.Tensor
+    overlap: torch.Tensor
+
+    def where(self, chosen: torch.Tensor) -> OverlapGraph:
+        """The pairs for which ``chosen``, (P,) bool, is true."""
+        return OverlapGraph(*where(chosen, *self))
+
+
+class OverlapMerger:
+    """Base of mergers that relate boxes by their overlap, within a class or across all.
+
+    Boxes that share no area never influence one another, so an image may be merged in parts, as
+    long as no part cuts a connected component of overlapping boxes.
+    """
+
+    @configurable
+    def __init__(self, *, iou_threshold: float, class_agnostic: bool, metric: str = "iou") -> None:
+        """
+        Args:
+            iou_threshold: boxes that overlap by more than this are one object, in [0, 1].
+            class_agnostic: relate boxes of different classes too.
+            metric: as :func:`smallobj.boxes.paired_overlap`.
+        """
+        if not 0 <= iou_threshold <= 1:
+            raise ValueError(f"TEST.MERGER.IOU_THRESHOLD must lie in [0, 1]; got {iou_threshold}")
+        if metric not in METRICS:
+            raise ValueError(f"TEST.MERGER.METRIC must be one of {METRICS}; got {metric!r}")
+        self.iou_threshold = iou_threshold
+        self.class_agnostic = class_agnostic
+        self.metric = metric
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        node = cfg.TEST.MERGER
+        return {
+            "iou_threshold": node.IOU_THRESHOLD,
+            "class_agnostic": node.CLASS_AGNOSTIC,
+            "metric": node.METRIC,
+        }
+
+    def __call__(self, instances: Instances) -> Instances:
+        """
+        Args:
+            instances: pred_boxes, scores, pred_classes and any other fields, in the image frame.
+
+        Returns:
+            Merged ones by falling score; equal scores in the order of the input.
+        """
+        if not len(instances):
+            return instances
+        merged = self.merge(by_falling_score(instances))
+        return by_falling_score(merged)
+
+    def merge(self, ranked: Instances) -> Instances:
+        """Merges N > 0 instances, ranked by falling score; what comes back is ranked again."""
+        raise NotImplementedError
+
+    def graph(self, ranked: Instances, threshold: float) -> OverlapGraph:
+        """Pairs that overlap by more than ``threshold``, of one class unless class-agnostic."""
+        boxes = ranked.pred_boxes.tensor
+        # In float32 an exact tie with the threshold can fall either way.
+        exact = boxes.double()
+        pieces = []
+        groups = None if self.class_agnostic else ranked.pred_classes
+        for upper, lower in overlapping_pair_chunks(boxes, groups):
+            first, second = exact.index_select(0, upper), exact.index_select(0, lower)
+            piece = OverlapGraph(upper, lower, paired_overlap(first, second, self.metric))
+            pieces.append(piece.where(piece.overlap > threshold) if threshold > 0 else piece)
+        return OverlapGraph(*(torch.cat(column) for column in zip(*pieces, strict=True)))
+
+
+def where(chosen: torch.Tensor, *columns: torch.Tensor) -> list[torch.Tensor]:
+    """``column[chosen]`` for each, several times faster on a CPU than brackets."""
+    index = chosen.nonzero().squeeze(1)
+    return [column.index_select(0, index) for column in columns]
+
+
+def check_score_threshold(threshold: float) -> float:
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"TEST.MERGER.SCORE_THRESHOLD must lie in [0, 1]; got {threshold}")
+    return threshold
+
+
+def by_falling_score(instances: Instances) -> Instances:
+    return instances[instances.scores.argsort(descending=True, stable=True)]
+
+
+def greedy_heads(count: int, graph: OverlapGraph) -> torch.Tensor:
+    """Greedy clusters: the best box left takes all that overlap it, until none is left.
+
+    Everything is compared with the best box of a cluster, never with what the cluster has grown
+    to, so that objects in a row aren't chained into one.
+
+    Each round decides all boxes that no undecided better one overlaps, which gives what going
+    through them one by one gives.
+
+    Args:
+        count: number of boxes, N.
+        graph: the pairs that count as overlapping.
+
+    Returns:
+        (N,) int64: the rank of the best box of each box's cluster.
+    """
+    upper, lower, _ = graph
+    kept = torch.zeros(count, dtype=torch.bool, device=upper.device)
+    undecided = ~kept
+    while len(upper):
+        best = undecided.index_fill(0, lower, False)
+        kept |= best
+        undecided &= ~best
+        [taken] = where(best.index_select(0, upper), lower)
+        undecided.index_fill_(0, taken, False)
+        left = undecided.index_select(0, upper) & undecided.index_select(0, lower)
+        upper, lower = where(left, upper, lower)
+    kept |= undecided
+    upper, lower = where(kept.index_select(0, graph.upper), graph.upper, graph.lower)
+    heads = torch.arange(count, device=upper.device)
+    return heads.scatter_reduce_(0, lower, upper, "amin")

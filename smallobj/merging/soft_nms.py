@@ -1,0 +1,117 @@
+"""Soft-NMS: overlapped boxes lose score instead of being dropped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.structures import Instances
+
+from smallobj.merging.overlap import OverlapGraph, OverlapMerger, check_score_threshold, where
+from smallobj.merging.registry import MERGER_REGISTRY
+
+DECAYS = ("gaussian", "linear")
+
+# Logarithms of scores are whole numbers of this unit (in float64, exact up to 2^53): decays then
+# add up to the same in any order, on any device.
+_UNIT = 2.0**-44
+# They are compared to 2^-28, which is finer than float32's neighbours and lets products that are
+# equal on paper tie.
+_COMPARED = 2.0**16
+# exp(-110) is 0 in float32.
+_LOWEST_LOG = -110.0
+
+
+@MERGER_REGISTRY.register()
+class SoftNMSMerger(OverlapMerger):
+    """Emits the best box left, lowers the scores of those that overlap it, and goes on.
+
+    Linear: s (1 - overlap) where the overlap exceeds the threshold. Gaussian: s exp(-overlap^2 /
+    sigma) at any overlap. Of boxes with equal scores left, the one that ranked first goes first.
+    Source: arXiv 1704.04503, section 3.
+    """
+
+    @configurable
+    def __init__(self, *, decay: str, sigma: float, score_threshold: float, **overlap: Any) -> None:
+        """
+        Args:
+            decay: "gaussian" or "linear".
+            sigma: the Gaussian's, positive.
+            score_threshold: a box with less than this left is dropped.
+            overlap: as :class:`OverlapMerger`.
+        """
+        super().__init__(**overlap)
+        if decay not in DECAYS:
+            raise ValueError(f"TEST.MERGER.DECAY must be one of {DECAYS}; got {decay!r}")
+        if not sigma > 0:
+            raise ValueError(f"TEST.MERGER.SIGMA must be positive; got {sigma}")
+        self.decay = decay
+        self.sigma = sigma
+        self.score_threshold = check_score_threshold(score_threshold)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        node = cfg.TEST.MERGER
+        return {
+            **super().from_config(cfg),
+            "decay": node.DECAY,
+            "sigma": node.SIGMA,
+            "score_threshold": node.SCORE_THRESHOLD,
+        }
+
+    def merge(self, ranked: Instances) -> Instances:
+        ranked = ranked[ranked.scores >= self.score_threshold]
+        if self.decay == "linear":
+            graph = self.graph(ranked, self.iou_threshold)
+            logs = torch.log1p(-graph.overlap)
+        else:
+            graph = self.graph(ranked, 0)
+            logs = -graph.overlap.square() / self.sigma
+        left = _decayed_scores(ranked.scores, graph, _fixed(logs), self.score_threshold)
+        strong = left >= self.score_threshold
+        merged = ranked[strong]
+        merged.scores = left[strong]
+        return merged
+
+
+def _fixed(logs: torch.Tensor) -> torch.Tensor:
+    return (logs.clamp(min=_LOWEST_LOG) / _UNIT).round()
+
+
+def _decayed_scores(
+    scores: torch.Tensor, graph: OverlapGraph, decays: torch.Tensor, threshold: float
+) -> torch.Tensor:
+    """Scores when each box is emitted.
+
+    Each round emits every box that no box left beats among those that overlap it. Scores only
+    fall, so going through all boxes one by one would emit it before these too.
+
+    Args:
+        scores: (N,) by falling score.
+        graph: the pairs that decay.
+        decays: (P,) logarithms of the factors, in units.
+        threshold: boxes that fall below it may be left out; they can lower none above it.
+
+    Returns:
+        (N,) of the type of ``scores``; below the threshold, an upper bound.
+    """
+    start = _fixed(scores.double().log())
+    now = start.clone()
+    lowest = _fixed(scores.new_tensor([threshold], dtype=torch.float64).log())
+    # Rounding must not drop a box that stands exactly on the threshold.
+    lowest -= _COMPARED
+    waiting = torch.ones_like(start, dtype=torch.bool)
+    upper, lower, _ = graph
+    while len(upper):
+        level = (now / _COMPARED).floor()
+        upper_wins = level.index_select(0, upper) >= level.index_select(0, lower)
+        loser = torch.where(upper_wins, lower, upper)
+        emitted = waiting.index_fill(0, loser, False)
+        winner = upper + lower - loser
+        lowered, loss = where(emitted.index_select(0, winner), loser, decays)
+        now.index_add_(0, lowered, loss)
+        waiting &= ~emitted & (now >= lowest)
+        left = waiting.index_select(0, upper) & waiting.index_select(0, lower)
+        upper, lower, decays = where(left, upper, lower, decays)
+    return (scores.double() * torch.exp((now - start) * _UNIT)).to(scores.dtype)
