@@ -7,6 +7,7 @@
         --weights output/model_best.pth --confidence-threshold 0.3
     python demo.py --video-input film.mp4 --output found/
     python demo.py --webcam
+    python demo.py --input scan.tif --json found.json --geojson found.geojson --resume
 
 With neither --config-file nor --weights the bundled model is used. The exit status is 0 when all
 went well, 1 when a broken file was skipped, 2 for wrong arguments, 130 after Ctrl-C.
@@ -21,6 +22,7 @@ import warnings
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 from smallobj.inference.bundled import prepare_detector_config
+from smallobj.inference.scan_session import ScanOptions, run_files
 from smallobj.inference.session import DemoSession
 from smallobj.inference.sources import Video, find_images, quiet_decoders, require_display
 from smallobj.inference.writers import CocoIds, plan_pictures, plan_video, require_writable
@@ -52,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     score_help = "lowest score that counts, 0 to 1 (default: 0.5)"
     parser.add_argument("--confidence-threshold", type=float, default=0.5, help=score_help)
     parser.add_argument("--debug", action="store_true", help="also draw the tile grid")
+    ScanOptions.add_to(parser)
     opts_help = "config KEY VALUE pairs; comes last"
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
     return parser
@@ -71,7 +74,7 @@ def detect(args: argparse.Namespace, session: DemoSession, paths: list[str]) -> 
         ids = CocoIds(args.coco_images)
         session.log.category_ids = ids.category_ids(session.class_names)
         pictures = plan_pictures(paths, args.output or DEFAULT_OUTPUT)
-        session.run_images(paths, pictures, ids.image_ids(paths))
+        run_files(session, paths, pictures, ids.image_ids(paths), ScanOptions.of(args))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,8 +82,9 @@ def run(args: argparse.Namespace) -> int:
     if args.coco_images and not (args.coco and args.input):
         raise ValueError("--coco-images goes with --coco and --input")
     paths = find_images(args.input or [])
+    ScanOptions.of(args)
     results = [path for path in (args.json, args.csv, args.coco) if path]
-    require_writable(results)
+    require_writable([*results, *([args.geojson] if args.geojson else [])])
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
     session = DemoSession(cfg, args.confidence_threshold, args.debug)
     interrupted = False
@@ -92,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         if session.log.images or session.skipped:  # else an older result is worth more
             session.log.write(args.json, args.csv, args.coco)
+    if not interrupted:
+        session.forget_progress()
     print(session.table())
     for path in (*session.written, *results):
         print(f"wrote {path}")

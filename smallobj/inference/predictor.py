@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,18 @@ from detectron2.config import CfgNode
 from detectron2.data import Metadata
 from detectron2.engine import DefaultPredictor
 from detectron2.structures import Instances
+from torch import nn
 
 from smallobj.checkpoint import load_weights
 from smallobj.data.build import image_tensor, resize_at_test
+from smallobj.data.datasets.image_size import read_size
 from smallobj.data.image_file import read_image
 from smallobj.data.prefetch import map_ahead
-from smallobj.inference.tiled import TiledDetector, wrap_for_test
+from smallobj.inference.focus import FocusedDetector
+from smallobj.inference.tiled import TiledDetector
+from smallobj.inference.wrap import wrap_for_test
 from smallobj.modeling import build_model
+from smallobj.modeling.precision import precision_at_test, settle_precision
 
 Item = dict[str, Any]
 
@@ -31,14 +36,27 @@ class Prediction:
 
     Attributes:
         path: as it was given.
-        image: (H, W, 3) uint8, BGR; None where the file can't be read.
+        image: (H, W, 3) uint8, BGR; None where the file can't be read, or was not read at full
+            scale because nothing seemed to be in it.
         instances: in the image's pixels, by falling score; None where the file can't be read.
+        tiles: (T, 4) XYXY in the image's pixels, where the detector looked, if in tiles.
         error: a sentence that says why, else "".
     """
 
     path: str
     image: np.ndarray | None = None
     instances: Instances | None = None
+    tiles: np.ndarray | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file on its way to the detector: its item, or an error."""
+
+    path: str
+    image: np.ndarray | None = None
+    item: Item | None = None
     error: str = ""
 
 
@@ -60,6 +78,7 @@ class SmallObjectPredictor(DefaultPredictor):
         self.cfg = cfg.clone()
         detector = build_model(self.cfg)
         load_weights(detector, cfg.MODEL.WEIGHTS)
+        settle_precision(detector, precision_at_test(self.cfg))
         self.model = wrap_for_test(self.cfg, detector.eval())
         self.aug = resize_at_test(self.cfg)
         self.input_format = cfg.INPUT.FORMAT
@@ -69,13 +88,14 @@ class SmallObjectPredictor(DefaultPredictor):
         self.metadata = Metadata(thing_classes=self.class_names)
 
     @torch.no_grad()
-    def __call__(self, original_image: np.ndarray) -> dict[str, Instances]:
+    def __call__(self, original_image: np.ndarray) -> Item:
         """
         Args:
             original_image: (H, W, 3) uint8, BGR.
 
         Returns:
-            {"instances": Instances} in the image's pixels, by falling score.
+            {"instances": Instances} in the image's pixels, by falling score; of a tiled detector
+            "tiles", too.
         """
         return self.model([self._item(original_image)])[0]
 
@@ -88,40 +108,83 @@ class SmallObjectPredictor(DefaultPredictor):
         Yields:
             A prediction for each, in order; a broken file gives one with an error.
         """
-        opened: deque[Prediction] = deque()
+        waiting: deque[_Opened] = deque()
+        workers, ahead = _decoders(), _decoders() + 1
+        detector = self.model
+        if isinstance(detector, FocusedDetector) and self.cfg.TEST.FOCUS.REDUCED_FIRST:
+            detector = detector.detector  # the regions are chosen before the file is opened
+            glanced = map(self._point, map_ahead(self._glance, paths, workers, ahead))
+            files = map_ahead(self._open_chosen, glanced, workers, ahead)
+        else:
+            files = map_ahead(self._open, paths, workers, ahead)
 
         def items() -> Iterator[Item]:
-            for prediction in map_ahead(_open, paths, _decoders(), _decoders() + 1):
-                opened.append(prediction)
-                if prediction.image is not None:
-                    yield self._item(prediction.image)
+            for file in files:
+                waiting.append(file)
+                if file.item is not None:
+                    yield file.item
 
-        for output in self._detect(items()):
-            while opened[0].error:
-                yield opened.popleft()
-            done = opened.popleft()
-            yield Prediction(done.path, done.image, output["instances"])
-        yield from opened
-
-    def _detect(self, items: Iterable[Item]) -> Iterator[Item]:
-        if isinstance(self.model, TiledDetector):
-            yield from self.model.stream(items)
-            return
-        for item in items:
-            with torch.no_grad():
-                outputs = self.model([item])
-            yield outputs[0]
+        for output in _run(detector, items()):
+            while waiting[0].error:
+                broken = waiting.popleft()
+                yield Prediction(broken.path, error=broken.error)
+            done = waiting.popleft()
+            yield Prediction(done.path, done.image, output["instances"], output.get("tiles"))
+        for broken in waiting:
+            yield Prediction(broken.path, error=broken.error)
 
     def _item(self, image: np.ndarray) -> Item:
         pixels = image_tensor(image, self.aug, self.input_format)
         return {"image": pixels, "height": image.shape[0], "width": image.shape[1]}
 
+    def _open(self, path: str) -> _Opened:
+        try:
+            image = read_image(path)
+        except (ValueError, OSError) as error:
+            return _Opened(path, error=str(error))
+        return _Opened(path, image, self._item(image))
 
-def _open(path: str) -> Prediction:
-    try:
-        return Prediction(path, read_image(path))
-    except (ValueError, OSError) as error:
-        return Prediction(path, error=str(error))
+    def _glance(self, path: str) -> _Opened:
+        """The file at reduced scale; a stand-in without memory of its own takes the image's place."""
+        try:
+            reduced = read_image(path, self.model.chooser.network.reduction)
+        except (ValueError, OSError) as error:
+            return _Opened(path, error=str(error))
+        size = read_size(path)
+        if not isinstance(size, tuple):
+            return _Opened(path, error=f"{path}: {size}")
+        height, width = size
+        item = {
+            "image": torch.zeros((), dtype=torch.uint8).expand(3, height, width),
+            "reduced": image_tensor(reduced, None, self.input_format),
+            "height": height,
+            "width": width,
+        }
+        return _Opened(path, item=item)
+
+    def _point(self, file: _Opened) -> _Opened:
+        if file.item is None:
+            return file
+        regions = self.model.chooser(file.item)
+        return replace(file, item=file.item if regions is None else {**file.item, "tiles": regions})
+
+    def _open_chosen(self, file: _Opened) -> _Opened:
+        if file.item is None or not len(file.item.get("tiles", [None])):
+            return file
+        opened = self._open(file.path)
+        if opened.item is None or "tiles" not in file.item:
+            return opened
+        return replace(opened, item={**opened.item, "tiles": file.item["tiles"]})
+
+
+def _run(detector: nn.Module, items: Iterable[Item]) -> Iterator[Item]:
+    if isinstance(detector, TiledDetector | FocusedDetector):
+        yield from detector.stream(items)
+        return
+    for item in items:
+        with torch.no_grad():
+            outputs = detector([item])
+        yield outputs[0]
 
 
 def _decoders() -> int:

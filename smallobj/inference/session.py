@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.data.transforms import ResizeTransform
-from detectron2.structures import Instances
 from tqdm import tqdm
 
+from smallobj.data.image_file import read_image
 from smallobj.inference.drawing import draw_detections
-from smallobj.inference.predictor import SmallObjectPredictor
+from smallobj.inference.predictor import Prediction, SmallObjectPredictor
 from smallobj.inference.sources import Video
 from smallobj.inference.writers import DetectionLog, VideoWriter, write_picture
-from smallobj.tiling import plan_tiles
 
 _WINDOW = "smallobj (q or Esc ends)"
 _ESCAPE = 27
@@ -33,6 +32,7 @@ class DemoSession:
         log: detections of all images so far.
         written: paths of pictures and videos.
         skipped: a sentence for each broken file.
+        progress_files: what a scan was to go on from; in the way once its results are written.
     """
 
     def __init__(self, cfg: CfgNode, threshold: float, show_tiles: bool = False) -> None:
@@ -52,37 +52,30 @@ class DemoSession:
         # The model's own threshold comes first, and must not hide what is asked for.
         for node in (cfg.MODEL.ROI_HEADS, cfg.MODEL.RETINANET):
             node.SCORE_THRESH_TEST = min(node.SCORE_THRESH_TEST, threshold)
-        self.cfg = cfg
         self.threshold = threshold
-        self.show_tiles = show_tiles and cfg.TEST.TILE.ENABLED
+        self.show_tiles = show_tiles
         self.predictor = SmallObjectPredictor(cfg)
         self.class_names: list[str] = self.predictor.class_names
         self.log = DetectionLog(self.class_names)
         self.written: list[str] = []
         self.skipped: list[str] = []
+        self.progress_files: list[str] = []
         self._video_name = ""
 
-    def detect(self, image: np.ndarray) -> Instances:
-        """Objects in (H, W, 3) uint8 BGR that pass the threshold; on the CPU."""
-        return self._sure(self.predictor(image)["instances"])
+    def detect(self, image: np.ndarray) -> Prediction:
+        """Objects in (H, W, 3) uint8 BGR that pass the threshold."""
+        output = self.predictor(image)
+        return self._sure(Prediction("", image, output["instances"], output.get("tiles")))
 
-    def _sure(self, instances: Instances) -> Instances:
-        instances = instances.to("cpu")
-        return instances[instances.scores >= self.threshold]
+    def _sure(self, found: Prediction) -> Prediction:
+        assert found.instances is not None
+        instances = found.instances.to("cpu")
+        return replace(found, instances=instances[instances.scores >= self.threshold])
 
-    def draw(self, image: np.ndarray, instances: Instances) -> np.ndarray:
+    def draw(self, image: np.ndarray, found: Prediction) -> np.ndarray:
         """A picture of the image's size with boxes, and with tiles if they were asked for."""
-        tiles = self._tiles(image) if self.show_tiles else None
-        return draw_detections(image, instances, self.class_names, tiles)
-
-    def _tiles(self, image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        resize = self.predictor.aug.get_transform(image)
-        size = (height, width)
-        if isinstance(resize, ResizeTransform):
-            size = (resize.new_h, resize.new_w)
-        tiles = plan_tiles(size, self.cfg.TEST.TILE.SIZE, self.cfg.TEST.TILE.OVERLAP)
-        return tiles * np.array([width / size[1], height / size[0]] * 2)
+        tiles = found.tiles if self.show_tiles else None
+        return draw_detections(image, found.instances, self.class_names, tiles)
 
     def run_images(
         self, paths: Sequence[str], pictures: Sequence[str], image_ids: Sequence[int]
@@ -96,15 +89,17 @@ class DemoSession:
         """
         bar = tqdm(self.predictor.stream(paths), total=len(paths), unit="image")
         for found, picture, image_id in zip(bar, pictures, image_ids, strict=True):
-            if found.image is None or found.instances is None:
-                self._skip(found.error)
+            if found.instances is None:
+                self.skip(found.error)
                 continue
-            instances = self._sure(found.instances)
-            write_picture(picture, self.draw(found.image, instances))
+            found = self._sure(found)
+            image = read_image(found.path) if found.image is None else found.image
+            write_picture(picture, self.draw(image, found))
             self.written.append(picture)
-            self.log.add(found.path, image_id, instances)
+            self.log.add(found.path, image_id, found.instances)
 
-    def _skip(self, reason: str) -> None:
+    def skip(self, reason: str) -> None:
+        """Remembers and tells that a file is broken."""
         self.skipped.append(reason)
         tqdm.write(f"skipped: {reason}", file=sys.stderr)
 
@@ -122,9 +117,9 @@ class DemoSession:
         try:
             bar = tqdm(video, total=video.announced or None, unit="frame")
             for count, frame in enumerate(bar, 1):
-                instances = self.detect(frame)
-                self.log.add(f"{video.name}#{count}", count, instances)
-                picture = self.draw(frame, instances)
+                found = self.detect(frame)
+                self.log.add(f"{video.name}#{count}", count, found.instances)
+                picture = self.draw(frame, found)
                 if writer:
                     writer.add(picture)
                 if in_window and not _show(picture):
@@ -135,15 +130,21 @@ class DemoSession:
             if writer and writer.close():
                 self.written.append(writer.path)
         if count < video.announced * _BROKEN_SHARE or count == 0:
-            self._skip(f"{video.name}: {count} of {video.announced} frames could be read")
+            self.skip(f"{video.name}: {count} of {video.announced} frames could be read")
 
-    def table(self, most_images: int = 10) -> str:
-        """Every detection in a line; of many images their counts; of a video the sum."""
+    def forget_progress(self) -> None:
+        """Removes ``progress_files``, for when the results are written."""
+        for path in self.progress_files:
+            os.remove(path)
+
+    def table(self, most_images: int = 10, most_rows: int = 200) -> str:
+        """Every detection in a line; of many their counts by image; of a video the sum."""
         log = self.log
         if self._video_name:
             count = sum(len(image.boxes) for image in log.images)
             return f"{self._video_name}: {count} detections in {len(log.images)} frames"
-        if len(log.images) > most_images:
+        many = sum(len(image.boxes) for image in log.images) > most_rows
+        if len(log.images) > most_images or many:
             counts = [(image.file, str(len(image.boxes))) for image in log.images]
             return _columns([("file", "objects"), *counts])
         rows = [

@@ -10,7 +10,10 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
+    *(".jp2", ".j2k"),
+)
 # Films whose container doesn't tell.
 _DEFAULT_FPS = 25.0
 

@@ -1,0 +1,118 @@
+"""Detections in a georeferenced image as GeoJSON, for maps."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from affine import Affine
+from rasterio.crs import CRS
+
+from smallobj.data.raster import Raster
+from smallobj.inference.result_files import ImageDetections, WholeFile
+
+_CRS84 = "urn:ogc:def:crs:OGC:1.3:CRS84"
+# Boxes are known to about a hundredth of a pixel.
+_STEPS_PER_PIXEL = 100
+
+
+def require_georeferenced(raster: Raster) -> None:
+    """
+    Raises:
+        ValueError: the file doesn't say where on Earth its pixels are.
+    """
+    if not raster.is_georeferenced:
+        missing = "coordinate reference system" if raster.crs is None else "affine transform"
+        raise ValueError(
+            f"{raster.path}: --geojson needs a georeferenced file; it has no {missing}"
+        )
+
+
+def write_geojson(
+    path: str,
+    image: ImageDetections,
+    class_names: Sequence[str],
+    crs: CRS,
+    transform: Affine,
+) -> None:
+    """Writes a FeatureCollection with a polygon for each box, in the file's own coordinates.
+
+    RFC 7946 knows longitude and latitude (WGS 84) alone. The older member "crs" says which system
+    the coordinates are in; GDAL, QGIS and GeoPandas read it. Rings run anticlockwise (RFC 7946,
+    section 3.1.6); coordinates are rounded to about a hundredth of a pixel.
+
+    Args:
+        path: the file; replaced once the new one is whole.
+        image: boxes in pixels.
+        class_names: by class.
+        crs, transform: of the raster.
+    """
+    head = {"type": "name", "properties": {"name": crs_name(crs)}}
+    with WholeFile(path) as file:
+        text = file.text()
+        text.write('{"type": "FeatureCollection", "crs": ' + json.dumps(head))
+        text.write(', "features": [')
+        for number, feature in enumerate(_features(image, class_names, transform)):
+            text.write((",\n" if number else "\n") + json.dumps(feature, ensure_ascii=False))
+        text.write("\n]}\n")
+
+
+def crs_name(crs: CRS) -> str:
+    """How GeoJSON's member "crs" names a system: by its code, or spelled out as WKT.
+
+    A geographic system's code promises latitude first, and GeoJSON's positions are x, y. Every
+    reader takes x, y all the same; WGS 84 has a name that says so.
+    """
+    code = crs.to_epsg(confidence_threshold=100)
+    if code == 4326:
+        return _CRS84
+    return f"urn:ogc:def:crs:EPSG::{code}" if code else crs.to_wkt()
+
+
+def corners(boxes: np.ndarray, transform: Affine) -> np.ndarray:
+    """Outlines of boxes in a raster's coordinate system.
+
+    Args:
+        boxes: (N, 4) XYXY in pixels.
+        transform: maps (x, y) of pixel corners to coordinates; may turn, shear and mirror.
+
+    Returns:
+        (N, 4, 2) float64, anticlockwise as seen with x to the right and y upwards.
+    """
+    # float32 would round coordinates in metres to half a metre.
+    wide = boxes.astype(np.float64)
+    # In a frame with y downwards this is anticlockwise; mirroring y, as maps do, keeps it so.
+    x, y = wide[:, [0, 0, 2, 2]], wide[:, [1, 3, 3, 1]]
+    if transform.determinant > 0:  # y is not mirrored
+        x, y = x[:, ::-1], y[:, ::-1]
+    mapped = (
+        transform.a * x + transform.b * y + transform.c,
+        transform.d * x + transform.e * y + transform.f,
+    )
+    return np.stack(mapped, axis=-1)
+
+
+def _features(
+    image: ImageDetections, class_names: Sequence[str], transform: Affine
+) -> Iterator[dict[str, Any]]:
+    pixel = math.sqrt(abs(transform.determinant))
+    decimals = math.ceil(math.log10(_STEPS_PER_PIXEL / pixel)) if pixel else 0
+    # In blocks: millions of polygons as Python numbers would take gigabytes.
+    for start in range(0, len(image.boxes), 4096):
+        block = slice(start, start + 4096)
+        rings = corners(image.boxes[block], transform).round(decimals)
+        rings = np.concatenate([rings, rings[:, :1]], axis=1)
+        scores, classes = image.scores[block].tolist(), image.classes[block].tolist()
+        for ring, score, index in zip(rings.tolist(), scores, classes, strict=True):
+            yield {
+                "type": "Feature",
+                "properties": {
+                    "class": class_names[index],
+                    "class_id": index,
+                    "score": round(score, 4),
+                },
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+            }

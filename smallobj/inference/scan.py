@@ -1,0 +1,225 @@
+"""Detection in images that don't fit into memory, row by row of tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.structures import Boxes, Instances
+from tqdm import tqdm
+
+from smallobj.boxes import connected_components, overlapping_pairs
+from smallobj.data.build import image_tensor
+from smallobj.data.prefetch import prefetch
+from smallobj.data.raster import Raster
+from smallobj.inference.predictor import SmallObjectPredictor
+from smallobj.inference.scan_log import ScanLog
+from smallobj.inference.tiled import TiledDetector
+from smallobj.tiling import plan_tiles
+
+# About three rows of tiles are in memory.
+_MOST_STRIP_BYTES = 1 << 30
+# Of a row's tiles (T, 4) in the image's frame and its strip (h, W, 3), the tiles to look at.
+Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class RowMerger:
+    """Settles the boxes of tile rows as they come, with the result of all of them at once.
+
+    The seam rule and the mergers only relate boxes that overlap. So a box can be settled once
+    neither it nor any that a chain of overlaps links it to reaches into a tile row to come.
+    """
+
+    def __init__(self, settle: Callable[[Instances], Instances], threshold: float = 0.0) -> None:
+        """
+        Args:
+            settle: :meth:`TiledDetector.settle`.
+            threshold: boxes that score less after they were settled are forgotten.
+        """
+        self._settle = settle
+        self._threshold = threshold
+        self._pending: Instances | None = None
+        self._settled: list[Instances] = []
+
+    def add(self, found: Instances, next_top: float) -> None:
+        """Takes a row's boxes.
+
+        Args:
+            found: as :meth:`TiledDetector.to_image_frame` gives it, on the CPU.
+            next_top: first line of the next row of tiles; infinity after the last row.
+        """
+        pending = found if self._pending is None else Instances.cat([self._pending, found])
+        boxes = pending.pred_boxes.tensor
+        component = connected_components(len(boxes), *overlapping_pairs(boxes))
+        bottom = boxes[:, 3].clone().scatter_reduce_(0, component, boxes[:, 3], "amax")
+        # A box ends before the line on which the next row begins: they share no area.
+        waits = bottom[component] > next_top
+        self._pending = pending[waits]
+        if not waits.all():
+            settled = self._settle(pending[~waits])
+            self._settled.append(_plain(settled[settled.scores >= self._threshold]))
+
+    def result(self, image_size: tuple[int, int]) -> Instances:
+        """Everything settled, by falling score; pred_boxes, scores and pred_classes."""
+        if not self._settled:
+            return _nothing(image_size)
+        every = Instances.cat(self._settled)
+        return every[every.scores.argsort(descending=True, stable=True)]
+
+
+class Scanner:
+    """Runs a detector over a raster in memory for about three rows of tiles.
+
+    Finds what the detector would find in the whole image, but that no number of detections is
+    too many: TEST.DETECTIONS_PER_IMAGE would keep 100 of a map's 10,000 objects. (It still holds
+    for each tile.)
+    """
+
+    def __init__(
+        self,
+        predictor: SmallObjectPredictor,
+        threshold: float = 0.0,
+        choose: Choose | None = None,
+    ) -> None:
+        """
+        Args:
+            predictor: whose model is tiled, and which sees images at their own size.
+            threshold: lowest score that counts.
+            choose: thins out the tiles of a row; None looks at all.
+
+        Raises:
+            ValueError: the predictor's config tiles nothing, or resizes.
+        """
+        if not isinstance(predictor.model, TiledDetector):
+            raise ValueError(
+                "a scan reads tiles at native resolution; it needs TEST.TILE.ENABLED True and "
+                "TEST.FOCUS.ENABLED False"
+            )
+        if predictor.cfg.INPUT.MIN_SIZE_TEST != 0:
+            raise ValueError(
+                "a scan reads tiles at native resolution; it needs INPUT.MIN_SIZE_TEST 0; "
+                f"got {predictor.cfg.INPUT.MIN_SIZE_TEST}"
+            )
+        self.predictor = predictor
+        self.detector = predictor.model
+        self.threshold = threshold
+        self.choose = choose
+
+    def rows(self, image_size: tuple[int, int]) -> list[np.ndarray]:
+        """The planned tiles of each row, (T, 4) XYXY each, from the top."""
+        tiles = plan_tiles(image_size, self.detector.tile, self.detector.overlap)
+        return np.split(tiles, np.flatnonzero(np.diff(tiles[:, 1])) + 1)
+
+    @torch.no_grad()
+    def __call__(self, raster: Raster, log: ScanLog | None = None) -> Instances:
+        """
+        Args:
+            raster: what to look at.
+            log: where finished rows are written, and taken from if it holds some.
+
+        Returns:
+            Instances in the raster's pixels, on the CPU, by falling score.
+
+        Raises:
+            ValueError: the file is broken or too wide, or its EXIF orientation isn't upright.
+        """
+        if raster.orientation != 1:
+            raise ValueError(
+                f"{raster.path}: a scan reads lines as they lie in the file, and EXIF orientation "
+                f"{raster.orientation} asks for a turned image; store it upright"
+            )
+        strip = raster.size[1] * min(self.detector.tile, raster.size[0]) * 3
+        if strip > _MOST_STRIP_BYTES:
+            raise ValueError(
+                f"{raster.path}: a row of tiles must fit into {_MOST_STRIP_BYTES >> 20} MiB; one "
+                f"of {raster.size[1]}x{self.detector.tile} pixels takes {strip >> 20} MiB; "
+                "lower TEST.TILE.SIZE"
+            )
+        rows = self.rows(raster.size)
+        is_single = len(rows) == 1 and len(rows[0]) == 1
+        # A single tile is the model's own answer, which has been merged already.
+        settle = (lambda found: found) if is_single else self.detector.settle
+        merger = RowMerger(settle, self.threshold)
+        tops = [float(tiles[0, 1]) for tiles in rows[1:]] + [float("inf")]
+        done = 0
+        for found in log.rows(raster.size) if log else ():
+            merger.add(found, tops[done])
+            done += 1
+        with self._bar(raster, rows, done) as bar:
+            strips = prefetch(read_strips(raster, rows[done:]), depth=1)
+            for tiles, strip, top in zip(rows[done:], strips, tops[done:], strict=True):
+                found = self._look(tiles, strip, raster.size, bar)
+                if log:
+                    log.append(found)
+                merger.add(found, top)
+        return merger.result(raster.size)
+
+    def _bar(self, raster: Raster, rows: Sequence[np.ndarray], done: int) -> Any:
+        return tqdm(
+            total=sum(map(len, rows)),
+            initial=sum(map(len, rows[:done])),
+            desc=f"{raster.size[1]}x{raster.size[0]}",
+            unit="tile",
+        )
+
+    def _look(
+        self, tiles: np.ndarray, strip: np.ndarray, image_size: tuple[int, int], bar: Any
+    ) -> Instances:
+        """What is found in a row of tiles; in the image's frame, on the CPU, unsettled."""
+        chosen = tiles if self.choose is None else self.choose(tiles, strip)
+        bar.update(len(tiles) - len(chosen))
+        top = int(tiles[0, 1])
+
+        def inputs() -> Iterator[dict[str, Any]]:
+            for x0, y0, x1, y1 in chosen.tolist():
+                pixels = image_tensor(
+                    strip[y0 - top : y1 - top, x0:x1],
+                    self.predictor.aug,
+                    self.predictor.input_format,
+                )
+                yield {"image": pixels, "height": y1 - y0, "width": x1 - x0}
+
+        outputs = []
+        # A row begins a batch of its own, so that a resumed scan computes the very same batches.
+        for output in self.detector.runner(inputs()):
+            outputs.append(output["instances"].to("cpu"))
+            bar.update()
+        if not outputs:
+            return _nothing(image_size, unsettled=True)
+        return self.detector.to_image_frame(outputs, chosen, image_size)
+
+
+def read_strips(raster: Raster, rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The lines of each row of tiles, (h, W, 3) uint8 BGR; each line is decoded once."""
+    width = raster.size[1]
+    above, bottom = np.empty((0, width, 3), dtype=np.uint8), 0
+    for tiles in rows:
+        top, end = int(tiles[0, 1]), int(tiles[0, 3])
+        kept = max(bottom - top, 0)
+        strip = np.empty((end - top, width, 3), dtype=np.uint8)
+        strip[:kept] = above[len(above) - kept :]
+        raster.read((0, top + kept, width, end), out=strip[kept:])
+        yield strip
+        above, bottom = strip, end
+
+
+def _plain(instances: Instances) -> Instances:
+    """Without the fields that only settling needs."""
+    plain = Instances(instances.image_size)
+    plain.pred_boxes = instances.pred_boxes
+    plain.scores = instances.scores
+    plain.pred_classes = instances.pred_classes
+    return plain
+
+
+def _nothing(image_size: tuple[int, int], unsettled: bool = False) -> Instances:
+    empty = Instances(image_size)
+    empty.pred_boxes = Boxes(torch.zeros(0, 4))
+    empty.scores = torch.zeros(0)
+    empty.pred_classes = torch.zeros(0, dtype=torch.int64)
+    if unsettled:
+        empty.tile = torch.zeros(0, 4, dtype=torch.int64)
+        empty.cut = torch.zeros(0, dtype=torch.bool)
+    return empty

@@ -1,0 +1,164 @@
+"""Finished rows of a scan on disk, so that an interrupted one can go on."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.structures import Boxes, Instances
+
+# What tells one scan from another: what is read, and with what. Values go into JSON.
+Identity = dict[str, Any]
+
+_BOX = np.dtype(
+    [("box", "<f4", 4), ("score", "<f4"), ("class", "<i8"), ("tile", "<i8", 4), ("cut", "?")]
+)
+
+
+class ScanLog:
+    """A file with a line for each finished row of tiles; a context manager that closes it.
+
+    Each line holds what was found in the row's tiles before anything was merged, bit by bit, and a
+    checksum: a line that a killed process left half-written doesn't count, nor does what follows.
+
+    Attributes:
+        path: the file.
+        finished: number of rows in it.
+    """
+
+    def __init__(self, path: str, identity: Identity, resume: bool) -> None:
+        """
+        Args:
+            path: the file; made if it isn't there.
+            identity: of this scan.
+            resume: go on from what the file holds.
+
+        Raises:
+            ValueError: the file holds rows of another scan; or it holds rows, and ``resume`` is
+                false.
+            OSError: the file can't be written.
+        """
+        self.path = path
+        self.finished = 0
+        end = 0
+        if os.path.isfile(path):
+            end = self._check(identity, resume)
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        self._stream = open(path, "r+b" if end else "wb")  # noqa: SIM115  (open as long as the run)
+        self._stream.truncate(end)
+        self._stream.seek(end)
+        self._end = end
+        if not end:
+            self._write(identity)
+
+    def _check(self, identity: Identity, resume: bool) -> int:
+        """Counts the rows; returns where the next line goes, 0 where nothing is worth keeping."""
+        with open(self.path, "rb") as stream:
+            lines = _whole_lines(stream)
+            first = next(lines, None)
+            if first is None:
+                return 0
+            ends = [end for _, end in lines]
+        if not ends:
+            return 0
+        if not resume:
+            raise ValueError(
+                f"{self.path} holds {len(ends)} finished rows of an interrupted scan; go on with "
+                "--resume, or delete it to start again"
+            )
+        before, _ = first
+        changed = [key for key in identity if before.get(key) != json.loads(_dump(identity[key]))]
+        if changed:
+            raise ValueError(
+                f"--resume goes on with the same scan only, and since {self.path} was begun these "
+                f"have changed: {', '.join(changed)}; delete it to start again"
+            )
+        self.finished = len(ends)
+        return ends[-1]
+
+    def rows(self, image_size: tuple[int, int]) -> Iterator[Instances]:
+        """What was found in each finished row, as :meth:`append` took it."""
+        with open(self.path, "rb") as stream:
+            for number, (content, _) in enumerate(_whole_lines(stream)):
+                if number:
+                    yield _instances(content, image_size)
+
+    def append(self, found: Instances) -> None:
+        """Writes a row, which is on the disk when this returns.
+
+        Args:
+            found: as :meth:`TiledDetector.to_image_frame` gives it, on the CPU.
+        """
+        table = np.empty(len(found), dtype=_BOX)
+        table["box"] = found.pred_boxes.tensor.numpy()
+        table["score"] = found.scores.numpy()
+        table["class"] = found.pred_classes.numpy()
+        table["tile"] = found.tile.numpy()
+        table["cut"] = found.cut.numpy()
+        packed = base64.b64encode(zlib.compress(table.tobytes(), 1)).decode()
+        self._write({"row": self.finished, "count": len(found), "boxes": packed})
+        self.finished += 1
+
+    def _write(self, content: dict[str, Any]) -> None:
+        text = _dump(content).encode()
+        self._stream.write(b"%08x %s\n" % (zlib.crc32(text), text))
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+    def close(self) -> None:
+        """The rows stay."""
+        self._stream.close()
+
+    def remove(self) -> None:
+        """For when the results are written."""
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.path)
+
+    def __enter__(self) -> ScanLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _dump(content: Any) -> str:
+    return json.dumps(content, sort_keys=True)
+
+
+def _whole_lines(stream: Any) -> Iterator[tuple[dict[str, Any], int]]:
+    """The content of each line and where it ends, up to the first that isn't whole."""
+    end = 0
+    for number, line in enumerate(stream):
+        end += len(line)
+        checksum, _, text = line.rstrip(b"\n").partition(b" ")
+        if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+            return
+        content = json.loads(text)
+        if number and content["row"] != number - 1:
+            return
+        yield content, end
+
+
+def _instances(content: dict[str, Any], image_size: tuple[int, int]) -> Instances:
+    table = np.frombuffer(zlib.decompress(base64.b64decode(content["boxes"])), dtype=_BOX)
+    found = Instances(image_size)
+    found.pred_boxes = Boxes(torch.from_numpy(table["box"].copy()))
+    found.scores = torch.from_numpy(table["score"].copy())
+    found.pred_classes = torch.from_numpy(table["class"].copy())
+    found.tile = torch.from_numpy(table["tile"].copy())
+    found.cut = torch.from_numpy(table["cut"].copy())
+    return found
