@@ -49,14 +49,14 @@ class TiledDetector(nn.Module):
             tile, overlap: as :func:`smallobj.tiling.plan_tiles`.
             batch_size: tiles that go through the model together.
             seam_margin: as :func:`smallobj.tiling.cut_by_seam`.
-            seam_iou: as :func:`smallobj.tiling.superseded`.
+            seam_iou: as :func:`smallobj.tiling.superseded`; above 1 no box gives way.
             merger: boxes of all tiles in, one an object out.
             max_detections: most boxes that an image may have.
             mix_images: a batch may hold tiles of several images.
 
         Raises:
             ValueError: an overlap that isn't smaller than the tile, a batch size below 1, a
-                negative margin, or an IoU outside (0, 1].
+                negative margin, or an IoU that is not positive.
         """
         super().__init__()
         if not 0 <= overlap < tile:
@@ -65,8 +65,11 @@ class TiledDetector(nn.Module):
             )
         if seam_margin < 0:
             raise ValueError(f"TEST.TILE.SEAM_MARGIN must not be negative; got {seam_margin}")
-        if not 0 < seam_iou <= 1:
-            raise ValueError(f"TEST.TILE.SEAM_IOU must lie in (0, 1]; got {seam_iou}")
+        if not seam_iou > 0:
+            raise ValueError(
+                "TEST.TILE.SEAM_IOU must be positive (above 1 it switches the seam rule off); "
+                f"got {seam_iou}"
+            )
         self.model = model
         self.runner = BatchRunner(model, batch_size)
         self.tile = tile
@@ -103,7 +106,8 @@ class TiledDetector(nn.Module):
 
         Returns:
             A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
-            score, at most ``max_detections``.
+            score, at most ``max_detections``; and "tiles" (T, 4) float64 XYXY, in the same frame:
+            what was read.
         """
         return list(self.stream(batched_inputs))
 
@@ -142,6 +146,19 @@ class TiledDetector(nn.Module):
             return np.asarray(item["tiles"], dtype=np.int64).reshape(-1, 4)
         return plan_tiles(image_size(item), self.tile, self.overlap)
 
+    def tile_detections(self, item: Item) -> Instances:
+        """What is found in the tiles of an image, before fragments go and copies are merged.
+
+        Returns:
+            As :meth:`to_image_frame`.
+        """
+        tiles = self.tiles(item)
+        if not len(tiles):
+            return self._nothing(image_size(item))
+        outputs = self.runner(_crop(item, tile) for tile in tiles.tolist())
+        found = [output["instances"] for output in outputs]
+        return self.to_image_frame(found, tiles, image_size(item))
+
     def _finish(self, item: Item, tiles: np.ndarray, outputs: list[Instances]) -> Item:
         size = image_size(item)
         if len(tiles) > 1:
@@ -154,7 +171,8 @@ class TiledDetector(nn.Module):
         for field in ("tile", "cut"):
             instances.remove(field)
         height, width = item.get("height", size[0]), item.get("width", size[1])
-        return {"instances": detector_postprocess(instances[: self.max_detections], height, width)}
+        found = detector_postprocess(instances[: self.max_detections], height, width)
+        return {"instances": found, "tiles": tiles * np.tile([width / size[1], height / size[0]], 2)}
 
     def to_image_frame(
         self, outputs: list[Instances], tiles: np.ndarray, size: tuple[int, int]
@@ -213,8 +231,3 @@ def _crop(item: Item, tile: list[int]) -> Item:
 def image_size(item: Item) -> tuple[int, int]:
     """(h, w) of a model input's pixels."""
     return item["image"].shape[-2], item["image"].shape[-1]
-
-
-def wrap_for_test(cfg: CfgNode, model: nn.Module) -> nn.Module:
-    """The model as validation, ``--eval-only`` and the demo run it: tiled if TEST.TILE.ENABLED."""
-    return TiledDetector(cfg, model) if cfg.TEST.TILE.ENABLED else model

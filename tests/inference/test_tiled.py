@@ -6,7 +6,8 @@ from detectron2.evaluation import inference_context
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
-from smallobj.inference.tiled import TiledDetector, wrap_for_test
+from smallobj.inference.tiled import TiledDetector
+from smallobj.inference.wrap import wrap_for_test
 from smallobj.merging import NMSMerger
 
 SIZE = (500, 700)
@@ -89,15 +90,26 @@ def test_every_object_is_found_exactly_once(size):
         assert found.image_size == size
 
 
-def test_without_the_seam_rule_fragments_stay(monkeypatch):
+def test_without_the_seam_rule_fragments_stay():
     """What the rule is for: merging alone leaves pieces."""
-    monkeypatch.setattr(
-        "smallobj.inference.tiled.cut_by_seam",
-        lambda boxes, *_: torch.zeros(len(boxes), dtype=torch.bool),
-    )
     item, truth = layout(0)
-    (output,) = tiled()([item])
+    detector = tiled(seam_iou=2.0)
+    (output,) = detector([item])
     assert len(output["instances"]) > len(truth)
+    merged = detector.merger(detector.tile_detections(item))
+    assert torch.equal(output["instances"].pred_boxes.tensor, merged.pred_boxes.tensor)
+
+
+def test_the_parts_of_a_detection_give_the_whole():
+    item, truth = layout(0)
+    found = tiled().tile_detections(item)
+    assert len(found) > len(truth)
+    assert found.tile.shape == (len(found), 4)
+    assert found.cut.any()
+    settled = tiled().settle(found)
+    (output,) = tiled()([item])
+    assert torch.equal(settled.pred_boxes.tensor, output["instances"].pred_boxes.tensor)
+    assert len(tiled().tile_detections({**item, "tiles": []})) == 0
 
 
 def test_objects_beyond_the_overlap_are_found_at_least_once():

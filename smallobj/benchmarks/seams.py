@@ -1,0 +1,278 @@
+"""The study of seams: the same photographs read with several grids, merged in several ways."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.structures import Instances
+
+from smallobj.benchmarks.report import Cell, Table
+from smallobj.checkpoint import load_weights
+from smallobj.data.build import image_tensor
+from smallobj.data.image_file import read_image
+from smallobj.evaluation.detection_evaluator import ImageDetections
+from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
+from smallobj.evaluation.seams import (
+    BESIDE,
+    CUT,
+    NEAR,
+    OFF,
+    Observations,
+    compare,
+    join,
+    observe,
+)
+from smallobj.inference.tiled import TiledDetector
+from smallobj.modeling import build_model
+from smallobj.tiling import plan_tiles
+
+RULE = "seam rule"
+_OFF = ("TEST.TILE.SEAM_IOU", 2.0)
+# What is compared: the config as it is, and what a merger makes of fragments without the rule.
+VARIANTS: dict[str, tuple[Any, ...]] = {
+    RULE: (),
+    "NMS alone": (*_OFF, "TEST.MERGER.NAME", "nms", "TEST.MERGER.METRIC", "iou"),
+    "NMS by IoS": (*_OFF, "TEST.MERGER.NAME", "nms", "TEST.MERGER.METRIC", "ios"),
+    "NMM by IoS": (*_OFF, "TEST.MERGER.NAME", "nmm", "TEST.MERGER.METRIC", "ios"),
+}
+_ZONES: dict[str, tuple[int, ...]] = {"off": (OFF,), "beside": (BESIDE,), "cut": (CUT,)}
+_PAIRS: dict[str, tuple[int, ...]] = {"near": NEAR, "cut": (CUT,)}
+_FIELDS = {"recall": "found", "duplicates": "duplicates"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """A photograph read with one grid.
+
+    Attributes:
+        file_name: the photograph.
+        photograph: its number.
+        first_object: number of its first object over all photographs.
+        truth: its labels.
+        tiles: (T, 4) XYXY in image pixels, those of the grid that were read.
+        found: detections of each variant, by its name.
+    """
+
+    file_name: str
+    photograph: int
+    first_object: int
+    truth: ImageLabels
+    tiles: np.ndarray
+    found: dict[str, ImageDetections]
+
+
+def shifted_plan(image_size: tuple[int, int], tile: int, overlap: int, shift: int) -> np.ndarray:
+    """A grid of tiles moved towards the top left.
+
+    It keeps the promise of :func:`plan_tiles`: what is no longer than the overlap lies whole in
+    some tile. Tiles at the left and top are smaller by ``shift``.
+
+    Args:
+        image_size: (h, w).
+        tile, overlap: as :func:`plan_tiles`.
+        shift: in pixels along both axes, 0 <= shift < tile - overlap.
+
+    Returns:
+        (T, 4) int64 XYXY in image pixels.
+    """
+    assert 0 <= shift < tile - overlap or shift == 0
+    height, width = image_size
+    tiles = plan_tiles((height + shift, width + shift), tile, overlap) - shift
+    return tiles.clip(0, None)
+
+
+def read_with_grids(
+    cfg: CfgNode, dataset_name: str, images: int, grids: int, any_class: bool = False
+) -> Iterator[Reading]:
+    """Runs the detector of a config over labelled photographs, with several grids each.
+
+    Grid i of n is shifted by i/n of the distance between tiles. Tiles further than an
+    object's longer side from every object are not read: nothing in them can belong to one.
+
+    Args:
+        cfg: of the detector; its weights are loaded.
+        dataset_name: a registered dataset.
+        images: photographs, at most.
+        grids: for each photograph.
+        any_class: merge across classes and take all classes for one.
+
+    Raises:
+        ValueError: fewer than one grid or photograph, a dataset without labels, a config that
+            does not tile or that resizes photographs, or a model that knows fewer classes.
+    """
+    _check(cfg, images, grids)
+    labels = read_ground_truth(dataset_name)
+    if labels is None:
+        raise ValueError(f'dataset "{dataset_name}" has no labels: nothing to study')
+    detectors = _build_detectors(cfg, any_class)
+    return _read(
+        detectors, cfg, DatasetCatalog.get(dataset_name)[:images], labels, grids, any_class
+    )
+
+
+def _check(cfg: CfgNode, images: int, grids: int) -> None:
+    if min(images, grids) < 1:
+        raise ValueError(
+            f"at least one photograph and one grid are needed; got {images} and {grids}"
+        )
+    if not cfg.TEST.TILE.ENABLED or cfg.INPUT.MIN_SIZE_TEST:
+        raise ValueError(
+            "seams need tiles on photographs of their own size: TEST.TILE.ENABLED must be True "
+            f"and INPUT.MIN_SIZE_TEST 0; got {cfg.TEST.TILE.ENABLED} and {cfg.INPUT.MIN_SIZE_TEST}"
+        )
+
+
+def _build_detectors(cfg: CfgNode, any_class: bool) -> dict[str, TiledDetector]:
+    """One model in a tiled detector for each variant."""
+    model = build_model(cfg)
+    load_weights(model, cfg.MODEL.WEIGHTS)
+    model.eval()
+    detectors = {}
+    for name, options in VARIANTS.items():
+        changed = cfg.clone()
+        changed.defrost()
+        changed.merge_from_list(list(options))
+        changed.TEST.MERGER.CLASS_AGNOSTIC = any_class or cfg.TEST.MERGER.CLASS_AGNOSTIC
+        detectors[name] = TiledDetector(changed, model)
+    return detectors
+
+
+def _read(
+    detectors: dict[str, TiledDetector],
+    cfg: CfgNode,
+    records: Sequence[dict[str, Any]],
+    labels: Sequence[ImageLabels],
+    grids: int,
+    any_class: bool,
+) -> Iterator[Reading]:
+    detector, objects = detectors[RULE], 0
+    for number, (record, truth) in enumerate(zip(records, labels, strict=False)):
+        if any_class:
+            truth = dataclasses.replace(truth, categories=np.zeros_like(truth.categories))
+        pixels = image_tensor(read_image(record["file_name"]), None, cfg.INPUT.FORMAT)
+        for grid in range(grids):
+            shift = grid * (detector.tile - detector.overlap) // grids
+            plan = shifted_plan(truth.size, detector.tile, detector.overlap, shift)
+            tiles = plan[_around(truth.boxes, plan)]
+            raw = detector.tile_detections({"image": pixels, "tiles": tiles})
+            found = {name: _settled(each, raw, any_class) for name, each in detectors.items()}
+            yield Reading(record["file_name"], number, objects, truth, tiles, found)
+        objects += len(truth.boxes)
+
+
+def _around(boxes: np.ndarray, tiles: np.ndarray) -> np.ndarray:
+    """Which tiles, (T,) bool, come within an object's longer side of it."""
+    reach = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0)
+    begins = (tiles[:, None, :2] <= boxes[:, 2:] + reach).all(axis=2)
+    ends = (tiles[:, None, 2:] >= boxes[:, :2] - reach).all(axis=2)
+    return (begins & ends).any(axis=1)
+
+
+def _settled(detector: TiledDetector, raw: Instances, any_class: bool) -> ImageDetections:
+    found = detector.settle(raw)[: detector.max_detections].to("cpu")
+    classes = found.pred_classes.numpy().astype(np.int64)
+    return ImageDetections(
+        found.pred_boxes.tensor.numpy().astype(np.float64),
+        found.scores.numpy().astype(np.float64),
+        np.zeros_like(classes) if any_class else classes,
+    )
+
+
+def observe_readings(readings: Iterable[Reading], variant: str, min_score: float) -> Observations:
+    """What became of every object in every grid, with one of the VARIANTS.
+
+    Raises:
+        ValueError: no readings.
+    """
+    parts = [
+        observe(
+            reading.truth,
+            reading.found[variant],
+            reading.tiles,
+            min_score=min_score,
+            photograph=reading.photograph,
+            first_object=reading.first_object,
+        )
+        for reading in readings
+    ]
+    return join(parts)
+
+
+def summarize(readings: Sequence[Reading], min_score: float) -> dict[str, Any]:
+    """All figures of the study, as JSON takes them.
+
+    Returns:
+        {variant: {"zones": {zone: figures}, "pairs": {"recall near": figures, ...}}}.
+    """
+    return {
+        variant: _summarize_one(observe_readings(readings, variant, min_score))
+        for variant in VARIANTS
+    }
+
+
+def _summarize_one(seen: Observations) -> dict[str, Any]:
+    zones = {}
+    for name, numbers in _ZONES.items():
+        chosen = np.isin(seen.zone, numbers)
+        mean = {f: float(getattr(seen, f)[chosen].mean()) for f in ("views", "found", "duplicates")}
+        zones[name] = {"times": int(chosen.sum()), **(mean if chosen.any() else {})}
+    pairs = {}
+    for label, field in _FIELDS.items():
+        for place, numbers in _PAIRS.items():
+            result = compare(seen, field, numbers)
+            row = {**dataclasses.asdict(result), "difference": result.difference}
+            # Means of nothing are NaN, which JSON lacks.
+            pairs[f"{label} {place}"] = row if result.objects else {"objects": 0}
+    return {"zones": zones, "pairs": pairs}
+
+
+def tables(figures: dict[str, Any]) -> list[Table]:
+    """What :func:`summarize` gives, to be read by people."""
+    by_zone: list[list[Cell]] = []
+    paired: list[list[Cell]] = []
+    for variant, figure in figures.items():
+        for zone, row in figure["zones"].items():
+            cells = [_fixed(row.get(key)) for key in ("views", "found", "duplicates")]
+            by_zone.append([variant, zone, row["times"], *cells])
+        for pair, row in figure["pairs"].items():
+            paired.append([variant, *pair.split(), row["objects"], *_paired_cells(row)])
+    columns = ["objects", "there", "off", "difference", "95% interval", "more / fewer", "sign test"]
+    return [
+        Table(
+            "All objects in all grids",
+            ["variant", "zone", "times", "views", "recall", "duplicates"],
+            by_zone,
+            ["views: tiles that hold the object whole; duplicates: per object"],
+        ),
+        Table(
+            "The same objects near seams and off them",
+            ["variant", "figure", "zone", *columns],
+            paired,
+            [
+                "near: cut by an edge or within the object's longer side of one",
+                "interval: bootstrap over photographs; sign test: two-sided, by objects",
+            ],
+        ),
+    ]
+
+
+def _paired_cells(row: dict[str, Any]) -> list[Cell]:
+    if not row["objects"]:
+        return [None] * 6
+    return [
+        _fixed(row["near"]),
+        _fixed(row["off"]),
+        f"{row['difference']:+.3f}",
+        f"[{row['low']:+.3f}, {row['high']:+.3f}]",
+        f"{row['higher']} / {row['lower']}",
+        f"{row['p_value']:.2g}",
+    ]
+
+
+def _fixed(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"

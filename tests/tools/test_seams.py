@@ -1,0 +1,77 @@
+"""tools/seams.py: from labelled photographs to a table, a file and a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+
+import cv2
+import pytest
+import torch
+
+from smallobj.modeling import build_model
+
+
+@pytest.fixture
+def tool(repository, catalog):
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("seams_tool", repository / "tools" / "seams.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run_folder(tiny_config, tmp_path):
+    """config.yaml and weights, as training leaves them."""
+    names = "('red', 'green', 'blue')"
+    cfg = tiny_config("MODEL.CLASS_NAMES", names, "MODEL.DEVICE", "cpu")
+    torch.manual_seed(0)
+    (tmp_path / "config.yaml").write_text(cfg.dump())
+    torch.save({"model": build_model(cfg).state_dict()}, tmp_path / "model.pth")
+    return tmp_path
+
+
+def words(run_folder, spec):
+    return [
+        *("--config-file", str(run_folder / "config.yaml")),
+        *("--weights", str(run_folder / "model.pth"), "--device", "cpu"),
+        *("--register", spec, "--dataset", "some_squares"),
+    ]
+
+
+def test_a_study_is_printed_and_written(tool, run_folder, tiny_dataset, capsys):
+    written, picture = run_folder / "seams.json", run_folder / "seams.png"
+    arguments = [
+        *words(run_folder, tiny_dataset.spec("some_squares", "val")),
+        *("--images", "1", "--grids", "2", "--tile", "192", "--overlap", "48"),
+        *("--json", str(written), "--plot", str(picture), "--any-class"),
+        *("--confidence-threshold", "0", "--opts", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.0"),
+    ]
+    assert tool.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "The same objects near seams and off them" in printed
+    assert "2 readings" in printed
+    content = json.loads(written.read_text())
+    assert content["tile"]["SIZE"] == 192
+    zones = content["variants"]["seam rule"]["zones"]
+    assert sum(zone["times"] for zone in zones.values()) == 2 * 3
+    # An untrained model finds things everywhere, some of them worse near seams than off them.
+    assert picture.is_file() == (f"wrote {picture}" in printed)
+    if picture.is_file():
+        assert cv2.imread(str(picture)).shape[0] > 300
+
+
+@pytest.mark.parametrize(
+    ("extra", "told"),
+    [
+        (["--images", "0"], "got 0 and 4"),
+        (["--confidence-threshold", "2"], "[0, 1]; got 2.0"),
+        (["--tile", "64", "--overlap", "64"], "got 64 and 64"),
+        (["--opts", "TEST.TILE.ENABLED", "False"], "TEST.TILE.ENABLED"),
+    ],
+)
+def test_bad_values_are_told(tool, run_folder, tiny_dataset, capsys, extra, told):
+    spec = tiny_dataset.spec("some_squares", "val")
+    assert tool.main([*words(run_folder, spec), *extra]) == 2
+    assert told in capsys.readouterr().err
