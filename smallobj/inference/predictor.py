@@ -79,7 +79,7 @@ class SmallObjectPredictor(DefaultPredictor):
         detector = build_model(self.cfg)
         load_weights(detector, cfg.MODEL.WEIGHTS)
         settle_precision(detector, precision_at_test(self.cfg))
-        self.model = wrap_for_test(self.cfg, detector.eval())
+        self.model: Any = wrap_for_test(self.cfg, detector.eval())
         self.aug = resize_at_test(self.cfg)
         self.input_format = cfg.INPUT.FORMAT
         self.class_names = list(cfg.MODEL.CLASS_NAMES) or [
@@ -145,7 +145,7 @@ class SmallObjectPredictor(DefaultPredictor):
         return _Opened(path, image, self._item(image))
 
     def _glance(self, path: str) -> _Opened:
-        """The file at reduced scale; a stand-in without memory of its own takes the image's place."""
+        """The file at reduced scale; a stand-in without pixels takes the image's place."""
         try:
             reduced = read_image(path, self.model.chooser.network.reduction)
         except (ValueError, OSError) as error:

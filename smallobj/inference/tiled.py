@@ -172,7 +172,8 @@ class TiledDetector(nn.Module):
             instances.remove(field)
         height, width = item.get("height", size[0]), item.get("width", size[1])
         found = detector_postprocess(instances[: self.max_detections], height, width)
-        return {"instances": found, "tiles": tiles * np.tile([width / size[1], height / size[0]], 2)}
+        scale = np.tile([width / size[1], height / size[0]], 2)
+        return {"instances": found, "tiles": tiles * scale}
 
     def to_image_frame(
         self, outputs: list[Instances], tiles: np.ndarray, size: tuple[int, int]

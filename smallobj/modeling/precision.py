@@ -72,7 +72,7 @@ def set_precision(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
         _lay_out_once(model.roi_heads)
 
 
-def settle_precision(model: nn.Module, test: torch.dtype) -> None:
+def settle_precision(model: Any, test: torch.dtype) -> None:
     """Rounds the weights of a model that won't be trained any more, once instead of in each pass.
 
     The results stay the same to the last bit: autocast rounds the same weights.
@@ -112,7 +112,7 @@ def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
     backbone.forward = mixed_forward
 
 
-def _heads(model: nn.Module) -> Iterator[nn.Module]:
+def _heads(model: Any) -> Iterator[nn.Module]:
     """RPN's head, the box heads of all stages, and the head of a dense detector."""
     if hasattr(model, "proposal_generator") and hasattr(model.proposal_generator, "rpn_head"):
         yield model.proposal_generator.rpn_head

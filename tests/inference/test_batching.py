@@ -102,5 +102,5 @@ def test_nothing_in_nothing_out():
 
 
 def test_a_batch_of_none_is_refused():
-    with pytest.raises(ValueError, match="BATCH_SIZE.*0"):
+    with pytest.raises(ValueError, match=r"BATCH_SIZE.*0"):
         BatchRunner(Memory(), 0)
