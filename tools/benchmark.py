@@ -2,6 +2,14 @@
 """Prints speeds as ratios of medians over paired runs.
 
 python tools/benchmark.py mapper
+python tools/benchmark.py inference --input photos/ --ap-images 200 --json output/inference.json
+python tools/benchmark.py accuracy --ap-images 200
+python tools/benchmark.py merging
+python tools/benchmark.py arithmetic
+python tools/benchmark.py memory
+python tools/benchmark.py show output/inference.json
+
+SAHI and supervision take part where they are installed: pip install -r requirements-benchmark.txt
 """
 
 from __future__ import annotations
@@ -15,11 +23,20 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 # isort: split
 from detectron2.data import DatasetCatalog
 
+from smallobj.benchmarks.inference import benchmark_accuracy, benchmark_inference
 from smallobj.benchmarks.mapper import benchmark_mapper
+from smallobj.benchmarks.memory import benchmark_memory
+from smallobj.benchmarks.merging_rivals import benchmark_merging
+from smallobj.benchmarks.report import Report
+from smallobj.benchmarks.rivals import ENTRIES, Settings, set_threads
+from smallobj.benchmarks.scanning import benchmark_scan
+from smallobj.benchmarks.stages import benchmark_arithmetic
 from smallobj.data import datasets
+from smallobj.inference.sources import find_images
 
 _SAMPLES = Path(__file__).resolve().parent.parent / "datasets" / "samples"
 SAMPLES = f"samples=challenge:{_SAMPLES}/labels.json:{_SAMPLES}"
+OURS = [name for name in ENTRIES if name.startswith(("ours", "focus"))]
 
 
 def mapper(args: argparse.Namespace) -> None:
@@ -38,6 +55,84 @@ def mapper(args: argparse.Namespace) -> None:
     print(f"{'ratio of medians':28} {tiling.rate / stock.rate:8.1f}")
 
 
+def inference(args: argparse.Namespace) -> None:
+    """Seconds a photograph, and AP50, against SAHI and whole images."""
+    _finish(
+        benchmark_inference(
+            args.rows, _settings(args), _images(args), args.runs, args.dataset, args.ap_images
+        ),
+        args,
+    )
+
+
+def accuracy(args: argparse.Namespace) -> None:
+    """AP50 alone, of the same rows."""
+    _finish(benchmark_accuracy(args.rows, _settings(args), args.dataset, args.ap_images), args)
+
+
+def merging(args: argparse.Namespace) -> None:
+    """Mergers on the same boxes as SAHI's and supervision's."""
+    set_threads(args.threads)
+    _finish(benchmark_merging(args.boxes, args.runs), args)
+
+
+def arithmetic(args: argparse.Namespace) -> None:
+    """What the machine computes in a second, and where the time of a detection goes."""
+    _finish(benchmark_arithmetic(args.rows, _settings(args), _images(args), args.runs), args)
+
+
+def memory(args: argparse.Namespace) -> None:
+    """Peak memory above the loaded model: of the rows, or of looking through a scan."""
+    if args.scan:
+        _finish(benchmark_scan(_settings(args), args.scan, args.scan_threshold, args.threads), args)
+        return
+    _finish(benchmark_memory(args.rows, _settings(args), _images(args), args.threads), args)
+
+
+def show(args: argparse.Namespace) -> None:
+    """Prints the tables of a report that --json has written."""
+    print(Report.read(args.file).text())
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    set_threads(args.threads)
+    return Settings(
+        args.config_file,
+        args.weights,
+        args.device,
+        opts=tuple(args.opts),
+        focus_opts=tuple(args.focus_opts),
+        threshold=args.threshold,
+    )
+
+
+def _images(args: argparse.Namespace) -> list[str]:
+    return find_images(args.input)[: args.images]
+
+
+def _finish(report: Report, args: argparse.Namespace) -> None:
+    print(report.text())
+    if args.json:
+        report.write(args.json)
+
+
+def _add_detection(command: argparse.ArgumentParser, rows: list[str]) -> None:
+    command.add_argument("--rows", nargs="+", default=rows, choices=ENTRIES, metavar="ROW")
+    command.add_argument("--input", nargs="+", default=[str(_SAMPLES)], help="images to time on")
+    command.add_argument("--images", type=int, default=4, help="how many of them, at most")
+    command.add_argument("--runs", type=int, default=5, help="paired runs")
+    command.add_argument("--dataset", default="smallobj_val", help="labelled images for AP50")
+    command.add_argument("--ap-images", type=int, default=0, help="how many of them; 0: no AP50")
+    command.add_argument("--threads", type=int, default=2)
+    command.add_argument("--threshold", type=float, help="lowest score (default: the config's)")
+    command.add_argument("--json", metavar="FILE", help="write tables and raw seconds")
+    command.add_argument("--config-file", help="default: the bundled model's")
+    command.add_argument("--weights")
+    command.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
+    command.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE")
+    command.add_argument("--focus-opts", nargs="+", default=[], metavar="KEY VALUE")
+
+
 def cli() -> int:
     """Parses arguments and runs one benchmark."""
     parser = argparse.ArgumentParser(
@@ -51,6 +146,22 @@ def cli() -> int:
     command.add_argument("--per-image", type=int, default=8, help="tiles from one photograph")
     command.add_argument("--runs", type=int, default=7, help="paired runs")
     command.set_defaults(run=mapper)
+    for run in (inference, accuracy, arithmetic, memory):
+        command = commands.add_parser(run.__name__, help=run.__doc__)
+        _add_detection(command, OURS if run is arithmetic else list(ENTRIES))
+        command.set_defaults(run=run)
+        if run is memory:
+            command.add_argument("--scan", metavar="FILE", help="measure a scan of this file")
+            command.add_argument("--scan-threshold", type=float, default=0.5, metavar="SCORE")
+    command = commands.add_parser("merging", help=merging.__doc__)
+    command.add_argument("--boxes", type=int, nargs="+", default=[5000, 33000])
+    command.add_argument("--runs", type=int, default=5, help="paired runs")
+    command.add_argument("--threads", type=int, default=1)
+    command.add_argument("--json", metavar="FILE", help="write tables and raw seconds")
+    command.set_defaults(run=merging)
+    command = commands.add_parser("show", help=show.__doc__)
+    command.add_argument("file")
+    command.set_defaults(run=show)
     args = parser.parse_args()
     try:
         args.run(args)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tqdm import tqdm
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -41,7 +43,7 @@ def time_in_turns(rivals: dict[str, Callable[[], int]], runs: int) -> list[Timin
     """
     items = {name: run() for name, run in rivals.items()}
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
-    for _ in range(runs):
+    for _ in tqdm(range(runs), unit="round", leave=False, disable=None):
         for name, run in rivals.items():
             start = time.perf_counter()
             run()

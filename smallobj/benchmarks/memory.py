@@ -1,0 +1,121 @@
+"""Peak memory of a detection above the loaded model, each rival in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from smallobj.benchmarks.report import Cell, Report, Table, describe_machine
+from smallobj.benchmarks.rival_packages import RivalUnavailable
+from smallobj.benchmarks.rivals import ENTRIES, Settings, build_rival, set_threads
+
+_MEBI = 1 << 20
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class Peak:
+    """Bytes of one process.
+
+    Attributes:
+        loaded: resident when the model was loaded.
+        above: highest resident afterwards, above that.
+        gpu_above: highest allocated on the GPU above what the model takes; None without one.
+    """
+
+    loaded: int
+    above: int
+    gpu_above: int | None = None
+
+
+def measure_peak(job: Callable[[], Any], device: str = "cpu") -> Peak:
+    """Runs ``job`` in this process. On Linux; what earlier jobs left to reuse hides in ``loaded``.
+
+    Args:
+        job: what to run.
+        device: where it computes.
+
+    Raises:
+        ValueError: this system doesn't tell the memory of a process in /proc.
+    """
+    if not _CLEAR.exists():
+        raise ValueError("peak memory is read from /proc, which only Linux has")
+    is_cuda = device.startswith("cuda")
+    on_gpu = 0
+    if is_cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        on_gpu = torch.cuda.memory_allocated()
+    _CLEAR.write_text("5", encoding="ascii")  # the highest so far is forgotten
+    loaded = _resident("VmRSS")
+    job()
+    # The kernel counts some pages late, so the highest can come out a page below.
+    above = max(_resident("VmHWM") - loaded, 0)
+    return Peak(loaded, above, torch.cuda.max_memory_allocated() - on_gpu if is_cuda else None)
+
+
+def _resident(field: str) -> int:
+    match = re.search(rf"^{field}:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"), re.MULTILINE)
+    assert match is not None
+    return int(match[1]) * 1024
+
+
+def peak_of_rival(name: str, settings: Settings, paths: Sequence[str], threads: int) -> Peak | str:
+    """Peak of a rival over image files, in this process; a sentence where it can't run."""
+    set_threads(threads)
+    try:
+        rival = build_rival(name, settings)
+    except RivalUnavailable as error:
+        return f"{name}: left out, {error}"
+
+    def job() -> None:
+        for _ in rival.detect_files(paths):
+            pass
+
+    return measure_peak(job, str(next(rival.detector.parameters()).device))
+
+
+def in_fresh_process(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls a module's function in a new interpreter and gives back what it returns."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *args).result()
+
+
+def benchmark_memory(
+    names: Sequence[str], settings: Settings, paths: Sequence[str], threads: int
+) -> Report:
+    """A row for each rival: memory with the model loaded, and the peak above that.
+
+    Args:
+        names: of rivals.
+        settings: what they share.
+        paths: image files that each goes through.
+        threads: of each.
+
+    Raises:
+        ValueError: an unknown rival, or a system other than Linux.
+    """
+    machine = describe_machine(settings.config().MODEL.DEVICE)
+    rows: list[list[Cell]] = []
+    notes, raw = [], {}
+    for name in names:
+        peak = in_fresh_process(peak_of_rival, name, settings, paths, threads)
+        if isinstance(peak, str):
+            notes.append(peak)
+            continue
+        raw[name] = dataclasses.asdict(peak)
+        gpu = None if peak.gpu_above is None else peak.gpu_above / _MEBI
+        rows.append([ENTRIES[name].title, peak.loaded / _MEBI, peak.above / _MEBI, gpu])
+    headers = ["", "MiB, model loaded", "MiB above it", "MiB above it, GPU"]
+    title = f"Peak memory over {len(paths)} photographs, a process each"
+    told = {**dataclasses.asdict(settings), "rows": list(names)}
+    return Report("memory", told, machine, [Table(title, headers, rows, notes)], raw)

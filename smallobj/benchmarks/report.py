@@ -1,0 +1,123 @@
+"""Tables of a benchmark, with the raw seconds behind them, as text and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tabulate import tabulate
+
+Cell = str | float | int | None
+_CPU_FILE = "/proc/cpuinfo"
+
+
+@dataclasses.dataclass
+class Table:
+    """One table.
+
+    Attributes:
+        title: what was measured.
+        headers: of the columns.
+        rows: cells; None where there is no value.
+        notes: sentences below the table.
+    """
+
+    title: str
+    headers: list[str]
+    rows: list[list[Cell]]
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+    def text(self) -> str:
+        """Aligned columns; three figures of each number."""
+        rows = [[_cell(value) for value in row] for row in self.rows]
+        align = ["left", *["right"] * (len(self.headers) - 1)]
+        body = tabulate(rows, self.headers, colalign=align, disable_numparse=True)
+        return "\n".join([self.title, "", body, *[f"- {note}" for note in self.notes]])
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
+
+
+@dataclasses.dataclass
+class Report:
+    """What one command of tools/benchmark.py has measured.
+
+    Attributes:
+        command: its name.
+        settings: what it was told.
+        machine: as :func:`describe_machine` gives it.
+        tables: what it prints.
+        raw: seconds of every run, by name.
+    """
+
+    command: str
+    settings: dict[str, Any]
+    machine: dict[str, Any]
+    tables: list[Table]
+    raw: dict[str, Any]
+
+    def text(self) -> str:
+        """The machine, then the tables."""
+        machine = ", ".join(f"{key} {value}" for key, value in self.machine.items())
+        return "\n\n".join([machine, *[table.text() for table in self.tables]])
+
+    def write(self, path: str) -> None:
+        """Everything as JSON."""
+        text = json.dumps(dataclasses.asdict(self), indent=1)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: str) -> Report:
+        """The report that :meth:`write` has written.
+
+        Raises:
+            ValueError: the file holds something else.
+        """
+        try:
+            fields = json.loads(Path(path).read_text(encoding="utf-8"))
+            tables = [Table(**table) for table in fields.pop("tables")]
+            return cls(**fields, tables=tables)
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path}: not a report of tools/benchmark.py ({error})") from error
+
+
+def describe_machine(device: str = "cpu") -> dict[str, Any]:
+    """What a figure depends on: processor, threads, versions, and how busy the machine was."""
+    machine: dict[str, Any] = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "load at the start": round(os.getloadavg()[0], 2),
+    }
+    if device.startswith("cuda"):
+        machine["gpu"] = torch.cuda.get_device_name(device)
+    return machine
+
+
+def _processor() -> str:
+    """The kernel's name of the processor, with what it has for 16-bit arithmetic."""
+    if not os.path.isfile(_CPU_FILE):
+        return platform.processor() or platform.machine()
+    lines = Path(_CPU_FILE).read_text(encoding="utf-8").splitlines()
+    pairs = [line.split(":", 1) for line in lines if ":" in line]
+    fields = {key.strip(): value.strip() for key, value in pairs}
+    flags = fields.get("flags", "").split()
+    extras = [flag for flag in ("amx_bf16", "avx512_bf16") if flag in flags]
+    return " ".join([fields.get("model name", platform.machine()), *(f"+{e}" for e in extras)])
+
+
+def seconds_of(timings: Sequence[Any]) -> dict[str, list[float]]:
+    """Raw seconds by name, for ``Report.raw``."""
+    return {timing.name: list(timing.seconds) for timing in timings}

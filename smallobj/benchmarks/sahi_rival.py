@@ -1,0 +1,121 @@
+"""SAHI's sliced inference around a Detectron2 model, as SAHI itself would run that model.
+
+SAHI's loader reads a config with Detectron2's ``get_cfg`` and unpickles weights, so it knows
+neither this project's keys nor safetensors. Here the same wrapper class of SAHI gets a ready
+predictor instead. All else, slicing, one slice at a time, one more pass over the whole image, and
+postprocessing, is SAHI's code with SAHI's defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import transforms as T
+from detectron2.engine import DefaultPredictor
+from detectron2.structures import Boxes, Instances
+from torch import nn
+
+from smallobj.benchmarks.rival_packages import import_rival
+
+
+class ReadyPredictor(DefaultPredictor):
+    """Detectron2's predictor around a model that is built and loaded already."""
+
+    def __init__(self, cfg: CfgNode, model: nn.Module, shortest: int, longest: int) -> None:
+        """
+        Args:
+            cfg: INPUT.FORMAT is read.
+            model: detector in evaluation mode.
+            shortest, longest: INPUT.MIN_SIZE_TEST and INPUT.MAX_SIZE_TEST; 0 keeps every pixel.
+        """
+        # Not the base's __init__, which would build the model and unpickle its weights.
+        self.cfg = cfg
+        self.model = model
+        self.aug = T.ResizeShortestEdge([shortest, shortest], longest)
+        self.input_format = cfg.INPUT.FORMAT
+
+
+class SahiRival:
+    """``sahi.predict.get_sliced_prediction``.
+
+    Attributes:
+        detector: the Detectron2 model inside.
+    """
+
+    def __init__(
+        self,
+        predictor: ReadyPredictor,
+        class_names: Sequence[str],
+        *,
+        tile: int,
+        overlap: float,
+        threshold: float,
+        is_greedy: bool = False,
+        is_slices_alone: bool = False,
+    ) -> None:
+        """
+        Args:
+            predictor: runs one slice; its ``aug`` says at which size the model sees it.
+            class_names: in the order of pred_classes.
+            tile: side of a slice, pixels.
+            overlap: of neighbours, as a share of the side.
+            threshold: lowest score that counts. Below 0.1 SAHI takes NMS (IoU 0.5) in place of
+                its default GREEDYNMM (IoS 0.5).
+            is_greedy: GREEDYNMM all the same.
+            is_slices_alone: no pass over the whole image, which SAHI adds by default.
+
+        Raises:
+            RivalUnavailable: SAHI is not installed.
+        """
+        self._sliced = import_rival("sahi.predict").get_sliced_prediction
+        auto_model = import_rival("sahi").AutoDetectionModel
+        self.detector: nn.Module = predictor.model
+        names = {str(index): name for index, name in enumerate(class_names)}
+        self._wrapper = auto_model.from_pretrained(
+            "detectron2",
+            device=str(next(predictor.model.parameters()).device),
+            confidence_threshold=threshold,
+            category_mapping=names,
+            load_at_init=False,
+        )
+        # What the wrapper's own load_model() would set.
+        self._wrapper.model = predictor
+        self._wrapper.category_names = list(names.values())
+        self._options = {
+            "slice_height": tile,
+            "slice_width": tile,
+            "overlap_height_ratio": overlap,
+            "overlap_width_ratio": overlap,
+            "force_postprocess_type": is_greedy,
+            "perform_standard_pred": not is_slices_alone,
+            "verbose": 0,
+        }
+
+    def detect_files(self, paths: Sequence[str]) -> Iterator[Any]:
+        """SAHI's result for each image file."""
+        for path in paths:
+            yield self._sliced(path, self._wrapper, **self._options)
+
+    def detect_arrays(self, images: Sequence[np.ndarray]) -> Iterator[Any]:
+        """SAHI's result for each (H, W, 3) uint8 RGB array, the order that SAHI wants."""
+        yield from self.detect_files(images)  # type: ignore[arg-type]  # a path or an array
+
+    @staticmethod
+    def prepare(image: np.ndarray) -> np.ndarray:
+        """BGR to the order of ``detect_arrays``."""
+        return np.ascontiguousarray(image[:, :, ::-1])
+
+    @staticmethod
+    def instances(result: Any, size: tuple[int, int]) -> Instances:
+        """A result as Instances in the image's pixels, by falling score; ``size`` is (h, w)."""
+        found = sorted(result.object_prediction_list, key=lambda one: -one.score.value)
+        instances = Instances(size)
+        boxes = [one.bbox.to_xyxy() for one in found]
+        instances.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+        instances.scores = torch.tensor([one.score.value for one in found])
+        instances.pred_classes = torch.tensor([one.category.id for one in found]).long()
+        return instances

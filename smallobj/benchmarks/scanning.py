@@ -1,0 +1,41 @@
+"""Peak memory and time of one look through a scan that doesn't fit into memory."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from smallobj.benchmarks.huge_image import ScanCost, measure_scan
+from smallobj.benchmarks.memory import in_fresh_process
+from smallobj.benchmarks.report import Cell, Report, Table, describe_machine
+from smallobj.benchmarks.rivals import Settings, set_threads
+from smallobj.inference.predictor import SmallObjectPredictor
+
+_MEBI = 1 << 20
+
+
+def benchmark_scan(settings: Settings, path: str, threshold: float, threads: int) -> Report:
+    """Scans a file once in a process of its own.
+
+    Args:
+        settings: config and weights.
+        path: an image that :class:`smallobj.data.raster.Raster` can open.
+        threshold: lowest score that counts.
+        threads: to compute with.
+
+    Raises:
+        ValueError: no such image, or a system other than Linux.
+    """
+    machine = describe_machine(settings.config().MODEL.DEVICE)
+    cost = in_fresh_process(_scan, settings, path, threshold, threads)
+    pixels = cost.width * cost.height / 1e6
+    cells: list[Cell] = [f"{cost.width}x{cost.height}", cost.tiles, cost.found, cost.seconds]
+    cells += [pixels / cost.seconds, cost.above / _MEBI]
+    headers = ["image", "tiles", "found", "seconds", "Mpixel/s", "MiB above the model"]
+    table = Table("One look through a scan", headers, [cells])
+    told = {**dataclasses.asdict(settings), "threshold": threshold}
+    return Report("memory", told, machine, [table], dataclasses.asdict(cost))
+
+
+def _scan(settings: Settings, path: str, threshold: float, threads: int) -> ScanCost:
+    set_threads(threads)
+    return measure_scan(SmallObjectPredictor(settings.config()), path, threshold)

@@ -1,0 +1,59 @@
+"""smallobj.benchmarks.memory: a peak that has passed is still seen, an earlier one is not."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from smallobj.benchmarks import memory
+from smallobj.benchmarks.memory import (
+    Peak,
+    benchmark_memory,
+    in_fresh_process,
+    measure_peak,
+    peak_of_rival,
+)
+from smallobj.benchmarks.rivals import Settings
+
+MEBI = 1 << 20
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def touch(mebibytes: int) -> None:
+    np.ones(mebibytes * MEBI, dtype=np.uint8).sum()
+
+
+def test_peak_is_what_the_job_took() -> None:
+    # Blocks as large as these go back to the system when they are freed.
+    touch(300)
+    first, second = measure_peak(lambda: touch(100)), measure_peak(lambda: None)
+    assert 90 * MEBI < first.above < 130 * MEBI
+    assert second.above < 20 * MEBI
+    assert first.gpu_above is None
+
+
+def test_a_fresh_process_is_another_one() -> None:
+    assert in_fresh_process(os.getpid) != os.getpid()
+
+
+def test_peak_of_a_rival_is_above_its_model(tiny_settings: Settings, photograph: str) -> None:
+    peak = peak_of_rival("whole", tiny_settings, [photograph], threads=1)
+    assert isinstance(peak, Peak)
+    assert peak.loaded > 10 * MEBI
+    assert peak.above >= 0
+
+
+def test_report_has_a_row_for_each_rival_that_ran(
+    tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([Peak(3 * MEBI, 2 * MEBI), "sahi: left out, it is not here"])
+    monkeypatch.setattr(memory, "in_fresh_process", lambda function, *args: next(answers))
+    report = benchmark_memory(["whole", "sahi"], tiny_settings, ["a.jpg"], threads=1)
+    (table,) = report.tables
+    assert table.rows == [["whole image, float32", 3.0, 2.0, None]]
+    assert table.notes == ["sahi: left out, it is not here"]
+    assert report.raw["whole"]["above"] == 2 * MEBI

@@ -1,0 +1,28 @@
+"""smallobj.benchmarks.scanning: a scan's cost as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from smallobj.benchmarks import scanning
+from smallobj.benchmarks.huge_image import write_huge_image
+from smallobj.benchmarks.rivals import Settings
+from smallobj.benchmarks.scanning import benchmark_scan
+
+
+def test_a_scan_is_costed(
+    tiny_settings: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch, repository
+) -> None:
+    # In this process, which has all imports behind it.
+    monkeypatch.setattr(scanning, "in_fresh_process", lambda function, *args: function(*args))
+    path = str(tmp_path / "scan.tif")
+    write_huge_image(path, (512, 640), [str(repository / "datasets" / "samples" / "metal.jpg")])
+    settings = dataclasses.replace(tiny_settings, opts=("TEST.TILE.SIZE", "256"))
+    report = benchmark_scan(settings, path, threshold=0.5, threads=1)
+    (row,) = report.tables[0].rows
+    assert row[0] == "640x512"
+    assert row[1] == report.raw["tiles"] > 1
+    assert report.raw["seconds"] > 0
+    assert row[4] == pytest.approx(640 * 512 / 1e6 / report.raw["seconds"])
