@@ -106,8 +106,8 @@ def _add_test_keys(cfg: CfgNode) -> None:
     # Such a box gives way to a whole one of another tile which, clipped to the box's own tile,
     # overlaps it by at least this IoU, in (0, 1]. Above 1 no box gives way.
     cfg.TEST.TILE.SEAM_IOU = 0.5
-    # Merges the boxes of all tiles: nms, soft_nms, nmm, wbf, vote, soft_vote, or the name of a class
-    # in MERGER_REGISTRY.
+    # Merges the boxes of all tiles: nms, soft_nms, nmm, wbf, vote, soft_vote, or a class by its
+    # name in MERGER_REGISTRY.
     cfg.TEST.MERGER = CfgNode()
     cfg.TEST.MERGER.NAME = "nms"
     # Boxes of one class that overlap by more than this are one object (Nt in the Soft-NMS paper).
@@ -155,10 +155,11 @@ def _add_focus_keys(cfg: CfgNode) -> None:
     # Side of a box's positive core over the side of the box, in (0, 1].
     cfg.MODEL.FOCUS.CORE = 0.5
     # alpha of the focal loss (arXiv 1708.02002, section 3): weight of objects against background.
-    cfg.MODEL.FOCUS.FOCAL_ALPHA = 0.75
+    # An object missed is lost, a piece of background only costs time.
+    cfg.MODEL.FOCUS.FOCAL_ALPHA = 0.95
     # gamma of the focal loss.
     cfg.MODEL.FOCUS.FOCAL_GAMMA = 2.0
-    # Choosing regions with a trained FocusNet. A 0 below takes what the network's config says.
+    # Choosing regions with a trained FocusNet. 0 or () below takes what the network's config says.
     cfg.TEST.FOCUS = CfgNode()
     # The detector reads only the regions that the network chooses.
     cfg.TEST.FOCUS.ENABLED = False
@@ -168,12 +169,17 @@ def _add_focus_keys(cfg: CfgNode) -> None:
     cfg.TEST.FOCUS.WEIGHTS = ""
     # Cells of at least this heat, in (0, 1), are read.
     cfg.TEST.FOCUS.THRESHOLD = 0.0
-    # Side of a region: a multiple of 32 and at least the longest object and twice MARGIN.
-    cfg.TEST.FOCUS.WINDOW = 0
-    # A cell that is read lies whole in a region, and this far around it.
-    cfg.TEST.FOCUS.MARGIN = 0
-    # Where regions would cover more than this share of a photograph, it is read whole.
+    # Sides of the kinds of regions, rising multiples of 32.
+    cfg.TEST.FOCUS.WINDOWS = ()
+    # A cell that is read lies whole in a region with this many pixels around it, for each kind. A
+    # cell takes the first kind whose margin is no less than the object expected there is long.
+    cfg.TEST.FOCUS.MARGINS = ()
+    # Regions cover at most this share of a photograph, the hottest cells first; overlaps count
+    # each time.
     cfg.TEST.FOCUS.MAX_AREA = 0.0
+    # Decode files at reduced scale first, and at full scale only where something is hot: quicker
+    # where most photographs show nothing. False decodes once, at full scale.
+    cfg.TEST.FOCUS.REDUCED_FIRST = True
     # Share of objects that the threshold reported beside the metric "focus" keeps.
     cfg.TEST.FOCUS.KEEP = 0.995
 

@@ -10,13 +10,16 @@ from torch import nn
 import smallobj
 from smallobj import load_config
 from smallobj.data.tile_mapper import build_train_mapper
-from smallobj.inference.tiled import wrap_for_test
+from smallobj.inference.focus import RegionChooser
+from smallobj.inference.wrap import wrap_for_test
 from smallobj.merging import build_merger
 from smallobj.modeling import build_model
 
 FOLDER = Path(smallobj.__file__).parent.parent / "configs"
 CONFIGS = sorted(FOLDER.rglob("*.yaml"))
 MODELS = [path for path in CONFIGS if not path.name.startswith("Base-")]
+FOCUS = [path for path in MODELS if path.name.startswith("focus")]
+DETECTORS = [path for path in MODELS if path not in FOCUS]
 ON_CPU = ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "3"]
 
 
@@ -27,6 +30,7 @@ def name_of(path):
 def test_there_are_configs():
     names = [name_of(path) for path in MODELS]
     assert {"cascade.yaml", "cascade_r18.yaml", "faster_rcnn_whole.yaml"} <= set(names)
+    assert "focus.yaml" in names
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
@@ -51,6 +55,9 @@ def test_training_is_from_scratch(path):
     cfg = load_config(str(path))
     assert cfg.MODEL.WEIGHTS == ""
     assert cfg.MODEL.BACKBONE.FREEZE_AT == 0
+    if path in FOCUS:
+        assert cfg.MODEL.FOCUS.NORM == "BN"
+        return
     assert cfg.MODEL.RESNETS.NORM == "GN"
     assert cfg.MODEL.FPN.NORM == "GN"
     if "cascade" in path.name:
@@ -58,7 +65,7 @@ def test_training_is_from_scratch(path):
         assert cfg.MODEL.ROI_BOX_HEAD.NUM_CONV > 0, "a linear layer carries no GroupNorm"
 
 
-@pytest.mark.parametrize("path", MODELS, ids=name_of)
+@pytest.mark.parametrize("path", DETECTORS, ids=name_of)
 def test_test_tiles_overlap_by_the_longest_object(path):
     cfg = load_config(str(path))
     anchors = [size for level in cfg.MODEL.ANCHOR_GENERATOR.SIZES for size in level]
@@ -71,7 +78,29 @@ def test_test_tiles_overlap_by_the_longest_object(path):
     assert len(cfg.MODEL.ANCHOR_GENERATOR.SIZES) in (1, strides)
 
 
-@pytest.mark.parametrize("path", MODELS, ids=name_of)
+@pytest.mark.parametrize("path", FOCUS, ids=name_of)
+def test_a_focus_network_builds_and_runs(path):
+    cfg = load_config(str(path), ON_CPU)
+    build_train_mapper(cfg)
+    model = build_model(cfg).eval()
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    with torch.no_grad():
+        (output,) = wrap_for_test(cfg, model)([{"image": image, "height": 128, "width": 192}])
+    assert output["focus"].shape == (8, 12)
+    assert torch.isfinite(output["focus"]).all()
+    # What a detector takes from here must be there.
+    node = cfg.TEST.FOCUS
+    RegionChooser(
+        model,
+        threshold=node.THRESHOLD,
+        windows=node.WINDOWS,
+        margins=node.MARGINS,
+        max_area=node.MAX_AREA,
+    )
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=name_of)
 def test_it_builds_and_runs(path):
     cfg = load_config(str(path), ON_CPU)
     build_train_mapper(cfg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from detectron2.data.build import _test_loader_from_config, _train_loader_from_c
 from detectron2.data.common import ToIterableDataset
 from torch.utils.data import IterableDataset
 
+from smallobj.data.focus_mapper import read_reduced
 from smallobj.data.image_file import check_format, read_image
 from smallobj.data.tile_mapper import build_train_mapper
 
@@ -70,12 +71,14 @@ def resize_at_test(cfg: CfgNode) -> T.Augmentation:
     return T.ResizeShortestEdge([size, size], cfg.INPUT.MAX_SIZE_TEST)
 
 
-def image_tensor(image: np.ndarray, resize: T.Augmentation, image_format: str) -> torch.Tensor:
+def image_tensor(
+    image: np.ndarray, resize: T.Augmentation | None, image_format: str
+) -> torch.Tensor:
     """A photograph as a model takes it.
 
     Args:
         image: (H, W, 3) uint8, BGR.
-        resize: as :func:`resize_at_test` gives it.
+        resize: as :func:`resize_at_test` gives it; None keeps every pixel.
         image_format: INPUT.FORMAT, "BGR" or "RGB".
 
     Returns:
@@ -83,7 +86,8 @@ def image_tensor(image: np.ndarray, resize: T.Augmentation, image_format: str) -
     """
     if check_format(image_format) == "RGB":
         image = image[:, :, ::-1]
-    image = resize.get_transform(image).apply_image(image)
+    if resize is not None:
+        image = resize.get_transform(image).apply_image(image)
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
@@ -104,8 +108,30 @@ class WholeImageMapper:
         }
 
 
+class ReducedImageMapper:
+    """Reads a photograph at 1/MODEL.FOCUS.REDUCTION of its size, for testing a FocusNet."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.reduction = cfg.MODEL.FOCUS.REDUCTION
+        self.image_format = cfg.INPUT.FORMAT
+
+    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
+        image = read_reduced(dataset_dict, self.reduction)
+        return {
+            "height": image.shape[0] * self.reduction,
+            "width": image.shape[1] * self.reduction,
+            **{key: value for key, value in dataset_dict.items() if key != "annotations"},
+            "image": image_tensor(image, None, self.image_format),
+        }
+
+
+def build_test_mapper(cfg: CfgNode) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """What reads a photograph for testing: reduced for a network trained on reduced ones."""
+    return ReducedImageMapper(cfg) if cfg.INPUT.MAPPER == "FocusMapper" else WholeImageMapper(cfg)
+
+
 def build_test_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[dict[str, Any]]]:
     """A loader of whole photographs, one at a time, each rank its share."""
-    mapper = WholeImageMapper(cfg)
+    mapper = build_test_mapper(cfg)
     options = _test_loader_from_config(cfg, dataset_name, mapper=mapper)
     return build_detection_test_loader(**options)

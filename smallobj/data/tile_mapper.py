@@ -118,11 +118,9 @@ class TileMapper:
             "instances" in the tile's frame, "tile" (x0, y0, x1, y1) in image pixels, and
             "file_name" and "image_id" of the photograph.
         """
-        image = read_image(dataset_dict["file_name"])
-        detection_utils.check_image_size(dataset_dict, image)
+        image, annotations = self._read(dataset_dict)
         # A draw from NumPy's global state, which Detectron2 seeds apart for each worker.
         rng = np.random.default_rng(np.random.randint(2**31, size=4))  # noqa: NPY002
-        annotations = [a for a in dataset_dict.get("annotations", []) if not a.get("iscrowd", 0)]
         boxes = annotation_boxes(annotations)
         tiles = sample_training_tiles(
             rng,
@@ -134,6 +132,12 @@ class TileMapper:
             jitter=self.center_jitter,
         )
         return [self._cut(rng, image, tile, annotations, boxes, dataset_dict) for tile in tiles]
+
+    def _read(self, dataset_dict: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """The photograph, (H, W, 3) uint8 BGR, and its annotations in the frame of those pixels."""
+        image = read_image(dataset_dict["file_name"])
+        detection_utils.check_image_size(dataset_dict, image)
+        return image, single_objects(dataset_dict)
 
     def _cut(
         self,
@@ -173,6 +177,11 @@ class TileMapper:
         # transform_instance_annotations writes into its argument, and other tiles need it whole.
         names = ["bbox", "bbox_mode", "category_id"] + ["segmentation"] * self.with_masks
         return {name: annotation[name] for name in names if name in annotation}
+
+
+def single_objects(dataset_dict: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations of a dataset dict that stand for one object each."""
+    return [a for a in dataset_dict.get("annotations", []) if not a.get("iscrowd", 0)]
 
 
 def jitter_color(rng: np.random.Generator, image: np.ndarray, amount: float) -> np.ndarray:

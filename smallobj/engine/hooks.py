@@ -7,6 +7,7 @@ import math
 import os
 import resource
 
+import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
@@ -16,9 +17,11 @@ from detectron2.evaluation import inference_context
 from torch import nn
 
 from smallobj.checkpoint import read_checkpoint
-from smallobj.data.build import WholeImageMapper
+from smallobj.data.build import build_test_mapper
 from smallobj.inference import wrap_for_test
 from smallobj.inference.drawing import draw_comparison
+from smallobj.inference.focus_picture import draw_focus
+from smallobj.regions import choose_regions
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +78,8 @@ class BestCheckpoint(HookBase):
 
 
 class DetectionImages(HookBase):
-    """Draws validation photographs for TensorBoard: ground truth beside predictions."""
+    """Draws validation photographs for TensorBoard: ground truth beside predictions, or what a
+    focus network chooses."""
 
     def __init__(self, cfg: CfgNode, period: int, model: nn.Module) -> None:
         self.cfg = cfg
@@ -92,19 +96,39 @@ class DetectionImages(HookBase):
             dataset = DatasetCatalog.get(self.cfg.DATASETS.TEST[0])
             stride = max(len(dataset) // self.cfg.TEST.VISUALIZE, 1)
             self.samples = dataset[::stride][: self.cfg.TEST.VISUALIZE]
-        mapper = WholeImageMapper(self.cfg)
-        detector = wrap_for_test(self.cfg, self.model)
+        mapper = build_test_mapper(self.cfg)
+        model = wrap_for_test(self.cfg, self.model)
         for index, sample in enumerate(self.samples):
-            item = mapper(sample)
-            with inference_context(detector), torch.no_grad():
-                instances = detector([item])[0]["instances"].to("cpu")
-            picture = draw_comparison(
-                sample,
-                instances[instances.scores >= self.cfg.TEST.VISUALIZE_THRESHOLD],
-                list(self.cfg.MODEL.CLASS_NAMES),
-            )
+            with inference_context(model), torch.no_grad():
+                output = model([mapper(sample)])[0]
+            picture = self._picture(sample, output)
             name = f"validation/{index}_{os.path.basename(sample['file_name'])}"
             self.trainer.storage.put_image(name, picture[:, :, ::-1].transpose(2, 0, 1).copy())
+
+    def _picture(self, sample: dict, output: dict) -> np.ndarray:
+        if "focus" in output:
+            return self._focus_picture(sample, output)
+        instances = output["instances"].to("cpu")
+        return draw_comparison(
+            sample,
+            instances[instances.scores >= self.cfg.TEST.VISUALIZE_THRESHOLD],
+            list(self.cfg.MODEL.CLASS_NAMES),
+        )
+
+    def _focus_picture(self, sample: dict, output: dict) -> np.ndarray:
+        node = self.cfg.TEST.FOCUS
+        heat, stride = output["focus"].cpu().numpy(), output["stride"]
+        regions = choose_regions(
+            heat,
+            output["side"].cpu().numpy(),
+            stride,
+            (sample["height"], sample["width"]),
+            threshold=node.THRESHOLD,
+            windows=node.WINDOWS,
+            margins=node.MARGINS,
+            max_area=node.MAX_AREA,
+        )
+        return draw_focus(sample, heat, stride, regions)
 
 
 class MemoryMonitor(HookBase):

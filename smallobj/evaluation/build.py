@@ -10,8 +10,9 @@ from detectron2.evaluation import DatasetEvaluators
 
 from smallobj.evaluation.challenge import ChallengeEvaluator
 from smallobj.evaluation.coco import FastCOCOEvaluator
+from smallobj.evaluation.focus import FocusEvaluator
 
-METRICS = ("coco", "challenge")
+METRICS = ("coco", "challenge", "focus")
 
 
 def build_evaluator(
@@ -20,7 +21,7 @@ def build_evaluator(
     """The metrics that ``TEST.METRICS`` names, as one evaluator.
 
     Args:
-        cfg: TEST.METRICS, TEST.CHALLENGE and TEST.DETECTIONS_PER_IMAGE are read.
+        cfg: TEST.METRICS, TEST.CHALLENGE, TEST.FOCUS and TEST.DETECTIONS_PER_IMAGE are read.
         dataset_name: a registered dataset.
         output_dir: for files with detections; OUTPUT_DIR/inference unless said otherwise.
 
@@ -39,5 +40,15 @@ def build_evaluator(
     challenge = partial(
         ChallengeEvaluator, dataset_name, plus_one=rules.PLUS_ONE, fall_back=rules.FALL_BACK
     )
-    makers = {"coco": coco, "challenge": challenge}
+    choice = cfg.TEST.FOCUS
+    focus = partial(
+        FocusEvaluator,
+        dataset_name,
+        threshold=choice.THRESHOLD,
+        windows=choice.WINDOWS,
+        margins=choice.MARGINS,
+        max_area=choice.MAX_AREA,
+        keep=choice.KEEP,
+    )
+    makers = {"coco": coco, "challenge": challenge, "focus": focus}
     return DatasetEvaluators([makers[name]() for name in names])

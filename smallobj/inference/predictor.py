@@ -165,14 +165,13 @@ class SmallObjectPredictor(DefaultPredictor):
     def _point(self, file: _Opened) -> _Opened:
         if file.item is None:
             return file
-        regions = self.model.chooser(file.item)
-        return replace(file, item=file.item if regions is None else {**file.item, "tiles": regions})
+        return replace(file, item={**file.item, "tiles": self.model.chooser(file.item)})
 
     def _open_chosen(self, file: _Opened) -> _Opened:
-        if file.item is None or not len(file.item.get("tiles", [None])):
+        if file.item is None or not len(file.item["tiles"]):
             return file
         opened = self._open(file.path)
-        if opened.item is None or "tiles" not in file.item:
+        if opened.item is None:
             return opened
         return replace(opened, item={**opened.item, "tiles": file.item["tiles"]})
 

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from smallobj.data.image_file import read_image
+from smallobj.data.image_file import read_image, reduce_image
 
 
 def rows(height=40, width=60):
@@ -94,3 +94,42 @@ def test_a_thumbnail_does_not_hide_a_cut(tmp_path):
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ValueError, match="truncated"):
         read_image(path)
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+@pytest.mark.parametrize("size", [(64, 96), (61, 95)])
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_reduced_by_means_of_squares(tmp_path, reduction, size, ending):
+    height, width = size
+    smooth = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8)
+    image = np.stack([smooth, 255 - smooth, smooth // 2], axis=2)
+    PIL.Image.fromarray(image).save(tmp_path / f"a.{ending}", quality=100, subsampling=0)
+    found = read_image(tmp_path / f"a.{ending}", reduction)
+    assert found.shape == (-(-height // reduction), -(-width // reduction), 3)
+    for y, x in [(0, 0), (3, 5), (6, 2)]:
+        square = image[y * reduction :, x * reduction :][:reduction, :reduction]
+        assert found[y, x, ::-1] == pytest.approx(square.mean(axis=(0, 1)), abs=2)
+
+
+def test_a_reduced_photograph_is_turned_too(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6
+    PIL.Image.fromarray(rows()).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    image = read_image(tmp_path / "a.jpg", 2)
+    assert image.shape == (30, 20, 3)
+    assert image[15, 17].tolist() == pytest.approx([0, 0, 255], abs=6)
+
+
+def test_what_sticks_out_counts_its_last_pixels():
+    image = np.array([[10, 20, 40], [30, 40, 60], [1, 3, 9]], np.uint8)
+    assert reduce_image(image, 2).tolist() == [[25, 50], [2, 9]]
+    assert reduce_image(image, 1) is image
+
+
+@pytest.mark.parametrize("reduction", [0, 3, 16])
+def test_other_reductions_are_refused(tmp_path, reduction):
+    PIL.Image.fromarray(rows()).save(tmp_path / "a.jpg")
+    with pytest.raises(ValueError, match=f"1, 2, 4 or 8; got {reduction}"):
+        read_image(tmp_path / "a.jpg", reduction)
+    with pytest.raises(ValueError, match=f"1, 2, 4 or 8; got {reduction}"):
+        reduce_image(rows(), reduction)

@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from smallobj.checkpoint import save_weights
 from smallobj.inference import SmallObjectPredictor
+from smallobj.inference.focus import FocusedDetector, RegionChooser
 from smallobj.modeling import build_model
 
 
@@ -63,3 +65,57 @@ def test_broken_files_are_told_in_their_places(predictor, photos, tmp_path):
 
 def test_no_files(predictor):
     assert list(predictor().stream([])) == []
+
+
+class BrightCells(nn.Module):
+    """A focus network for photographs at half scale: a cell is as hot as its brightest pixel."""
+
+    reduction, stride = 2, 16
+
+    def forward(self, items):
+        maps = [nn.functional.max_pool2d(i["image"][:1].float(), 8, ceil_mode=True) for i in items]
+        return [
+            {"focus": heat[0] / 255, "side": torch.full_like(heat[0], 20), "stride": 16}
+            for heat in maps
+        ]
+
+
+@pytest.fixture
+def spotted(tmp_path):
+    """Dark photographs with two bright spots, none, and one; then a broken file, then one more."""
+    rng = np.random.default_rng(2)
+    paths = []
+    for number, spots in enumerate([[(30, 40), (150, 220)], [], [(100, 100)], None, [(60, 200)]]):
+        paths.append(str(tmp_path / f"{number}.png"))
+        image = rng.integers(0, 60, (201, 303, 3), dtype=np.uint8)
+        for y, x in spots or []:
+            image[y : y + 20, x : x + 20] = 250
+        cv2.imwrite(paths[-1], image)
+        if spots is None:
+            (tmp_path / f"{number}.png").write_bytes(b"torn")
+    return paths
+
+
+@pytest.mark.parametrize("reduced_first", [True, False])
+@pytest.mark.parametrize("mix_images", [True, False])
+def test_focus_reads_the_same_whether_files_are_glanced_at_first(
+    predictor, spotted, reduced_first, mix_images
+):
+    model = predictor(
+        *("TEST.FOCUS.REDUCED_FIRST", reduced_first, "TEST.TILE.MIX_IMAGES", mix_images)
+    )
+    settings = {"threshold": 0.5, "windows": (96,), "margins": (24,), "max_area": 1.0}
+    model.model = FocusedDetector(RegionChooser(BrightCells(), **settings), model.model)
+    found = list(model.stream(spotted))
+    assert [prediction.path for prediction in found] == spotted
+    assert [bool(prediction.error) for prediction in found] == [0, 0, 0, 1, 0]
+    assert [0 if p.error else len(p.tiles) for p in found] == [2, 0, 1, 0, 1]
+    # What is dark is never decoded at full scale, if it was looked at before.
+    assert [p.image is None for p in found] == [False, reduced_first, False, True, False]
+    for prediction in (p for p in found if not p.error):
+        expected = model(cv2.imread(prediction.path))
+        np.testing.assert_array_equal(prediction.tiles, expected["tiles"])
+        boxes = prediction.instances.pred_boxes.tensor
+        reference = expected["instances"].pred_boxes.tensor
+        torch.testing.assert_close(boxes, reference, rtol=1e-4, atol=1e-3)
+        assert prediction.instances.image_size == (201, 303)

@@ -1,0 +1,60 @@
+"""Photographs at reduced scale, for the network that chooses where a detector looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from detectron2.config import CfgNode, configurable
+from detectron2.structures import BoxMode
+
+from smallobj.boxes import annotation_boxes
+from smallobj.data.image_file import read_image
+from smallobj.data.tile_mapper import MAPPER_REGISTRY, TileMapper, single_objects
+
+
+@MAPPER_REGISTRY.register()
+class FocusMapper(TileMapper):
+    """Cuts training crops from a photograph reduced by MODEL.FOCUS.REDUCTION.
+
+    INPUT.TILE is as for :class:`TileMapper`, its lengths in pixels of the reduced photograph.
+    """
+
+    @configurable
+    def __init__(self, *, reduction: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.reduction = reduction
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        if cfg.MODEL.MASK_ON:
+            raise ValueError("INPUT.MAPPER FocusMapper has no masks; set MODEL.MASK_ON False")
+        return {**super().from_config(cfg), "reduction": cfg.MODEL.FOCUS.REDUCTION}
+
+    def _read(self, dataset_dict: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        image = read_reduced(dataset_dict, self.reduction)
+        annotations = single_objects(dataset_dict)
+        boxes = annotation_boxes(annotations) / self.reduction
+        reduced = [
+            {**annotation, "bbox": box.tolist(), "bbox_mode": BoxMode.XYXY_ABS}
+            for annotation, box in zip(annotations, boxes, strict=True)
+        ]
+        return image, reduced
+
+
+def read_reduced(dataset_dict: dict[str, Any], reduction: int) -> np.ndarray:
+    """The photograph of a dataset dict at 1/reduction of its size, (H, W, 3) uint8 BGR.
+
+    Raises:
+        ValueError: its size isn't what the dataset says.
+    """
+    image = read_image(dataset_dict["file_name"], reduction)
+    height, width = (dataset_dict.get(key) for key in ("height", "width"))
+    if height and width:
+        expected = (-(-height // reduction), -(-width // reduction))
+        if image.shape[:2] != expected:
+            raise ValueError(
+                f"{dataset_dict['file_name']}: the dataset says {width}x{height}, which reduced by "
+                f"{reduction} is {expected[1]}x{expected[0]}; got {image.shape[1]}x{image.shape[0]}"
+            )
+    return image

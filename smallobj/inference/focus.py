@@ -1,0 +1,195 @@
+"""Detection of what a focus network points at: the detector reads a few regions, not all tiles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import Conv2d
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from smallobj.checkpoint import load_weights
+from smallobj.config import load_config
+from smallobj.data.image_file import reduce_image
+from smallobj.modeling import build_model
+from smallobj.regions import check_windows, choose_regions
+
+Item = dict[str, Any]
+
+_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "weights")
+BUNDLED_FOCUS = os.path.join(_FOLDER, "focus_synthetic.yaml")
+_SETTINGS = ("THRESHOLD", "WINDOWS", "MARGINS", "MAX_AREA")
+
+
+class TileReader(Protocol):
+    """A detector whose items may carry "tiles", as a TiledDetector's may."""
+
+    training: bool
+
+    def stream(self, items: Iterable[Item]) -> Iterator[Item]: ...
+
+
+class RegionChooser(nn.Module):
+    """Looks at a photograph at reduced scale and says which regions a detector should read."""
+
+    def __init__(
+        self,
+        network: Any,
+        *,
+        threshold: float,
+        windows: Sequence[int],
+        margins: Sequence[int],
+        max_area: float,
+        swap_channels: bool = False,
+    ) -> None:
+        """
+        Args:
+            network: a FocusNet in evaluation mode.
+            threshold, windows, margins, max_area: as :func:`smallobj.regions.choose_regions`.
+            swap_channels: photographs come in the other order of channels than the network's.
+
+        Raises:
+            ValueError: a value out of range.
+        """
+        super().__init__()
+        if not 0 < threshold < 1:
+            raise ValueError(f"TEST.FOCUS.THRESHOLD must lie in (0, 1); got {threshold}")
+        check_windows(windows, margins, network.stride)
+        if any(window % 32 for window in windows):
+            raise ValueError(f"TEST.FOCUS.WINDOWS must be multiples of 32; got {list(windows)}")
+        if max_area <= 0:
+            raise ValueError(f"TEST.FOCUS.MAX_AREA must be positive; got {max_area}")
+        self.network: Any = network
+        self.threshold = threshold
+        self.windows = windows
+        self.margins = margins
+        self.max_area = max_area
+        self.swap_channels = swap_channels
+        self.eval()
+
+    @torch.no_grad()
+    def look(self, item: Item) -> tuple[np.ndarray, np.ndarray, int]:
+        """Heat (h, w), expected sides of objects (h, w), and the side of a cell in pixels.
+
+        Args:
+            item: a dict with "image" (3, H, W) uint8; and "reduced", the same at the network's
+                scale, if the loader has decoded that too.
+        """
+        reduced = item.get("reduced")
+        if reduced is None:
+            reduced = reduce_tensor(item["image"], self.network.reduction)
+        if self.swap_channels:
+            reduced = reduced.flip(0)
+        (output,) = self.network([{"image": reduced}])
+        return output["focus"].cpu().numpy(), output["side"].cpu().numpy(), output["stride"]
+
+    def forward(self, item: Item) -> np.ndarray:
+        """Regions (T, 4) int64 XYXY, perhaps none."""
+        return choose_regions(
+            *self.look(item),
+            item["image"].shape[-2:],
+            threshold=self.threshold,
+            windows=self.windows,
+            margins=self.margins,
+            max_area=self.max_area,
+        )
+
+
+class FocusedDetector(nn.Module):
+    """A tiled detector that reads the regions a :class:`RegionChooser` names, and nothing else.
+
+    Keeps Detectron2's contract. A photograph in which nothing is hot costs the detector nothing and
+    has no detections.
+    """
+
+    def __init__(self, chooser: RegionChooser, detector: Any) -> None:
+        """
+        Args:
+            chooser: names the regions.
+            detector: a :class:`TileReader`.
+        """
+        super().__init__()
+        self.chooser = chooser
+        self.detector = detector
+        self.train(detector.training)
+
+    def train(self, mode: bool = True) -> FocusedDetector:
+        """The network that chooses is never trained here, and stays in evaluation mode."""
+        super().train(mode)
+        self.chooser.eval()
+        return self
+
+    def forward(self, batched_inputs: list[Item]) -> list[Item]:
+        """As the detector, whose "tiles" are the regions."""
+        return list(self.stream(batched_inputs))
+
+    def stream(self, items: Iterable[Item]) -> Iterator[Item]:
+        """As :meth:`forward`, over an endless supply of images."""
+        return self.detector.stream({**item, "tiles": self.chooser(item)} for item in items)
+
+
+def build_focus(cfg: CfgNode) -> RegionChooser:
+    """The chooser that a detector's TEST.FOCUS describes; a 0 there is what the network's own
+    config says.
+
+    Raises:
+        FileNotFoundError: no config or no weights where they are said to be.
+        ValueError: another kind of model, weights that don't fit, or a value out of range.
+    """
+    node = cfg.TEST.FOCUS
+    path = node.CONFIG or BUNDLED_FOCUS
+    own = load_config(path)
+    if own.MODEL.META_ARCHITECTURE != "FocusNet":
+        raise ValueError(
+            f"TEST.FOCUS.CONFIG {path}: needs MODEL.META_ARCHITECTURE FocusNet; "
+            f"got {own.MODEL.META_ARCHITECTURE}"
+        )
+    own.MODEL.DEVICE = cfg.MODEL.DEVICE
+    own.TEST.PRECISION = cfg.TEST.PRECISION
+    weights = node.WEIGHTS or own.MODEL.WEIGHTS
+    if not weights:
+        raise ValueError(f"{path} names no weights; set TEST.FOCUS.WEIGHTS")
+    if not os.path.isfile(weights):
+        weights = os.path.join(os.path.dirname(path), weights)
+    network = build_model(own)
+    load_weights(network, weights)
+    network.eval()
+    fold_batch_norm(network)
+    settings = {name.lower(): node[name] or own.TEST.FOCUS[name] for name in _SETTINGS}
+    return RegionChooser(network, swap_channels=cfg.INPUT.FORMAT != own.INPUT.FORMAT, **settings)
+
+
+def fold_batch_norm(model: nn.Module) -> None:
+    """Moves each BatchNorm behind a Detectron2 convolution into it; for evaluation only."""
+    for module in model.modules():
+        norm = getattr(module, "norm", None)
+        if isinstance(module, Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            module.weight, module.bias = fuse_conv_bn_weights(
+                module.weight,
+                module.bias,
+                norm.running_mean,
+                norm.running_var,
+                norm.eps,
+                norm.weight,
+                norm.bias,
+            )
+            module.norm = None
+
+
+def reduce_tensor(image: torch.Tensor, reduction: int) -> torch.Tensor:
+    """:func:`smallobj.data.image_file.reduce_image` for (C, H, W) uint8, on any device."""
+    if reduction == 1:
+        return image
+    if image.device.type == "cpu":
+        planes = [reduce_image(plane, reduction) for plane in image.numpy()]
+        return torch.from_numpy(np.stack(planes))
+    means = F.avg_pool2d(image.float(), reduction, ceil_mode=True)
+    return means.round().to(torch.uint8)
