@@ -96,7 +96,8 @@ def _add_test_keys(cfg: CfgNode) -> None:
     cfg.TEST.TILE.SIZE = 1024
     # Overlap of neighbours: at least the longest side of an object, so that a tile shows it whole.
     cfg.TEST.TILE.OVERLAP = 128
-    # Tiles that go through the model together; halved when memory runs out.
+    # Tiles of TEST.TILE.SIZE squared that go through the model together, and of smaller ones as
+    # many as have the same number of pixels. Halved when memory runs out.
     cfg.TEST.TILE.BATCH_SIZE = 2
     # A batch may hold tiles of several images, which keeps a GPU busy where images have few tiles.
     # False makes an image's result independent, to the last bit, of the images around it.

@@ -28,6 +28,8 @@ SMALLER = {
     "python demo.py": "",
     "python tools/check.py": "",
     "python tools/export_weights.py": "",
+    "python tools/detect.py": "",
+    "python tools/plan.py": "",
     "python tools/benchmark.py mapper": "--runs 1 --images 1",
 }
 INSTALLS = ("make", "pip", "DIST_EXTRA_CONFIG", "SMALLOBJ_DETECTRON2", ".venv/bin/pip")

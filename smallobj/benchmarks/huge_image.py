@@ -98,7 +98,7 @@ def measure_scan(
     scanner = Scanner(predictor, threshold, choose)
     side = scanner.detector.tile
     # Twice as wide as a tile, so that a whole batch goes through.
-    batch = scanner.detector.runner.batch_size
+    batch = scanner.detector.runner.max_pixels // side**2
     warm_up = np.zeros((side, (side - scanner.detector.overlap) * batch + side, 3), dtype=np.uint8)
     predictor(warm_up)
     outcome: dict[str, Any] = {}

@@ -20,22 +20,22 @@ class BatchRunner:
     When memory runs out the batch is halved, for good, and the run goes on.
 
     Attributes:
-        batch_size: inputs that go through the model together, at most.
+        max_pixels: pixels that go through the model together, unless a single input has more.
     """
 
-    def __init__(self, model: nn.Module, batch_size: int) -> None:
+    def __init__(self, model: nn.Module, max_pixels: int) -> None:
         """
         Args:
             model: list[dict] in, list[dict] out, as Detectron2's models in evaluation mode.
-            batch_size: inputs that go through it together.
+            max_pixels: pixels that go through it together.
 
         Raises:
-            ValueError: a batch size below 1.
+            ValueError: less than one pixel.
         """
-        if batch_size < 1:
-            raise ValueError(f"TEST.TILE.BATCH_SIZE must be positive; got {batch_size}")
+        if max_pixels < 1:
+            raise ValueError(f"a batch has at least one pixel; got {max_pixels}")
         self.model = model
-        self.batch_size = batch_size
+        self.max_pixels = max_pixels
 
     def __call__(self, inputs: Iterable[Item]) -> Iterator[Item]:
         """
@@ -51,7 +51,8 @@ class BatchRunner:
         group: list[Item] = []
         for item in inputs:
             if group and (
-                len(group) >= self.batch_size or item["image"].shape != group[0]["image"].shape
+                len(group) >= self.batch_size(item)
+                or item["image"].shape != group[0]["image"].shape
             ):
                 yield from self._run(group)
                 group = []
@@ -59,10 +60,14 @@ class BatchRunner:
         if group:
             yield from self._run(group)
 
+    def batch_size(self, item: Item) -> int:
+        """How many inputs like this one go through the model together, at most."""
+        return max(self.max_pixels // _pixels(item), 1)
+
     def _run(self, group: list[Item]) -> Iterator[Item]:
         start = 0
         while start < len(group):
-            batch = group[start : start + self.batch_size]
+            batch = group[start : start + self.batch_size(group[0])]
             outputs = self._try(batch)
             if outputs is None:
                 self._halve(batch)
@@ -88,14 +93,17 @@ class BatchRunner:
         return None
 
     def _halve(self, batch: list[Item]) -> None:
-        self.batch_size = (len(batch) + 1) // 2
+        half = (len(batch) + 1) // 2
+        self.max_pixels = half * _pixels(batch[0])
         logger.warning(
-            "out of memory with %d inputs in a batch; going on with %d",
-            len(batch),
-            self.batch_size,
+            "out of memory with %d inputs in a batch; going on with %d", len(batch), half
         )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _pixels(item: Item) -> int:
+    return item["image"].shape[-2] * item["image"].shape[-1]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -47,7 +47,8 @@ class TiledDetector(nn.Module):
         Args:
             model: detector in evaluation mode; sees tiles as images of their own.
             tile, overlap: as :func:`smallobj.tiling.plan_tiles`.
-            batch_size: tiles that go through the model together.
+            batch_size: tiles of full size that go through the model together; of smaller ones as
+                many as have the same number of pixels.
             seam_margin: as :func:`smallobj.tiling.cut_by_seam`.
             seam_iou: as :func:`smallobj.tiling.superseded`; above 1 no box gives way.
             merger: boxes of all tiles in, one an object out.
@@ -70,8 +71,10 @@ class TiledDetector(nn.Module):
                 "TEST.TILE.SEAM_IOU must be positive (above 1 it switches the seam rule off); "
                 f"got {seam_iou}"
             )
+        if batch_size < 1:
+            raise ValueError(f"TEST.TILE.BATCH_SIZE must be positive; got {batch_size}")
         self.model = model
-        self.runner = BatchRunner(model, batch_size)
+        self.runner = BatchRunner(model, batch_size * tile * tile)
         self.tile = tile
         self.overlap = overlap
         self.seam_margin = seam_margin

@@ -231,7 +231,9 @@ def test_mappers_by_name():
     cfg.INPUT.MAPPER = "DatasetMapper"
     assert isinstance(build_train_mapper(cfg), DatasetMapper)
     cfg.INPUT.MAPPER = "Tiles"
-    with pytest.raises(ValueError, match=r"one of \['DatasetMapper', 'FocusMapper', 'TileMapper'.*got 'Tiles'"):
+    with pytest.raises(
+        ValueError, match=r"one of \['DatasetMapper', 'FocusMapper', 'TileMapper'.*got 'Tiles'"
+    ):
         build_train_mapper(cfg)
 
 

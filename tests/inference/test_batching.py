@@ -27,6 +27,10 @@ class Memory(nn.Module):
         return [{"sum": item["image"].sum().item()} for item in items]
 
 
+def runner_of(model, batch_size, side=4):
+    return BatchRunner(model, batch_size * side * side)
+
+
 def inputs(count, side=4):
     return [{"image": torch.full((1, side, side), float(n))} for n in range(count)]
 
@@ -38,14 +42,14 @@ def sums(count, side=4):
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
 def test_outputs_come_in_order(batch_size):
     model = Memory()
-    assert list(BatchRunner(model, batch_size)(inputs(7))) == sums(7)
+    assert list(runner_of(model, batch_size)(inputs(7))) == sums(7)
     assert max(model.batches) == min(batch_size, 7)
 
 
 def test_a_batch_has_one_shape():
     model = Memory()
     mixed = [*inputs(3), *inputs(2, side=5), *inputs(1)]
-    assert len(list(BatchRunner(model, 4)(mixed))) == 6
+    assert len(list(runner_of(model, 4)(mixed))) == 6
     assert model.batches == [3, 2, 1]
 
 
@@ -59,7 +63,7 @@ def test_inputs_are_taken_a_batch_at_a_time():
             yield {"image": torch.zeros(1, 4, 4)}
             number += 1
 
-    outputs = BatchRunner(Memory(), 3)(endless())
+    outputs = runner_of(Memory(), 3)(endless())
     next(outputs)
     assert len(taken) == 4
 
@@ -71,12 +75,12 @@ def test_inputs_are_taken_a_batch_at_a_time():
 )
 def test_out_of_memory_halves_the_batch_and_goes_on(caplog, error):
     model = Memory(pixels=16 * 3, error=error)  # room for three inputs
-    runner = BatchRunner(model, 8)
+    runner = runner_of(model, 8)
     with caplog.at_level(logging.WARNING):
         assert list(runner(inputs(11))) == sums(11)
     # 8 and 4 don't fit; then twos, to the end of the group of 8, and two for the last 3.
     assert model.batches == [8, 4, 2, 2, 2, 2, 2, 1]
-    assert runner.batch_size == 2
+    assert runner.batch_size(inputs(1)[0]) == 2
     assert [record.args for record in caplog.records] == [(8, 4), (4, 2)]
     assert list(runner(inputs(4))) == sums(4)
     assert model.batches[8:] == [2, 2]
@@ -84,12 +88,12 @@ def test_out_of_memory_halves_the_batch_and_goes_on(caplog, error):
 
 def test_a_single_input_that_does_not_fit_is_told():
     with pytest.raises(RuntimeError, match=r"4x4 pixels.*TEST\.TILE\.SIZE"):
-        list(BatchRunner(Memory(pixels=10), 4)(inputs(2)))
+        list(runner_of(Memory(pixels=10), 4)(inputs(2)))
 
 
 def test_other_errors_pass():
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        list(BatchRunner(Memory(0, RuntimeError("mat1 and mat2 shapes")), 2)(inputs(2)))
+        list(runner_of(Memory(0, RuntimeError("mat1 and mat2 shapes")), 2)(inputs(2)))
 
 
 def test_what_counts_as_out_of_memory():
@@ -98,9 +102,16 @@ def test_what_counts_as_out_of_memory():
 
 
 def test_nothing_in_nothing_out():
-    assert list(BatchRunner(Memory(), 2)([])) == []
+    assert list(runner_of(Memory(), 2)([])) == []
+
+
+def test_of_smaller_inputs_more_share_a_batch():
+    model = Memory()
+    list(BatchRunner(model, 100)([*inputs(30), *inputs(3, side=8), *inputs(2, side=20)]))
+    # 6 times 16 pixels, once 64, and inputs of 400 one at a time.
+    assert model.batches == [6, 6, 6, 6, 6, 1, 1, 1, 1, 1]
 
 
 def test_a_batch_of_none_is_refused():
-    with pytest.raises(ValueError, match=r"BATCH_SIZE.*0"):
+    with pytest.raises(ValueError, match="at least one pixel; got 0"):
         BatchRunner(Memory(), 0)

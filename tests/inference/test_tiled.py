@@ -241,7 +241,8 @@ def test_a_model_is_tiled_only_if_the_config_says_so(tiny_config):
     assert wrap_for_test(tiny_config("TEST.TILE.ENABLED", False), model) is model
     detector = wrap_for_test(tiny_config("TEST.DETECTIONS_PER_IMAGE", 7), model)
     assert isinstance(detector, TiledDetector)
-    assert (detector.tile, detector.overlap, detector.runner.batch_size) == (128, 32, 4)
+    assert (detector.tile, detector.overlap) == (128, 32)
+    assert detector.runner.max_pixels == 4 * 128 * 128
     assert detector.max_detections == 7
 
 
