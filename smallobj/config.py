@@ -61,9 +61,11 @@ def _add_model_keys(cfg: CfgNode) -> None:
     # Arithmetic of the backbone in training: float32 or bfloat16. Boxes and losses stay in
     # float32, since 8 bits of mantissa move a box at x = 500 by 2 px.
     cfg.MODEL.BACKBONE.PRECISION = "float32"
-    # Lowest objectness, a probability, of a proposal at test time (SmallObjectRPN): the heads'
-    # work then follows what a tile shows. 0 hands on the best POST_NMS_TOPK_TEST of every tile.
+    # SmallObjectRPN: lowest objectness, a probability, of a proposal at test time.
     cfg.MODEL.RPN.SCORE_THRESH_TEST = 0.0
+    # Likewise: one proposal at most for so many pixels of the input, since a small window can't
+    # hold many objects; 0: no such limit.
+    cfg.MODEL.RPN.PIXELS_PER_PROPOSAL_TEST = 0
 
     # Side of the pooled region over the side of the box; 1 pools the box alone.
     cfg.MODEL.ROI_BOX_HEAD.CONTEXT_SCALE = 1.0

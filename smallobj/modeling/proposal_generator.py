@@ -14,34 +14,45 @@ from detectron2.structures import Boxes, Instances
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
 class SmallObjectRPN(RPN):
-    """Detectron2's RPN, which at test time drops proposals that it doesn't believe in itself.
+    """Detectron2's RPN, which at test time proposes no more than an input can hold.
 
-    Detectron2 hands on the best few hundred of every image, also of one that shows nothing; most
-    tiles of a large photograph do, and the ROI heads would spend their time on them.
+    Detectron2 hands on the best few hundred of every image, also of one that is a hundred pixels
+    wide, or shows nothing; the ROI heads would spend their time on them.
     """
 
     @configurable
-    def __init__(self, *, score_thresh_test: float, **kwargs: Any) -> None:
+    def __init__(
+        self, *, score_thresh_test: float, pixels_per_proposal_test: int, **kwargs: Any
+    ) -> None:
         """
         Args:
             score_thresh_test: lowest objectness (probability) of a proposal at test time.
+            pixels_per_proposal_test: an image of so many pixels gets one proposal at test time,
+                one of twice as many two; 0: no such limit.
             kwargs: as Detectron2's RPN.
 
         Raises:
-            ValueError: a threshold outside [0, 1).
+            ValueError: a threshold outside [0, 1), or a negative number of pixels.
         """
         super().__init__(**kwargs)
         if not 0 <= score_thresh_test < 1:
             raise ValueError(
                 f"MODEL.RPN.SCORE_THRESH_TEST must lie in [0, 1); got {score_thresh_test}"
             )
+        if pixels_per_proposal_test < 0:
+            raise ValueError(
+                "MODEL.RPN.PIXELS_PER_PROPOSAL_TEST must not be negative; "
+                f"got {pixels_per_proposal_test}"
+            )
         self.score_thresh_test = score_thresh_test
+        self.pixels_per_proposal_test = pixels_per_proposal_test
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         return {
             **super().from_config(cfg, input_shape),
             "score_thresh_test": cfg.MODEL.RPN.SCORE_THRESH_TEST,
+            "pixels_per_proposal_test": cfg.MODEL.RPN.PIXELS_PER_PROPOSAL_TEST,
         }
 
     def predict_proposals(
@@ -54,7 +65,14 @@ class SmallObjectRPN(RPN):
         proposals = super().predict_proposals(
             anchors, pred_objectness_logits, pred_anchor_deltas, image_sizes
         )
-        if self.training or self.score_thresh_test == 0:
-            return proposals
-        least = math.log(self.score_thresh_test / (1 - self.score_thresh_test))
-        return [found[found.objectness_logits >= least] for found in proposals]
+        return proposals if self.training else [self._thin(found) for found in proposals]
+
+    def _thin(self, found: Instances) -> Instances:
+        """The believable ones, by falling objectness, no more than the image can hold."""
+        if self.pixels_per_proposal_test:
+            height, width = found.image_size
+            found = found[: max(height * width // self.pixels_per_proposal_test, 1)]
+        if self.score_thresh_test:
+            least = math.log(self.score_thresh_test / (1 - self.score_thresh_test))
+            found = found[found.objectness_logits >= least]
+        return found

@@ -39,6 +39,17 @@ def test_only_sure_proposals_are_handed_on(tiny_config):
         assert torch.equal(after.objectness_logits, before.objectness_logits[keep])
 
 
+def test_small_images_get_few_proposals(tiny_config):
+    every = propose(proposer(tiny_config, 0.0))
+    generator = proposer(tiny_config, 0.0)
+    generator.pixels_per_proposal_test = 600
+    few = propose(generator)
+    # 64 x 96 / 600 = 10.2 and 60 x 90 / 600 = 9.
+    assert [len(found) for found in few] == [10, 9]
+    for before, after in zip(every, few, strict=True):
+        assert torch.equal(after.objectness_logits, before.objectness_logits[: len(after)])
+
+
 def test_training_gets_all_proposals(tiny_config):
     every, sure = (propose(proposer(tiny_config, t), training=True) for t in (0.0, 0.87))
     assert [len(a) for a in every] == [len(b) for b in sure]
@@ -52,6 +63,11 @@ def test_an_image_without_proposals_has_no_detections(tiny_config):
     image = torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8)
     for output in model([{"image": image}, {"image": image}]):
         assert output["instances"].pred_boxes.tensor.shape == (0, 4)
+
+
+def test_a_negative_number_of_pixels_is_told(tiny_config):
+    with pytest.raises(ValueError, match=r"PIXELS_PER_PROPOSAL_TEST.*-5"):
+        build_model(tiny_config("MODEL.RPN.PIXELS_PER_PROPOSAL_TEST", -5))
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0])
