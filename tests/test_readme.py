@@ -31,6 +31,7 @@ SMALLER = {
     "python tools/detect.py": "",
     "python tools/plan.py": "",
     "python tools/benchmark.py mapper": "--runs 1 --images 1",
+    "python tools/benchmark.py inference": "--runs 1 --images 1 --threads 1",
 }
 INSTALLS = ("make", "pip", "DIST_EXTRA_CONFIG", "SMALLOBJ_DETECTRON2", ".venv/bin/pip")
 
