@@ -9,7 +9,11 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, RPN
+from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_proposals
 from detectron2.structures import Boxes, Instances
+
+# Boxes of a level that go into NMS for each one that may come out of it.
+_CANDIDATES = 4
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
@@ -62,17 +66,35 @@ class SmallObjectRPN(RPN):
         pred_anchor_deltas: list[torch.Tensor],
         image_sizes: list[tuple[int, int]],
     ) -> list[Instances]:
-        proposals = super().predict_proposals(
-            anchors, pred_objectness_logits, pred_anchor_deltas, image_sizes
-        )
-        return proposals if self.training else [self._thin(found) for found in proposals]
+        if self.training:
+            return super().predict_proposals(
+                anchors, pred_objectness_logits, pred_anchor_deltas, image_sizes
+            )
+        candidates, most = self._limits(image_sizes)
+        with torch.no_grad():
+            found = find_top_rpn_proposals(
+                self._decode_proposals(anchors, pred_anchor_deltas),
+                pred_objectness_logits,
+                image_sizes,
+                self.nms_thresh,
+                candidates,
+                most,
+                self.min_box_size,
+                False,
+            )
+        return [self._believable(proposals) for proposals in found]
 
-    def _thin(self, found: Instances) -> Instances:
-        """The believable ones, by falling objectness, no more than the image can hold."""
-        if self.pixels_per_proposal_test:
-            height, width = found.image_size
-            found = found[: max(height * width // self.pixels_per_proposal_test, 1)]
-        if self.score_thresh_test:
-            least = math.log(self.score_thresh_test / (1 - self.score_thresh_test))
-            found = found[found.objectness_logits >= least]
-        return found
+    def _limits(self, image_sizes: list[tuple[int, int]]) -> tuple[int, int]:
+        """Boxes of a level that go into NMS, and proposals that may come out of it."""
+        candidates, most = self.pre_nms_topk[False], self.post_nms_topk[False]
+        if not self.pixels_per_proposal_test:
+            return candidates, most
+        pixels = max(height * width for height, width in image_sizes)
+        held = max(pixels // self.pixels_per_proposal_test, 1)
+        return min(candidates, held * _CANDIDATES), min(most, held)
+
+    def _believable(self, proposals: Instances) -> Instances:
+        if not self.score_thresh_test:
+            return proposals
+        least = math.log(self.score_thresh_test / (1 - self.score_thresh_test))
+        return proposals[proposals.objectness_logits >= least]
