@@ -19,6 +19,7 @@ import smallobj
 from smallobj.data.raster import Raster
 from smallobj.inference.drawing import class_color, draw_detections
 from smallobj.inference.geojson import require_georeferenced, write_geojson
+from smallobj.inference.identity import config_digest
 from smallobj.inference.scan import Scanner
 from smallobj.inference.scan_log import Identity, ScanLog
 from smallobj.inference.session import DemoSession
@@ -30,7 +31,6 @@ MOST_PIXELS = 100_000_000
 _LONGEST_PICTURE = 4000
 # More labels than these would hide the picture, and one another.
 _MOST_LABELS = 100
-_VOLATILE_KEYS = ("OUTPUT_DIR", "MODEL.WEIGHTS", "MODEL.DEVICE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,13 +167,11 @@ def _scan_file(
 
 
 def _identity(cfg: CfgNode) -> Identity:
-    stable = cfg.clone()
-    stable.merge_from_list([word for key in _VOLATILE_KEYS for word in (key, "")])
     with open(cfg.MODEL.WEIGHTS, "rb") as stream:
         weights = hashlib.file_digest(stream, "sha256").hexdigest()
     device = torch.device(cfg.MODEL.DEVICE).type
     return {
-        "config": hashlib.sha256(stable.dump().encode()).hexdigest(),
+        "config": config_digest(cfg),
         "weights": weights,
         "device": device,
         "precision": str(precision_at_test(cfg)),

@@ -27,6 +27,7 @@ from smallobj.inference.bulk.path_list import PathList, list_images
 from smallobj.inference.bulk.ranks import Board, Rank, Status
 from smallobj.inference.bulk.records import Records, RecordWriter
 from smallobj.inference.bundled import prepare_detector_config
+from smallobj.inference.identity import config_digest
 from smallobj.inference.result_files import ImageDetections, ResultFiles
 from smallobj.inference.session import DemoSession
 from smallobj.inference.sources import quiet_decoders
@@ -34,8 +35,6 @@ from smallobj.inference.writers import CocoIds, require_writable
 from smallobj.modeling.precision import precision_at_test
 
 GOOD, BROKEN, WRONG = 0, 1, 2
-# Where things lie and run doesn't change what is found.
-_VOLATILE_KEYS = ("OUTPUT_DIR", "MODEL.WEIGHTS", "MODEL.DEVICE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,11 +183,9 @@ class BulkRun:
         return cfg
 
     def _identity(self, cfg: CfgNode) -> Identity:
-        stable = cfg.clone()
-        stable.merge_from_list([word for key in _VOLATILE_KEYS for word in (key, "")])
         kind = torch.device(cfg.MODEL.DEVICE).type
         return {
-            "config": hashlib.sha256(stable.dump().encode()).hexdigest(),
+            "config": config_digest(cfg),
             "weights": _digest(self.session.predictor.model),
             "classes": self.session.class_names,
             "threshold": self.options.threshold,
