@@ -15,8 +15,6 @@ from typing import Any, TextIO
 import numpy as np
 from detectron2.structures import Instances
 
-# Of an image's entry in JSON results, where its detections begin and end.
-_DETECTIONS, _END, _EMPTY_END = '"detections": [', "\n   ]\n  }", "]\n  }"
 _CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
 
 
@@ -136,7 +134,7 @@ class ResultFiles:
         self._json, self._csv, self._coco = map(self._open, self._names)
         self._images = self._boxes = 0
         if self._json:
-            self._json.write('{\n "images": [')
+            self._json.write('{"images": [')
         if self._csv:
             self._table = csv.writer(self._csv, lineterminator="\n")
             self._table.writerow(_CSV_COLUMNS)
@@ -150,11 +148,15 @@ class ResultFiles:
     def add(self, image: ImageDetections) -> None:
         """Writes an image behind those before it."""
         if self._json:
-            self._json.write(",\n  " if self._images else "\n  ")
+            head = {"file": image.file, "width": image.width, "height": image.height}
+            self._json.write(",\n" if self._images else "\n")
+            self._json.write(f'{_json(head)[:-1]}, "detections": [')
         # In blocks: a map's million detections as Python's objects would take gigabytes.
         for number, block in enumerate(image.blocks()):
             if self._json:
-                self._json.write(self._json_block(block, number))
+                lines = map(_json, block.entry(self.class_names)["detections"])
+                text = ",\n ".join(lines)
+                self._json.write((",\n " if number else "\n ") + text if text else "")
             if self._csv:
                 self._table.writerows(block.rows(self.class_names))
             if self._coco:
@@ -162,14 +164,8 @@ class ResultFiles:
                     self._coco.write((", " if self._boxes else "") + _json(box))
                     self._boxes += 1
         if self._json:
-            self._json.write(_END if len(image.boxes) else _EMPTY_END)
+            self._json.write("\n]}" if len(image.boxes) else "]}")
         self._images += 1
-
-    def _json_block(self, block: ImageDetections, number: int) -> str:
-        """An image's entry up to the end of its detections; of a later block, these alone."""
-        text = _json(block.entry(self.class_names), indent=1).replace("\n", "\n  ")
-        text = text.removesuffix(_END if len(block.boxes) else _EMPTY_END)
-        return f",{text.partition(_DETECTIONS)[2]}" if number else text
 
     def __exit__(
         self,
@@ -179,17 +175,14 @@ class ResultFiles:
     ) -> None:
         if error is None:
             if self._json:
-                names = _json(self.class_names, indent=1).replace("\n", "\n ")
-                self._json.write(
-                    ("\n ]" if self._images else "]") + f',\n "classes": {names}\n}}\n'
-                )
+                self._json.write(f'\n], "classes": {_json(self.class_names)}}}\n')
             if self._coco:
                 self._coco.write("]\n")
         self._stack.__exit__(kind, error, trace)
 
 
-def _json(content: Any, indent: int | None = None) -> str:
-    return json.dumps(content, ensure_ascii=False, indent=indent)
+# Without line breaks: the encoder that sets them is slow, and a million images wait for it.
+_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class WholeFile:

@@ -42,8 +42,11 @@ def test_files_written_by_image_are_those_written_at_once(tmp_path, counts):
         for image in images:
             files.add(image)
     content = {"images": [image.entry(NAMES) for image in images], "classes": NAMES}
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    assert (tmp_path / "d.json").read_bytes() == text.encode()
+    text = (tmp_path / "d.json").read_bytes().decode()
+    assert json.loads(text) == content
+    # A line for each detection, two about each image, and the first and last of the file.
+    about = sum(1 + bool(count) for count in counts)
+    assert text.count("\n") == sum(counts) + about + 2
     boxes = [box for image in images for box in image.coco([5, 7])]
     assert (tmp_path / "c.json").read_text() == json.dumps(boxes) + "\n"
     lines = (tmp_path / "d.csv").read_text().splitlines()
