@@ -91,9 +91,17 @@ class RegionChooser(nn.Module):
 
     def forward(self, item: Item) -> np.ndarray:
         """Regions (T, 4) int64 XYXY, perhaps none."""
+        return self.choose(*self.look(item), item["image"].shape[-2:])
+
+    def choose(
+        self, heat: np.ndarray, side: np.ndarray, stride: int, image_size: tuple[int, int]
+    ) -> np.ndarray:
+        """:func:`smallobj.regions.choose_regions` with these settings."""
         return choose_regions(
-            *self.look(item),
-            item["image"].shape[-2:],
+            heat,
+            side,
+            stride,
+            image_size,
             threshold=self.threshold,
             windows=self.windows,
             margins=self.margins,

@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
+import torch
 from detectron2.config import CfgNode
+
+import smallobj
+from smallobj.modeling.precision import precision_at_test
 
 # Where things lie and run doesn't change what is found.
 _VOLATILE_KEYS = ("OUTPUT_DIR", "MODEL.WEIGHTS", "MODEL.DEVICE")
+
+
+def detector_identity(cfg: CfgNode, model: torch.nn.Module, threads: int) -> dict[str, Any]:
+    """What the detections of a loaded model depend on, but for the images; fit for JSON.
+
+    Args:
+        cfg: of the detector.
+        model: with all that runs around it, a focus network, say.
+        threads: with which a CPU computes.
+    """
+    kind = torch.device(cfg.MODEL.DEVICE).type
+    return {
+        "config": config_digest(cfg),
+        "weights": model_digest(model),
+        "device": kind,
+        # "auto" is another one on another processor.
+        "precision": str(precision_at_test(cfg)),
+        # Sums are rounded in another order with each number of threads.
+        "threads": threads if kind == "cpu" else None,
+        "versions": [smallobj.__version__, torch.__version__],
+    }
 
 
 def config_digest(cfg: CfgNode) -> str:
@@ -15,3 +41,13 @@ def config_digest(cfg: CfgNode) -> str:
     stable = cfg.clone()
     stable.merge_from_list([word for key in _VOLATILE_KEYS for word in (key, "")])
     return hashlib.sha256(stable.dump().encode()).hexdigest()
+
+
+def model_digest(model: torch.nn.Module) -> str:
+    """SHA-256 of all that a model has learned, whatever files it comes from."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        # As bytes, since NumPy knows no bfloat16.
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

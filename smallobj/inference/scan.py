@@ -14,14 +14,17 @@ from smallobj.boxes import connected_components, overlapping_pairs
 from smallobj.data.build import image_tensor
 from smallobj.data.prefetch import prefetch
 from smallobj.data.raster import Raster
+from smallobj.inference.focus import FocusedDetector
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.scan_log import ScanLog
+from smallobj.inference.strip_focus import StripFocus
 from smallobj.inference.tiled import TiledDetector
 from smallobj.tiling import plan_tiles
 
 # About three rows of tiles are in memory.
 _MOST_STRIP_BYTES = 1 << 30
-# Of a row's tiles (T, 4) in the image's frame and its strip (h, W, 3), the tiles to look at.
+# Of a row's tiles (T, 4) in the image's frame and its strip (h, W, 3), what to look at: some of
+# the tiles, or other regions of the strip.
 Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -87,23 +90,27 @@ class Scanner:
         Args:
             predictor: whose model is tiled, and which sees images at their own size.
             threshold: lowest score that counts.
-            choose: thins out the tiles of a row; None looks at all.
+            choose: what to look at in a row; None: what the predictor's focus network points at
+                (:class:`StripFocus`), or all tiles if it has none.
 
         Raises:
             ValueError: the predictor's config tiles nothing, or resizes.
         """
-        if not isinstance(predictor.model, TiledDetector):
+        self.predictor = predictor
+        detector = predictor.model
+        if isinstance(detector, FocusedDetector):
+            choose = choose or StripFocus(detector.chooser, self._tensor)
+            detector = detector.detector
+        if not isinstance(detector, TiledDetector):
             raise ValueError(
-                "a scan reads tiles at native resolution; it needs TEST.TILE.ENABLED True and "
-                "TEST.FOCUS.ENABLED False"
+                "a scan reads tiles at native resolution; it needs TEST.TILE.ENABLED True"
             )
         if predictor.cfg.INPUT.MIN_SIZE_TEST != 0:
             raise ValueError(
                 "a scan reads tiles at native resolution; it needs INPUT.MIN_SIZE_TEST 0; "
                 f"got {predictor.cfg.INPUT.MIN_SIZE_TEST}"
             )
-        self.predictor = predictor
-        self.detector = predictor.model
+        self.detector = detector
         self.threshold = threshold
         self.choose = choose
 
@@ -138,7 +145,7 @@ class Scanner:
                 "lower TEST.TILE.SIZE"
             )
         rows = self.rows(raster.size)
-        is_single = len(rows) == 1 and len(rows[0]) == 1
+        is_single = self.choose is None and len(rows) == 1 and len(rows[0]) == 1
         # A single tile is the model's own answer, which has been merged already.
         settle = (lambda found: found) if is_single else self.detector.settle
         merger = RowMerger(settle, self.threshold)
@@ -169,26 +176,27 @@ class Scanner:
     ) -> Instances:
         """What is found in a row of tiles; in the image's frame, on the CPU, unsettled."""
         chosen = tiles if self.choose is None else self.choose(tiles, strip)
-        bar.update(len(tiles) - len(chosen))
-        top = int(tiles[0, 1])
+        top, told = int(tiles[0, 1]), 0
 
         def inputs() -> Iterator[dict[str, Any]]:
             for x0, y0, x1, y1 in chosen.tolist():
-                pixels = image_tensor(
-                    strip[y0 - top : y1 - top, x0:x1],
-                    self.predictor.aug,
-                    self.predictor.input_format,
-                )
+                pixels = self._tensor(strip[y0 - top : y1 - top, x0:x1])
                 yield {"image": pixels, "height": y1 - y0, "width": x1 - x0}
 
         outputs = []
         # A row begins a batch of its own, so that a resumed scan computes the very same batches.
         for output in self.detector.runner(inputs()):
             outputs.append(output["instances"].to("cpu"))
-            bar.update()
+            share = len(outputs) * len(tiles) // len(chosen)
+            bar.update(share - told)
+            told = share
+        bar.update(len(tiles) - told)
         if not outputs:
             return _nothing(image_size, unsettled=True)
         return self.detector.to_image_frame(outputs, chosen, image_size)
+
+    def _tensor(self, pixels: np.ndarray) -> torch.Tensor:
+        return image_tensor(pixels, self.predictor.aug, self.predictor.input_format)
 
 
 def read_strips(raster: Raster, rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -12,19 +11,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from detectron2.config import CfgNode
 from detectron2.structures import Instances
 
-import smallobj
 from smallobj.data.raster import Raster
 from smallobj.inference.drawing import class_color, draw_detections
 from smallobj.inference.geojson import require_georeferenced, write_geojson
-from smallobj.inference.identity import config_digest
+from smallobj.inference.identity import detector_identity
 from smallobj.inference.scan import Scanner
 from smallobj.inference.scan_log import Identity, ScanLog
 from smallobj.inference.session import DemoSession
 from smallobj.inference.writers import write_picture
-from smallobj.modeling.precision import precision_at_test
 
 # Larger images are scanned: decoded whole, this many pixels take 300 MB, several of them at once.
 MOST_PIXELS = 100_000_000
@@ -118,7 +114,8 @@ def run_files(
     scans = [job for job, scanned in zip(jobs, is_scan, strict=True) if scanned]
     if scans:
         scanner = Scanner(session.predictor, session.threshold)
-        identity = _identity(session.predictor.cfg)
+        predictor = session.predictor
+        identity = detector_identity(predictor.cfg, predictor.model, torch.get_num_threads())
     if plain:
         session.run_images(*zip(*plain, strict=True))
     for path, picture, image_id in scans:
@@ -164,21 +161,6 @@ def _scan_file(
             image = session.log.images[-1]
             write_geojson(options.geojson, image, session.class_names, raster.crs, raster.transform)
             session.written.append(options.geojson)
-
-
-def _identity(cfg: CfgNode) -> Identity:
-    with open(cfg.MODEL.WEIGHTS, "rb") as stream:
-        weights = hashlib.file_digest(stream, "sha256").hexdigest()
-    device = torch.device(cfg.MODEL.DEVICE).type
-    return {
-        "config": config_digest(cfg),
-        "weights": weights,
-        "device": device,
-        "precision": str(precision_at_test(cfg)),
-        # Sums are rounded in another order with each number of threads.
-        "number of threads": torch.get_num_threads() if device == "cpu" else None,
-        "versions": [smallobj.__version__, torch.__version__],
-    }
 
 
 def _file_identity(raster: Raster) -> Identity:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import sys
 import warnings
@@ -17,7 +16,6 @@ import torch
 import torch.distributed as dist
 from detectron2.config import CfgNode
 
-import smallobj
 from smallobj.inference.bulk import ranks
 from smallobj.inference.bulk.folder import Identity, Plan, RunFolder
 from smallobj.inference.bulk.heartbeat import Heartbeat
@@ -27,12 +25,11 @@ from smallobj.inference.bulk.path_list import PathList, list_images
 from smallobj.inference.bulk.ranks import Board, Rank, Status
 from smallobj.inference.bulk.records import Records, RecordWriter
 from smallobj.inference.bundled import prepare_detector_config
-from smallobj.inference.identity import config_digest
+from smallobj.inference.identity import detector_identity
 from smallobj.inference.result_files import ImageDetections, ResultFiles
 from smallobj.inference.session import DemoSession
 from smallobj.inference.sources import quiet_decoders
 from smallobj.inference.writers import CocoIds, require_writable
-from smallobj.modeling.precision import precision_at_test
 
 GOOD, BROKEN, WRONG = 0, 1, 2
 
@@ -183,17 +180,10 @@ class BulkRun:
         return cfg
 
     def _identity(self, cfg: CfgNode) -> Identity:
-        kind = torch.device(cfg.MODEL.DEVICE).type
         return {
-            "config": config_digest(cfg),
-            "weights": _digest(self.session.predictor.model),
+            **detector_identity(cfg, self.session.predictor.model, self.options.threads),
             "classes": self.session.class_names,
             "threshold": self.options.threshold,
-            "device": kind,
-            # "auto" is another one on another processor.
-            "precision": str(precision_at_test(cfg)),
-            "threads": self.options.threads if kind == "cpu" else None,
-            "versions": [smallobj.__version__, torch.__version__],
         }
 
     def _prepare(self, identity: Identity) -> Plan:
@@ -276,16 +266,6 @@ class BulkRun:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _digest(model: torch.nn.Module) -> str:
-    """SHA-256 of all that a model has learned, whatever files it comes from."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        # As bytes, since NumPy knows no bfloat16.
-        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _told(index: int, world: int, status: Status) -> str:

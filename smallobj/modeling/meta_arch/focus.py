@@ -51,7 +51,11 @@ class _Residual(nn.Module):
 
 
 class FocusBackbone(nn.Module):
-    """(N, 3, H, W) -> {"focus": (N, C, h, w)}: three steps of stride 2, then dilations."""
+    """(N, 3, H, W) -> {"focus": (N, C, h, w)}: three steps of stride 2, then dilations.
+
+    Attributes:
+        reach: pixels of its input, beyond the border of a cell, on which that cell depends.
+    """
 
     def __init__(self, channels: Sequence[int], dilations: Sequence[int], norm: str) -> None:
         """
@@ -61,6 +65,8 @@ class FocusBackbone(nn.Module):
             norm: as Detectron2 names it.
         """
         super().__init__()
+        # Each convolution sees one step further, in pixels of its input; a dilated one more.
+        self.reach = 1 + 2 + 2 * 4 + 4 + CELL * sum(dilation + 1 for dilation in dilations)
         if len(channels) != 3:
             raise ValueError(f"MODEL.FOCUS.CHANNELS needs three numbers; got {list(channels)}")
         first, second, third = channels
@@ -93,7 +99,7 @@ class FocusNet(nn.Module):
     def __init__(
         self,
         *,
-        backbone: nn.Module,
+        backbone: Any,
         channels: int,
         reduction: int,
         core: float,
@@ -104,7 +110,8 @@ class FocusNet(nn.Module):
     ) -> None:
         """
         Args:
-            backbone: image batch in, {"focus": (N, channels, h, w)} out.
+            backbone: image batch in, {"focus": (N, channels, h, w)} out; with a ``reach``, as
+                :class:`FocusBackbone`.
             channels: of the backbone's output.
             reduction: side of the photograph over side of the image that the network sees.
             core: side of a box's positive core over the side of the box, in (0, 1].
@@ -149,6 +156,11 @@ class FocusNet(nn.Module):
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
         }
+
+    @property
+    def reach(self) -> int:
+        """Pixels of the photograph, beyond the border of a cell, on which that cell depends."""
+        return self.backbone.reach * self.reduction
 
     @property
     def device(self) -> torch.device:
