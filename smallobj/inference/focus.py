@@ -18,6 +18,7 @@ from smallobj.checkpoint import load_weights
 from smallobj.config import load_config
 from smallobj.data.image_file import reduce_image
 from smallobj.modeling import build_model
+from smallobj.modeling.precision import precision_at_test, settle_precision
 from smallobj.regions import check_windows, choose_regions
 
 Item = dict[str, Any]
@@ -169,6 +170,7 @@ def build_focus(cfg: CfgNode) -> RegionChooser:
     load_weights(network, weights)
     network.eval()
     fold_batch_norm(network)
+    settle_precision(network, precision_at_test(own))
     settings = {name.lower(): node[name] or own.TEST.FOCUS[name] for name in _SETTINGS}
     return RegionChooser(network, swap_channels=cfg.INPUT.FORMAT != own.INPUT.FORMAT, **settings)
 

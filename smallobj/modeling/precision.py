@@ -104,7 +104,10 @@ def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
     def mixed_forward(image: torch.Tensor) -> dict[str, torch.Tensor]:
         dtype = training if backbone.training else test
         if image.is_cuda or not (torch.is_grad_enabled() and slow_backward):
-            image = image.contiguous(memory_format=torch.channels_last)
+            # In one step with the rounding, which the first convolution would do; not in training,
+            # where autocast must see it to hand back gradients.
+            kind = image.dtype if torch.is_grad_enabled() else dtype
+            image = image.to(kind, memory_format=torch.channels_last)
         with _autocast(image, dtype):
             features = forward(image)
         return {level: feature.float() for level, feature in features.items()}

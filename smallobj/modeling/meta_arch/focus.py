@@ -15,7 +15,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import Conv2d, get_norm
 from detectron2.modeling import META_ARCH_REGISTRY
-from detectron2.structures import Boxes, ImageList
+from detectron2.structures import Boxes
 from fvcore.nn import sigmoid_focal_loss
 from torch import nn
 from torch.nn import functional as F
@@ -178,22 +178,31 @@ class FocusNet(nn.Module):
             the photograph that an object there would have, and "stride", the side of a cell in px
             of the photograph.
         """
-        images = self._batch(batched_inputs)
-        logits, sizes = self.head(self.backbone(images.tensor)["focus"]).unbind(dim=1)
+        images, sizes = self._batch(batched_inputs)
+        logits, scales = self.head(self.backbone(images)["focus"]).unbind(dim=1)
         if self.training:
             boxes = [item["instances"].gt_boxes.to(self.device) for item in batched_inputs]
-            return self.losses(logits, sizes, boxes)
-        maps = torch.stack([logits.sigmoid(), self.stride * sizes.clamp(-8, 8).exp2()], dim=1)
+            return self.losses(logits, scales, boxes)
+        maps = torch.stack([logits.sigmoid(), self.stride * scales.clamp(-8, 8).exp2()], dim=1)
         outputs = []
-        for both, (height, width) in zip(maps, images.image_sizes, strict=True):
+        for both, (height, width) in zip(maps, sizes, strict=True):
             heat, side = both[:, : -(-height // CELL), : -(-width // CELL)]
             outputs.append({"focus": heat, "side": side, "stride": self.stride})
         return outputs
 
-    def _batch(self, batched_inputs: list[dict[str, Any]]) -> ImageList:
-        pixels = [item["image"].to(self.device) for item in batched_inputs]
-        images = [(image - self.pixel_mean) / self.pixel_std for image in pixels]
-        return ImageList.from_tensors(images, CELL)
+    def _batch(
+        self, batched_inputs: list[dict[str, Any]]
+    ) -> tuple[torch.Tensor, list[tuple[int, int]]]:
+        """The images, normalised and padded by zeros to whole cells, and their sizes (H, W)."""
+        images = [item["image"] for item in batched_inputs]
+        sizes = [(image.shape[-2], image.shape[-1]) for image in images]
+        height, width = (-(-max(sides) // CELL) * CELL for sides in zip(*sizes, strict=True))
+        batch = self.pixel_mean.new_zeros(len(images), 3, height, width)
+        for target, image, (rows, columns) in zip(batch, images, sizes, strict=True):
+            # In place: of a whole photograph each further copy takes as long as a convolution.
+            target = target[:, :rows, :columns]
+            target.copy_(image).sub_(self.pixel_mean).div_(self.pixel_std)
+        return batch, sizes
 
     def losses(
         self, logits: torch.Tensor, sizes: torch.Tensor, boxes: list[Boxes]
