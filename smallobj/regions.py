@@ -9,6 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# A cover of so much of the area that is allowed is good enough: the search for the last cell that
+# still fits takes as long as a convolution.
+_NEARLY = 0.95
+
 
 def choose_regions(
     heat: np.ndarray,
@@ -23,7 +27,8 @@ def choose_regions(
 ) -> np.ndarray:
     """Few windows that hold each hot cell whole, and a margin around it that suits its object.
 
-    Where that would be more than ``max_area`` of the image, the coolest cells are given up.
+    Where that would be more than ``max_area`` of the image, the coolest cells are given up, until
+    between 95% and all of it are read, if any number of cells comes to that.
 
     A hot cell goes to the first kind of window whose margin is at least the side that its object is
     expected to have, or to the last kind. The largest windows are placed first, and cells that
@@ -62,7 +67,7 @@ def choose_regions(
     cells = cells[np.argsort(-heat.ravel()[cells], kind="stable")]
     regions, low, high = regions[:0], 0, len(cells)
     # The hottest ``low`` cells fit, the hottest ``high`` don't; each try halves what is between.
-    while high - low > 1:
+    while high - low > 1 and area_share(regions, image_size) < _NEARLY * max_area:
         count = (low + high) // 2
         hot = np.zeros(heat.size, dtype=bool)
         hot[cells[:count]] = True
@@ -134,13 +139,14 @@ def _cover(hot: np.ndarray, reach: int) -> np.ndarray:
     """Extents (T, 4) XYXY, in cells, of groups of hot cells that fit into reach x reach each."""
     left = np.pad(hot, ((0, reach), (reach, reach)))
     rows, columns = np.nonzero(left)
+    every = np.ones(reach, dtype=np.int64)
     extents = []
     for y, x in zip(rows.tolist(), columns.tolist(), strict=True):
         if not left[y, x]:
             continue
         # Rows above are done, so a square that holds this cell and is of use begins in its row.
         strip = left[y : y + reach, x - reach + 1 : x + reach]
-        counts = np.lib.stride_tricks.sliding_window_view(strip.sum(axis=0), reach).sum(axis=1)
+        counts = np.convolve(strip.sum(axis=0), every, mode="valid")
         # Of equals the rightmost: what lies to the left in this row is done.
         first = x - reach + 1 + len(counts) - 1 - int(np.argmax(counts[::-1]))
         square = left[y : y + reach, first : first + reach]

@@ -82,13 +82,14 @@ def image_tensor(
         image_format: INPUT.FORMAT, "BGR" or "RGB".
 
     Returns:
-        (3, h, w) uint8.
+        (3, h, w) uint8; channels-last in memory, where possible the photograph's own: a model that
+        reads windows need not wait for a copy of the whole.
     """
     if check_format(image_format) == "RGB":
         image = image[:, :, ::-1]
     if resize is not None:
         image = resize.get_transform(image).apply_image(image)
-    return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
 
 
 class WholeImageMapper:

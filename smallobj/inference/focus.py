@@ -199,7 +199,7 @@ def reduce_tensor(image: torch.Tensor, reduction: int) -> torch.Tensor:
     if reduction == 1:
         return image
     if image.device.type == "cpu":
-        planes = [reduce_image(plane, reduction) for plane in image.numpy()]
-        return torch.from_numpy(np.stack(planes))
+        reduced = reduce_image(np.ascontiguousarray(image.permute(1, 2, 0).numpy()), reduction)
+        return torch.from_numpy(reduced).permute(2, 0, 1)
     means = F.avg_pool2d(image.float(), reduction, ceil_mode=True)
     return means.round().to(torch.uint8)

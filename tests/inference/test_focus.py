@@ -207,12 +207,12 @@ def test_folding_batch_norm_changes_nothing(network_files):
 
 def test_a_detectors_config_names_the_network(network_files, tiny_config):
     folder, network = network_files
-    options = ["TEST.FOCUS.CONFIG", folder / "focus.yaml", "TEST.FOCUS.WINDOWS", "(96, 256)"]
+    options = ["TEST.FOCUS.CONFIG", folder / "focus.yaml", "TEST.FOCUS.THRESHOLD", "0.3"]
     built = build_focus(tiny_config(*options, "TEST.PRECISION", "float32"))
     # What the detector's config leaves at 0 is the network's own.
     own = load_config(str(folder / "focus.yaml")).TEST.FOCUS
-    assert built.windows == (96, 256)
-    assert (built.margins, built.threshold) == (own.MARGINS, own.THRESHOLD)
+    assert built.threshold == 0.3
+    assert (built.margins, built.windows) == (own.MARGINS, own.WINDOWS)
     image = torch.randint(0, 256, (3, 128, 192), dtype=torch.uint8)
     heat, side, stride = built.look({"image": image})
     with torch.no_grad():
