@@ -122,7 +122,7 @@ def precision_recall(ranking: Ranking, weights: np.ndarray | None = None) -> Cur
         a point for each detection. Precision is 0 while the weights add up to 0; recall is NaN
         without labels.
     """
-    counts, total = _counts(ranking, weights)
+    counts, total = weighted_counts(ranking, weights)
     hits, everything = np.cumsum(counts * ranking.right), np.cumsum(counts)
     precision = np.divide(hits, everything, out=np.zeros(len(hits)), where=everything > 0)
     recall = hits / total if total > 0 else np.full(len(hits), np.nan)
@@ -136,7 +136,7 @@ def interpolated_precision(ranking: Ranking, weights: np.ndarray | None = None) 
     never reached.
     """
     curve = precision_recall(ranking, weights)
-    if not _counts(ranking, weights)[1] > 0:
+    if not weighted_counts(ranking, weights)[1] > 0:
         return np.full(len(COCO_RECALLS), np.nan)
     envelope = np.append(np.maximum.accumulate(curve.precision[::-1])[::-1], 0.0)
     sampled: np.ndarray = envelope[np.searchsorted(curve.recall, COCO_RECALLS, side="left")]
@@ -237,6 +237,24 @@ def mean_of_defined(values: np.ndarray) -> np.ndarray:
     return np.divide(total, count, out=np.full(np.shape(count), np.nan), where=count > 0)
 
 
+def weighted_counts(
+    ranking: Ranking, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
+    """How much each detection counts, (N,) float64, and all labels together.
+
+    Args:
+        ranking: N detections, M labels.
+        weights: (I,) how often each image counts; None counts each once.
+
+    Raises:
+        ValueError: negative or non-finite weights.
+    """
+    if weights is None:
+        return np.ones(len(ranking.images)), float(len(ranking.label_images))
+    checked = _checked(weights)
+    return checked[ranking.images], float(checked[ranking.label_images].sum())
+
+
 def _block_ap(ranking: Ranking, weights: np.ndarray, rule: Rule) -> np.ndarray:
     """(B,) AP for (B, I) weights, which fit into memory times N."""
     positions = np.flatnonzero(ranking.right)
@@ -263,14 +281,6 @@ def _blocks(rows: np.ndarray, columns: int) -> Iterator[np.ndarray]:
     step = max(_BLOCK // max(columns, 1), 1)
     for first in range(0, len(rows), step):
         yield rows[first : first + step]
-
-
-def _counts(ranking: Ranking, weights: np.ndarray | None) -> tuple[np.ndarray, float]:
-    """(N,) weight of each detection, and that of all labels together."""
-    if weights is None:
-        return np.ones(len(ranking.images)), float(len(ranking.label_images))
-    checked = _checked(weights)
-    return checked[ranking.images], float(checked[ranking.label_images].sum())
 
 
 def _images(ranking: Ranking) -> int:
