@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +16,8 @@ from smallobj.evaluation.tables import EvaluationSet
 BACKGROUND = "background"
 
 
-class ConfusedPair(NamedTuple):
+@dataclass(frozen=True)
+class ConfusedPair:
     """One cell off the diagonal.
 
     Attributes:
@@ -166,7 +166,7 @@ def _counts(
     data: EvaluationSet, label: np.ndarray, detection: np.ndarray, counted: np.ndarray
 ) -> np.ndarray:
     size = len(data.class_names) + 1
-    # The background has a row and a column at index -1, for those that are matched with nothing.
+    # What is matched with nothing has label -1, so the background's row goes to the end.
     true = np.append(data.labels.categories, size - 1)[label[counted]]
     found = data.detections.categories[counted]
     missed = data.labels.categories[(detection < 0) & ~data.labels.crowd]

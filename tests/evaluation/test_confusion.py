@@ -4,73 +4,12 @@ import numpy as np
 import pytest
 
 from smallobj.evaluation.confusion import ConfusedPair, confusion_matrix
-from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
 
 NUT, BOLT, COIN = range(3)
 
 
-def small_set(labels, detections, images=1, names=("nut", "bolt", "coin")):
-    """From (class, box) or (class, box, crowd), and (class, box, score), all in image 0."""
-    boxes = np.array([one[1] for one in labels], dtype=np.float64).reshape(-1, 4)
-    found = np.array([one[1] for one in detections], dtype=np.float64).reshape(-1, 4)
-    return EvaluationSet(
-        list(range(images)),
-        [f"{i}.jpg" for i in range(images)],
-        np.full((images, 2), 1000),
-        list(names),
-        LabelTable(
-            np.zeros(len(labels), np.int64),
-            np.array([one[0] for one in labels], dtype=np.int64),
-            boxes,
-            (boxes[:, 2:] - boxes[:, :2]).prod(axis=1),
-            np.array([len(one) > 2 and one[2] for one in labels], dtype=bool),
-        ),
-        DetectionTable(
-            np.zeros(len(detections), np.int64),
-            np.array([one[0] for one in detections], dtype=np.int64),
-            found,
-            np.array([one[2] for one in detections], dtype=np.float64),
-        ),
-    )
-
-
 def at(place, width=10):
     return [place, 0, place + width, 10]
-
-
-def random_set(seed, classes=3, images=5):
-    """Whole-numbered boxes and rounded scores, so that IoUs and scores tie; some crowds."""
-    rng = np.random.default_rng(seed)
-    counts = rng.integers(0, 8, images)
-    counts[0] = 0
-    number = np.repeat(np.arange(images), counts)
-    corner = rng.integers(0, 50, (len(number), 2))
-    boxes = np.concatenate([corner, corner + rng.integers(6, 30, (len(number), 2))], axis=1) * 1.0
-    labels = LabelTable(
-        number,
-        rng.integers(0, classes, len(number)),
-        boxes,
-        (boxes[:, 2:] - boxes[:, :2]).prod(axis=1),
-        rng.random(len(number)) < 0.15,
-    )
-    copies = rng.integers(0, len(number), 4 * len(number)) if len(number) else np.zeros(0, int)
-    moved = boxes[copies] + rng.integers(-4, 5, (len(copies), 4))
-    moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 1)
-    detections = DetectionTable(
-        number[copies],
-        np.where(
-            rng.random(len(copies)) < 0.6,
-            labels.categories[copies],
-            rng.integers(0, classes, len(copies)),
-        ),
-        moved,
-        rng.random(len(copies)).round(1),
-    )
-    ids = list(range(images))
-    names = [f"class {k}" for k in range(classes)]
-    return EvaluationSet(
-        ids, [str(i) for i in ids], np.full((images, 2), 100), names, labels, detections
-    )
 
 
 def iou(a, b, crowd=False):
@@ -121,7 +60,7 @@ def plain_counts(data, score, threshold):
 
 @pytest.mark.parametrize("score", [0.0, 0.3, 0.7])
 @pytest.mark.parametrize("threshold", [0.5, 0.3])
-def test_counts_are_those_of_plain_loops(score, threshold):
+def test_counts_are_those_of_plain_loops(score, threshold, random_set):
     off_diagonal = 0
     for seed in range(40):
         data = random_set(seed)
@@ -133,7 +72,7 @@ def test_counts_are_those_of_plain_loops(score, threshold):
     assert off_diagonal > 50
 
 
-def test_every_label_and_counted_detection_is_in_one_cell():
+def test_every_label_and_counted_detection_is_in_one_cell(random_set):
     for seed in range(20):
         data = random_set(seed)
         found = confusion_matrix(data, 0.2)
@@ -148,7 +87,7 @@ def test_every_label_and_counted_detection_is_in_one_cell():
         assert len(matched) == (found.label >= 0).sum()
 
 
-def test_by_hand():
+def test_by_hand(small_set):
     data = small_set(
         [(NUT, at(0)), (NUT, at(100)), (BOLT, at(200)), (COIN, at(300))],
         [
@@ -178,7 +117,7 @@ def test_by_hand():
     assert found.most_confused(1, background=True)[0].true == "coin"
 
 
-def test_the_more_confident_detection_takes_the_label_even_with_a_wrong_class():
+def test_the_more_confident_detection_takes_the_label_even_with_a_wrong_class(small_set):
     data = small_set([(NUT, at(0))], [(BOLT, at(0), 0.9), (NUT, at(0), 0.8)])
     counts = confusion_matrix(data, 0.5).counts
     assert counts[NUT, BOLT] == 1
@@ -186,7 +125,7 @@ def test_the_more_confident_detection_takes_the_label_even_with_a_wrong_class():
     assert counts.sum() == 2
 
 
-def test_of_equally_confident_ones_the_right_class_goes_first():
+def test_of_equally_confident_ones_the_right_class_goes_first(small_set):
     data = small_set([(NUT, at(0))], [(BOLT, at(0), 0.9), (NUT, at(1), 0.9)])
     found = confusion_matrix(data, 0.5)
     assert found.counts[NUT, NUT] == 1
@@ -194,7 +133,7 @@ def test_of_equally_confident_ones_the_right_class_goes_first():
     np.testing.assert_array_equal(found.label, [-1, 0])
 
 
-def test_crowds_swallow_detections_of_any_class_and_are_never_missed():
+def test_crowds_swallow_detections_of_any_class_and_are_never_missed(small_set):
     data = small_set([(NUT, at(0, 100), True)], [(BOLT, at(20), 0.9), (NUT, at(50), 0.8)])
     found = confusion_matrix(data, 0.5)
     assert found.counts.sum() == 0
@@ -202,7 +141,7 @@ def test_crowds_swallow_detections_of_any_class_and_are_never_missed():
     assert np.isnan(found.by_total).all()
 
 
-def test_nothing_found_and_nothing_to_find():
+def test_nothing_found_and_nothing_to_find(small_set):
     labels, detections = [(NUT, at(0))], [(BOLT, at(0), 0.9)]
     assert confusion_matrix(small_set(labels, []), 0.5).counts[NUT, 3] == 1
     assert confusion_matrix(small_set([], detections), 0.5).counts[3, BOLT] == 1
@@ -212,17 +151,17 @@ def test_nothing_found_and_nothing_to_find():
     assert empty.most_confused(background=True) == []
 
 
-def test_more_detections_than_coco_counts():
+def test_more_detections_than_coco_counts(small_set):
     many = [(NUT, at(20 * i), 0.9) for i in range(150)]
     assert confusion_matrix(small_set([(NUT, at(0))], many), 0.5).counts[3, NUT] == 149
 
 
 @pytest.mark.parametrize("value", [0, 1.2, float("nan")])
-def test_iou_thresholds_that_make_no_sense(value):
+def test_iou_thresholds_that_make_no_sense(value, small_set):
     with pytest.raises(ValueError, match=f"iou_threshold must be in .*{value}"):
         confusion_matrix(small_set([], []), 0.5, value)
 
 
-def test_a_score_threshold_must_be_a_number():
+def test_a_score_threshold_must_be_a_number(small_set):
     with pytest.raises(ValueError, match="score_threshold"):
         confusion_matrix(small_set([], []), float("nan"))
