@@ -165,20 +165,19 @@ def average_precision(
         float64, () or (B,).
 
     Raises:
-        ValueError: an unknown rule, or negative or non-finite weights.
+        ValueError: an unknown rule, weights that are negative or not finite, or too few of them.
 
     Source: Everingham et al., The PASCAL Visual Object Classes Challenge: A Retrospective, IJCV
-        2015, section 3.4.1 (area); pycocotools, COCOeval.accumulate (101 points).
+        2015 (area); pycocotools, COCOeval.accumulate (101 points).
     """
     if rule not in ("coco", "area"):
         raise ValueError(f"rule must be 'coco' or 'area', got {rule!r}")
-    if weights is None:
-        ones = np.ones((1, _images(ranking)))
-        return _block_ap(ranking, ones, rule)[0]
-    rows = np.atleast_2d(_checked(weights))
-    parts = [_block_ap(ranking, block, rule) for block in _blocks(rows, len(ranking.images))]
+    given = _every_image(ranking) if weights is None else np.asarray(weights)
+    rows = np.atleast_2d(given)
+    columns = max(len(ranking.images), len(ranking.label_images))
+    parts = [_block_ap(ranking, block, rule) for block in _blocks(rows, columns)]
     result = np.concatenate(parts) if parts else np.zeros(0)
-    return result if np.ndim(weights) == 2 else result[0]
+    return result if given.ndim == 2 else result[0]
 
 
 def recall(ranking: Ranking, weights: np.ndarray | None = None) -> np.ndarray:
@@ -188,12 +187,9 @@ def recall(ranking: Ranking, weights: np.ndarray | None = None) -> np.ndarray:
         ranking: N detections, M labels.
         weights: as in ``average_precision``.
     """
-    size = _images(ranking)
-    rows = np.ones(size) if weights is None else _checked(weights)
-    size = rows.shape[-1]
-    # Float counts, else this is an integer product, which numpy does slowly.
-    hits = rows @ np.bincount(ranking.images[ranking.right], minlength=size).astype(np.float64)
-    total = rows @ np.bincount(ranking.label_images, minlength=size).astype(np.float64)
+    rows = _every_image(ranking) if weights is None else weights
+    hits = _of_images(rows, ranking.images[ranking.right]).sum(axis=-1)
+    total = _of_images(rows, ranking.label_images).sum(axis=-1)
     return np.divide(hits, total, out=np.full(np.shape(total), np.nan), where=total > 0)
 
 
@@ -247,20 +243,20 @@ def weighted_counts(
         weights: (I,) how often each image counts; None counts each once.
 
     Raises:
-        ValueError: negative or non-finite weights.
+        ValueError: weights that are negative or not finite, or too few of them.
     """
     if weights is None:
         return np.ones(len(ranking.images)), float(len(ranking.label_images))
-    checked = _checked(weights)
-    return checked[ranking.images], float(checked[ranking.label_images].sum())
+    labels = _of_images(weights, ranking.label_images)
+    return _of_images(weights, ranking.images), float(labels.sum())
 
 
 def _block_ap(ranking: Ranking, weights: np.ndarray, rule: Rule) -> np.ndarray:
     """(B,) AP for (B, I) weights, which fit into memory times N."""
     positions = np.flatnonzero(ranking.right)
-    counts = weights[:, ranking.images]
+    counts = _of_images(weights, ranking.images)
     hits = counts[:, positions]
-    total = weights[:, ranking.label_images].sum(axis=1)
+    total = _of_images(weights, ranking.label_images).sum(axis=1)
     # Recall rises at right detections only, and precision peaks there: the R of them will do.
     found, everything = np.cumsum(hits, axis=1), np.cumsum(counts, axis=1)[:, positions]
     precision = np.divide(found, everything, out=np.zeros(found.shape), where=everything > 0)
@@ -283,16 +279,25 @@ def _blocks(rows: np.ndarray, columns: int) -> Iterator[np.ndarray]:
         yield rows[first : first + step]
 
 
-def _images(ranking: Ranking) -> int:
-    """How many images there must be at the least."""
+def _every_image(ranking: Ranking) -> np.ndarray:
+    """Weights of 1, as many as the ranking needs."""
     ends = (ranking.images.max(initial=-1), ranking.label_images.max(initial=-1))
-    return int(max(ends)) + 1
+    return np.ones(int(max(ends)) + 1)
 
 
-def _checked(weights: np.ndarray) -> np.ndarray:
-    """As float64, in which whole numbers stay exact."""
-    result = np.asarray(weights, dtype=np.float64)
-    if not (np.isfinite(result) & (result >= 0)).all():
-        wrong = result[~(np.isfinite(result) & (result >= 0))][0]
-        raise ValueError(f"image weights must be finite and not negative, got {wrong}")
-    return result
+def _of_images(weights: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """(..., N) float64, in which whole numbers stay exact, for N images of (..., I) weights.
+
+    What isn't needed isn't touched: a bootstrap calls this hundreds of times on large weights.
+    """
+    weights = np.asarray(weights)
+    if images.max(initial=-1) >= weights.shape[-1]:
+        raise ValueError(
+            f"image weights must be one for each image, got {weights.shape[-1]} of at least "
+            f"{images.max() + 1}"
+        )
+    taken: np.ndarray = weights[..., images].astype(np.float64)
+    wrong = ~(np.isfinite(taken) & (taken >= 0))
+    if wrong.any():
+        raise ValueError(f"image weights must be finite and not negative, got {taken[wrong][0]}")
+    return taken

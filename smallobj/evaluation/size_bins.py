@@ -52,7 +52,7 @@ COCO_BINS = (
 )
 # Wang et al., Tiny Object Detection in Aerial Images, ICPR 2020; the same in AI-TOD-v2 (Xu et al.,
 # arXiv 2206.13996). The benchmark's fork of pycocotools leaves both ends open, 0 to 8 px and from
-# 32 px on: "0,8,16,32,inf" gives its ranges. It also counts 1500 detections an image, not 100.
+# 32 px on: "0,8,16,32,inf" gives its ranges. It also takes max_detections to be 1500, not 100.
 AI_TOD_BINS = (
     SizeBin("very tiny", 2, 8),
     SizeBin("tiny", 8, 16),
@@ -147,6 +147,16 @@ def size_bin_scores(
     """
     rankings = size_rankings(data, bins, max_detections=max_detections)
     return [_scores(*pair) for pair in zip(bins, rankings, strict=True)]
+
+
+def labels_outside(data: EvaluationSet, bins: Sequence[SizeBin]) -> int:
+    """How many labels, crowds apart, lie in none of the bins."""
+    areas = data.labels.areas[~data.labels.crowd]
+    inside = np.zeros(len(areas), dtype=bool)
+    for one in bins:
+        low, high = one.area_range
+        inside |= (areas >= low) & (areas <= high)
+    return int((~inside).sum())
 
 
 def _scores(one: SizeBin, rankings: Sequence[Sequence[Ranking]]) -> SizeBinScores:

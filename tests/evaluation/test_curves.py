@@ -301,3 +301,11 @@ def test_wrong_weights(wrong):
         curves.average_precision(ranking, np.array([1, wrong, 1]))
     with pytest.raises(ValueError, match="rule must be 'coco' or 'area', got 'voc'"):
         curves.average_precision(ranking, rule="voc")
+
+
+def test_too_few_weights():
+    data = by_hand()
+    (ranking,) = curves.class_rankings(data, match_detections(data))
+    for call in (curves.average_precision, curves.recall, curves.precision_recall):
+        with pytest.raises(ValueError, match="one for each image, got 1 of at least"):
+            call(ranking, np.ones(1))

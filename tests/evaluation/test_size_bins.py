@@ -11,6 +11,7 @@ from smallobj.evaluation.size_bins import (
     COCO_BINS,
     DEFAULT_BINS,
     SizeBin,
+    labels_outside,
     parse_size_bins,
     size_bin_scores,
     size_rankings,
@@ -124,6 +125,15 @@ def test_by_hand():
     (both,) = size_bin_scores(data, [SizeBin("both", 10, 50)])
     assert both.ap50[0] == pytest.approx(51 / 101 / 2)
     assert both.labels.tolist() == [2]
+
+
+def test_labels_outside():
+    data = random_set(0)
+    areas = data.labels.areas[~data.labels.crowd]
+    expected = sum(not 10 <= area**0.5 <= 100 for area in areas)
+    assert 0 < expected == labels_outside(data, DEFAULT_BINS)
+    assert labels_outside(data, COCO_BINS) == 0
+    assert labels_outside(data, []) == len(areas)
 
 
 def test_rankings_take_weights():
