@@ -223,6 +223,9 @@ def _read_annotation(
     segmentation = _usable_segmentation(entry.get("segmentation"))
     if segmentation:
         annotation["segmentation"] = segmentation
+    area: Any = entry.get("area")
+    if is_number(area) and 0 <= to_float(area) < float("inf"):
+        annotation["area"] = to_float(area)  # COCO's size ranges go by it, not by the box
     return annotation
 
 
