@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from smallobj.data.datasets.challenge import report_unreadable_image
-from smallobj.data.datasets.image_size import list_images, read_size, read_sizes
+from smallobj.data.datasets.image_size import list_images, read_sizes
 from smallobj.data.datasets.problems import Problem, shown
 from smallobj.data.datasets.reading import MUST_EXIST, Reading, read_class_file
 from smallobj.data.datasets.rules import (
@@ -190,7 +190,7 @@ class BoxReading(Reading):
             self.report(*place, UNIQUE_IMAGE, f"{shown(file)} again")
             return False
         if folder:
-            found = read_size(os.path.join(folder, file))
+            (found,) = read_sizes([os.path.join(folder, file)])
             if isinstance(found, Exception):
                 report_unreadable_image(*place, os.path.join(folder, file), found, self)
                 return False
