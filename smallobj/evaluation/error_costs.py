@@ -1,7 +1,7 @@
 """What each type of error costs: how far AP would rise if that type, and no other, were mended.
 
 Source: Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors (ECCV 2020,
-arXiv 2008.08115), sections 2.2 and 2.3.
+arXiv 2008.08115), section 2.
 
 G: labels. D: detections. B: size bins. C: the columns of ``COLUMNS``.
 """
@@ -107,7 +107,7 @@ def error_costs(
     Raises:
         ValueError: edges that don't rise.
 
-    Source: TIDE (arXiv 2008.08115), sections 2.2 (oracles) and 2.3 (one at a time).
+    Source: TIDE (arXiv 2008.08115), section 2.
     """
     if np.isnan(edges).any() or (np.diff(edges) <= 0).any() or len(edges) == 1:
         raise ValueError(f"edges must be two rising sizes or more, or none, got {list(edges)}")

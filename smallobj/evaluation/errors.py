@@ -1,7 +1,7 @@
 """What kind of mistake each false positive is, and which labels are missed.
 
 Source: Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors (ECCV 2020,
-arXiv 2008.08115), section 2.2. What its definitions leave open is decided as in docs/errors.md.
+arXiv 2008.08115), section 2. What its definitions leave open is decided as in docs/errors.md.
 
 G: labels. D: detections. P: pairs of a detection and a label.
 """
@@ -99,7 +99,7 @@ def find_errors(
     Raises:
         ValueError: not 0 < background_threshold < iou_threshold <= 1.
 
-    Source: TIDE (arXiv 2008.08115), section 2.2; the order of the rules is that of its released
+    Source: TIDE (arXiv 2008.08115), section 2; the order of the rules is that of its released
     code, since the paper gives none.
     """
     if not 0 < background_threshold < iou_threshold <= 1:
