@@ -156,3 +156,20 @@ def test_a_box_beyond_the_border_by_less_than_a_pixel_is_clipped(tmp_path):
     PIL.Image.new("L", (48, 64)).save(tmp_path / "photos/9.jpg")
     found = read_boxes("csv", Source(str(tmp_path / "in.csv"), str(tmp_path / "photos")))
     np.testing.assert_array_equal(found.images[0].boxes, [[0, 2, 48, 20]])
+
+
+def test_yolo_with_the_six_decimals_of_other_writers(tmp_path, photographs):
+    """Half a unit of the last digit, of the centre and of half the side."""
+    boxes = photographs.boxes(2, scored=True)
+    labels, images = tmp_path / "labels", str(photographs.folder)
+    write_boxes("yolo", boxes, Target(str(labels), images))
+    for path in labels.rglob("*.txt"):
+        if path.name != "classes.txt":
+            words = [line.split() for line in path.read_text().splitlines()]
+            lines = [[row[0], *(f"{float(word):.6f}" for word in row[1:])] for row in words]
+            path.write_text("\n".join(map(" ".join, lines)))
+    found = {image.file: image for image in read_boxes("yolo", Source(str(labels), images)).images}
+    for image in boxes.images:
+        height, width = image.size
+        bound = 0.75e-6 * np.array([width, height, width, height]) + 1e-6
+        assert (abs(found[image.file].boxes - image.boxes) <= bound).all()
