@@ -85,23 +85,23 @@ def coco_curves(
     if (nth >= max_detections).any():
         detections, groups = _cut(detections, groups, nth < max_detections)
     shape = (len(iou_thresholds), len(RECALLS), len(data.class_names), len(area_ranges))
+    precision, recall = np.full(shape, -1.0), np.full(shape[:1] + shape[2:], -1.0)
     with _no_collection():
-        slots = _slots(np.union1d(label_groups.unique, groups.unique), max(len(place), 1))
-        params = _params(area_ranges, iou_thresholds, len(data.class_names), slots)
+        slots, occurrences = _slots(groups, label_groups, len(data.class_names), max(len(place), 1))
+        ious = _matrices(detections, groups, labels, label_groups, min(iou_thresholds))
+        truth = _dataset(_label_rows(labels), label_groups, slots)
+        found = _dataset(_detection_rows(detections), groups, slots)
+        params = _params(area_ranges, iou_thresholds)
         # As many as there can be: memory for maxDets is taken in each image.
         params.maxDets = [int(np.diff(groups.start).max(initial=1))]
-        ious = _matrices(detections, groups, labels, label_groups, min(iou_thresholds))
-        result = compiled.COCOevalEvaluateAccumulate(
-            params,
-            _nested(ious, slots, len(params.imgIds), len(params.catIds)),
-            _dataset(_label_rows(labels), label_groups, slots),
-            _dataset(_detection_rows(detections), groups, slots),
-            params.imgIds,
-            params.catIds,
-            True,
-        )
-    precision = np.asarray(result["precision"]).reshape(shape)
-    return CocoCurves(precision, np.asarray(result["recall"]).reshape(shape[:1] + shape[2:]))
+        for k, nested in enumerate(_nested(ious, slots, occurrences)):
+            params.imgIds, params.catIds = list(range(len(nested))), [k]
+            result = compiled.COCOevalEvaluateAccumulate(
+                params, nested, truth, found, params.imgIds, params.catIds, True
+            )
+            precision[:, :, k] = np.asarray(result["precision"])[:, :, 0, :, 0]
+            recall[:, k] = np.asarray(result["recall"])[:, 0, :, 0]
+    return CocoCurves(precision, recall)
 
 
 @contextmanager
@@ -197,30 +197,28 @@ def _matrices(
     }
 
 
-def _slots(groups: np.ndarray, images: int) -> dict[int, tuple[int, int]]:
-    """(slot, class) by group: its image counted among those where the class occurs.
+def _slots(
+    groups: _Groups, label_groups: _Groups, num_classes: int, images: int
+) -> tuple[dict[int, tuple[int, int]], list[int]]:
+    """(slot, class) by group, and how many slots each class has.
 
-    The curves only depend on the order of a class's images. Most images hold few classes, and each
-    empty pair would cost as much as one with boxes.
+    A slot is an image counted among those where its class occurs. The curves only depend on the
+    order of a class's images. Most images hold few classes, and each empty pair would cost as much
+    as one with boxes.
     """
-    classes = groups // images
-    slots = np.arange(len(groups)) - np.searchsorted(classes, classes, side="left")
+    occurring = np.union1d(label_groups.unique, groups.unique)
+    classes = occurring // images
+    slots = np.arange(len(occurring)) - np.searchsorted(classes, classes, side="left")
     places = zip(slots.tolist(), classes.tolist(), strict=True)
-    return dict(zip(groups.tolist(), places, strict=True))
+    counts = np.bincount(classes, minlength=num_classes)
+    return dict(zip(occurring.tolist(), places, strict=True)), counts.tolist()
 
 
-def _params(
-    area_ranges: Sequence[tuple[float, float]],
-    iou_thresholds: Sequence[float],
-    num_classes: int,
-    slots: dict[int, tuple[int, int]],
-) -> Params:
+def _params(area_ranges: Sequence[tuple[float, float]], iou_thresholds: Sequence[float]) -> Params:
     params = Params(iouType="bbox")
     params.iouThrs = [float(one) for one in iou_thresholds]
     params.recThrs = RECALLS.tolist()
     params.areaRng = [[float(low), float(high)] for low, high in area_ranges]
-    params.imgIds = list(range(1 + max((slot for slot, _ in slots.values()), default=0)))
-    params.catIds = list(range(num_classes))
     params.useCats = 1
     return params
 
@@ -228,13 +226,13 @@ def _params(
 def _nested(
     ious: dict[int, list[list[float]]],
     slots: dict[int, tuple[int, int]],
-    num_slots: int,
-    num_classes: int,
-) -> list[list[list[list[float]]]]:
-    nested: list[list[list[list[float]]]] = [[[]] * num_classes for _ in range(num_slots)]
+    occurrences: list[int],
+) -> list[list[list[list[list[float]]]]]:
+    """By class, slot and the one class of a call: the matrix of a group, empty where there is none."""
+    nested: list[list[list[list[list[float]]]]] = [[[[]] for _ in range(n)] for n in occurrences]
     for group, matrix in ious.items():
         slot, category = slots[group]
-        nested[slot][category] = matrix
+        nested[category][slot][0] = matrix
     return nested
 
 

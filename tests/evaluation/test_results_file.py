@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from smallobj.data.datasets.problems import ResultsError
+from smallobj.evaluation import results_file
 from smallobj.evaluation.image_names import ImageNames
 from smallobj.evaluation.results_file import read_results
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
@@ -246,6 +247,18 @@ def test_fast_and_slow_checks_agree(data, write):
             spoiled = [dict(row) for row in rows]
             spoiled[at][key] = value
             assert [one[0] for one in problems(write(spoiled), data)] == [f"[{at}]"]
+
+
+@pytest.mark.parametrize("kind", ["coco", "own", "challenge"])
+def test_good_files_are_not_checked_one_by_one(data, write, kind, monkeypatch):
+    monkeypatch.setattr(results_file, "_report_each", None)
+    monkeypatch.setattr(results_file, "_is_known", None)
+    content = {
+        "coco": [result()] * 50,
+        "own": own(("b.jpg", [detection()] * 50)),
+        "challenge": {"b.jpg": [[0, 1, 2, 3, 4, 1]] * 50},
+    }[kind]
+    assert len(read_results(write(content), data)) == 50
 
 
 def test_names_of_images():
