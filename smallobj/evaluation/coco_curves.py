@@ -228,7 +228,7 @@ def _nested(
     slots: dict[int, tuple[int, int]],
     occurrences: list[int],
 ) -> list[list[list[list[list[float]]]]]:
-    """By class, slot and the one class of a call: the matrix of a group, empty where there is none."""
+    """By class, slot and the one class of a call: a matrix, empty where a group has none."""
     nested: list[list[list[list[list[float]]]]] = [[[[]] for _ in range(n)] for n in occurrences]
     for group, matrix in ious.items():
         slot, category = slots[group]
