@@ -18,8 +18,11 @@ from pathlib import Path
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
+from smallobj.evaluation.bootstrap import headline_intervals
+from smallobj.evaluation.headline import HeadlineFigures
 from smallobj.evaluation.load import load_evaluation_set
 from smallobj.evaluation.size_bins import parse_size_bins
+from smallobj.evaluation.tables import EvaluationSet
 from smallobj.reports.build import ReportOptions, build_report
 from smallobj.reports.page import write_page
 
@@ -43,6 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
     most_help = "most confident detections of an image and class that count"
     parser.add_argument("--max-detections", type=int, default=100, help=most_help)
+    draws_help = "draws of the bootstrap behind the intervals; 0 leaves intervals out; default 1000"
+    parser.add_argument("--draws", type=int, default=1000, metavar="B", help=draws_help)
     items_help = "crops in each gallery, at most; default 120"
     parser.add_argument("--gallery", type=int, default=120, metavar="N", help=items_help)
     parser.add_argument(
@@ -51,12 +56,25 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def find_intervals(
+    data: EvaluationSet, options: ReportOptions, draws: int
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the headline's figures over images, none without draws."""
+    if not draws:
+        return {}
+    figures = HeadlineFigures(data, bins=options.size_bins, max_detections=options.max_detections)
+    found = headline_intervals(figures, draws=draws)
+    return {key: (one.low, one.high) for key, one in found.items()}
+
+
 def write_report(args: argparse.Namespace) -> None:
     """Reads the files, builds the report and writes it."""
     for name in ("max_detections", "gallery"):
         if getattr(args, name) < 1:
             option = "--" + name.replace("_", "-")
             raise ValueError(f"{option} must be at least 1; got {getattr(args, name)}")
+    if args.draws < 0:
+        raise ValueError(f"--draws must be at least 0; got {args.draws}")
     data = load_evaluation_set(
         args.gt, args.results, images=args.images, drop_bad_boxes=args.drop_bad_boxes
     )
@@ -71,7 +89,13 @@ def write_report(args: argparse.Namespace) -> None:
     facts = [("Labels", args.gt), ("Results", args.results)]
     if args.train is not None:
         facts.append(("Training run", str(args.train)))
-    report = build_report(data, options, facts=facts, training=args.train)
+    report = build_report(
+        data,
+        options,
+        facts=facts,
+        intervals=find_intervals(data, options, args.draws),
+        training=args.train,
+    )
     size = write_page(report, args.output)
     views = len(report.get("photographs", {}))
     print(f"wrote {args.output}: {size / 1e6:.1f} MB, {views} of {len(data.image_ids)} photographs")

@@ -61,7 +61,7 @@ def build_report(
         data: labels and detections; ``file_names`` lead to the photographs.
         options: what the report holds.
         facts: further lines under the title, (name, text).
-        intervals: (low, high) by headline key; see ``figures.headline``.
+        intervals: (low, high) by headline key, of 95 %; see ``figures.headline``.
         training: folder with a metrics.json.
 
     Returns:
@@ -82,7 +82,7 @@ def build_report(
         "headline": figures.headline(data, rankings, intervals or {}),
         "curves": charts.curves(data, rankings.pooled, rankings.by_class),
         "curves_note": "At IoU 0.5. A chart is read by pointing or by arrow keys.",
-        "size_bins": figures.by_size(data, bins, options.max_detections),
+        "size_bins": figures.by_size(data, bins, options.max_detections, intervals or {}),
         "per_class": figures.by_class(data, rankings, errors),
         "confusion": charts.confusion(data, figures.best_score(rankings)),
         "errors": figures.error_rows(data, errors, edges),

@@ -23,6 +23,7 @@ from smallobj.evaluation.curves import (
 )
 from smallobj.evaluation.error_costs import error_costs
 from smallobj.evaluation.errors import Errors
+from smallobj.evaluation.misses import log_average_miss_rate, miss_curve
 from smallobj.evaluation.operating_points import (
     OperatingPoint,
     best_point,
@@ -72,7 +73,8 @@ def headline(data: EvaluationSet, rankings: Rankings, intervals: Intervals) -> l
         data: labels and detections.
         rankings: of ``make_rankings``.
         intervals: (low, high) by the rows' keys, AP, AP50, AP75, AR, challenge_mAP50, precision,
-            recall, F1; rows without one have none.
+            recall, F1, LAMR (those of ``smallobj.evaluation.bootstrap``); a row without one
+            shows none.
     """
     best = best_point(operating_curve(rankings.pooled))
     half, three_quarters = COCO_IOUS.index(0.5), COCO_IOUS.index(0.75)
@@ -90,6 +92,11 @@ def headline(data: EvaluationSet, rankings: Rankings, intervals: Intervals) -> l
         ("precision", None if best is None else best.precision, at),
         ("recall", None if best is None else best.recall, at),
         ("F1", None if best is None else best.f1, at),
+        (
+            "LAMR",
+            _miss_rate(rankings.pooled, len(data.image_ids)),
+            "log-average miss rate over 0.01 to 1 false positives per image; lower is better",
+        ),
     ]
     made = []
     for key, value, note in rows:
@@ -101,24 +108,29 @@ def headline(data: EvaluationSet, rankings: Rankings, intervals: Intervals) -> l
     return made
 
 
+def _miss_rate(pooled: Ranking, images: int) -> float | None:
+    return log_average_miss_rate(miss_curve(pooled, images)) if images else None
+
+
 def best_score(rankings: Rankings) -> float:
     """The score with the best F1 over all classes; 0 where nothing is right."""
     best = best_point(operating_curve(rankings.pooled))
     return 0.0 if best is None else best.confidence
 
 
-def by_size(data: EvaluationSet, bins: Sequence[SizeBin], max_detections: int) -> dict[str, Any]:
-    """AP and recall by the size of the objects."""
+def by_size(
+    data: EvaluationSet, bins: Sequence[SizeBin], max_detections: int, intervals: Intervals
+) -> dict[str, Any]:
+    """AP and recall by the size of the objects; intervals of AP50 go by "AP50_<bin>"."""
     rows = []
     for scores in size_bin_scores(data, bins, max_detections=max_detections):
         summary = scores.summary()
         values = [defined(summary[key]) for key in ("ap50", "recall50", "ap")]
-        rows.append(
-            {
-                "name": _size_name(scores.bin),
-                "values": [int(summary["labels"]), *values],
-            }
-        )
+        row = {"name": _size_name(scores.bin), "values": [int(summary["labels"]), *values]}
+        ends = intervals.get("AP50_" + scores.bin.name.replace(" ", "_"))
+        if ends is not None and None not in map(defined, ends):
+            row["note"] = f"AP50 from {100 * ends[0]:.1f} to {100 * ends[1]:.1f} % (95 %)"
+        rows.append(row)
     return {
         "note": "Size is the square root of an object's area.",
         "columns": [

@@ -104,11 +104,15 @@ def test_missing_photographs_are_counted(sample_set):
 
 def test_intervals_are_shown_beside_their_figures(sample_set):
     made = build_report(
-        sample_set, ReportOptions(with_pictures=False), intervals={"AP50": (0.1, 0.2)}
+        sample_set,
+        ReportOptions(with_pictures=False),
+        intervals={"AP50": (0.1, 0.2), "AP50_20-40": (0.3, 0.4)},
     )
     rows = {row["name"]: row for row in made["headline"]}
     assert (rows["AP50"]["low"], rows["AP50"]["high"]) == (0.1, 0.2)
     assert "low" not in rows["AP"]
+    notes = [row.get("note") for row in made["size_bins"]["rows"]]
+    assert notes == [None, "AP50 from 30.0 to 40.0 % (95 %)", None, None]
 
 
 def test_nothing_labelled_and_nothing_found():

@@ -42,6 +42,7 @@ def test_report_of_the_bundled_photographs(tool, repository, results, tmp_path, 
     output = tmp_path / "pages" / "report.html"
     truth = SAMPLES.format(repository / "datasets" / "samples")
     words = ["--gt", truth, "--results", results, "--train", tmp_path, "--output", output]
+    words += ["--draws", 200]
     assert tool([str(word) for word in words]) == 0
     assert "2 of 2 photographs" in capsys.readouterr().out
     report = page_data(output)
@@ -51,6 +52,7 @@ def test_report_of_the_bundled_photographs(tool, repository, results, tmp_path, 
     assert rows["AP50"] == pytest.approx(0.9)
     assert rows["recall"] == pytest.approx(0.9)
     assert rows["precision"] == 1
+    assert all(row["low"] <= row["value"] <= row["high"] for row in report["headline"])
     assert report["training"] == [{"name": "total_loss", "x": [19], "y": [1.5]}]
     assert [item["text"] for item in report["galleries"][0]["items"]] == [
         "OTP token, 87×59 px, missed"
