@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.tables import EvaluationSet, box_areas
 
 # Detections whose overlaps are held in memory at a time.
 _BLOCK = 8192
@@ -135,25 +135,32 @@ def overlapping_boxes(
     sorted_groups = label_groups[by_group]
     start = np.searchsorted(sorted_groups, detection_groups, side="left")
     length = np.searchsorted(sorted_groups, detection_groups, side="right") - start
+    own_areas, label_areas = box_areas(detection_boxes), box_areas(label_boxes)
     parts = [Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for first in range(0, len(detection_groups), _BLOCK):
         lengths = length[first : first + _BLOCK]
         detection = first + np.repeat(np.arange(len(lengths)), lengths)
         nth = np.arange(len(detection)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         label = by_group[start[detection] + nth]
-        iou = _paired_iou(detection_boxes[detection], label_boxes[label], crowd[label])
+        boxes = (detection_boxes[detection], label_boxes[label])
+        iou = _paired_iou(*boxes, own_areas[detection], label_areas[label], crowd[label])
         near = iou >= threshold
         parts.append(Pairs(detection[near], label[near], iou[near]))
     return Pairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _paired_iou(detections: np.ndarray, labels: np.ndarray, crowd: np.ndarray) -> np.ndarray:
+def _paired_iou(
+    detections: np.ndarray,
+    labels: np.ndarray,
+    own: np.ndarray,
+    label_areas: np.ndarray,
+    crowd: np.ndarray,
+) -> np.ndarray:
     sides = np.minimum(detections[:, 2:], labels[:, 2:]) - np.maximum(
         detections[:, :2], labels[:, :2]
     )
     shared = sides.clip(min=0).prod(axis=1)
-    own = (detections[:, 2:] - detections[:, :2]).prod(axis=1)
-    union = own + (labels[:, 2:] - labels[:, :2]).prod(axis=1) - shared
+    union = own + label_areas - shared
     whole = np.where(crowd, own, union)
     return np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
 

@@ -13,6 +13,16 @@ import numpy as np
 from smallobj.evaluation.detection_evaluator import Detections
 from smallobj.evaluation.ground_truth import ImageLabels
 
+# Sides are held to so many decimals of a pixel: x + w - x is then the w of a file again, and not
+# beside it by a rounding that decides whether an IoU of exactly 0.5 counts.
+_DECIMALS = 9
+
+
+def box_areas(boxes: np.ndarray) -> np.ndarray:
+    """(N,) float64, px², of (N, 4) XYXY boxes."""
+    areas: np.ndarray = (boxes[:, 2:] - boxes[:, :2]).round(_DECIMALS).prod(axis=1)
+    return areas
+
 
 @dataclass(frozen=True)
 class LabelTable:
@@ -68,8 +78,7 @@ class DetectionTable:
     @property
     def areas(self) -> np.ndarray:
         """(D,) float64, px²."""
-        areas: np.ndarray = (self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1)
-        return areas
+        return box_areas(self.boxes)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from smallobj.evaluation.coco import coco_metrics
 from smallobj.evaluation.load import load_evaluation_set, read_labels
 
 
-def coco_file(tmp_path, seed=0, sizes=True):
+def coco_file(tmp_path, seed=0, sizes=True, digits=0):
     """Labels and results with crowds, areas other than the boxes', unsorted and gappy ids."""
     rng = np.random.default_rng(seed)
     images = [
@@ -27,13 +27,16 @@ def coco_file(tmp_path, seed=0, sizes=True):
     for image in images[1:]:
         for _ in range(rng.integers(0, 9)):
             box = [*rng.integers(0, 90, 2).tolist(), *rng.choice([8, 20, 60, 100], 2).tolist()]
+            if digits:
+                box = [*(np.array(box) + rng.random(4)).round(digits).tolist()]
             category = int(rng.choice([2, 9]))
             area = box[2] * box[3] * float(rng.choice([0.4, 1.0]))
             crowd = int(rng.random() < 0.15)
             row = {"image_id": image["id"], "category_id": category, "bbox": box}
             labels.append({"id": len(labels) + 1, **row, "area": area, "iscrowd": crowd})
             for _ in range(rng.integers(0, 4)):
-                moved = (np.array(box) + rng.integers(-2, 3, 4)).tolist()
+                step = rng.integers(-2, 3, 4) * (0.5 if digits else 1)
+                moved = (np.array(box) + step).round(digits or 1).tolist()
                 other = int(rng.choice([category, category, 40]))
                 found.append({**row, "category_id": other, "bbox": moved, "score": 0.0})
     for row in found:
@@ -46,9 +49,11 @@ def coco_file(tmp_path, seed=0, sizes=True):
     return str(truth), str(results)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_figures_of_the_files_are_those_of_pycocotools(tmp_path, seed):
-    truth, results = coco_file(tmp_path, seed)
+@pytest.mark.parametrize("digits", [0, 1, 2])
+@pytest.mark.parametrize("seed", range(12))
+def test_figures_of_the_files_are_those_of_pycocotools(tmp_path, seed, digits):
+    """With one digit many an IoU is a threshold but for the rounding of x + w."""
+    truth, results = coco_file(tmp_path, seed, digits=digits)
     with contextlib.redirect_stdout(io.StringIO()):
         labels = COCO(truth)
         run = COCOeval(labels, labels.loadRes(results), "bbox")
