@@ -126,6 +126,17 @@ def test_gallery_leads_to_the_photograph_and_back(opened):
     assert "box=" in tab.evaluate("document.activeElement.hash")
 
 
+def test_galleries_are_filtered_by_type(opened):
+    wrong = opened.tab.get_by_label("False positives: type")
+    cards = opened.tab.locator("section", has=wrong).locator(".gallery a")
+    every = cards.count()
+    wrong.select_option(label="background")
+    texts = cards.all_inner_texts()
+    assert texts
+    assert len(texts) < every
+    assert all("background" in text for text in texts)
+
+
 def test_boxes_are_switched_by_score_type_and_class(opened):
     tab = opened.tab
     tab.evaluate("location.hash = 'photo=0'")

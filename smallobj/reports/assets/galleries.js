@@ -39,22 +39,27 @@ function gallery(packed) {
   const pick = element("select", { "aria-label": packed.name + ": class" }, element("option", { value: "" }, "every class"));
   const classes = [...new Set(packed.items.map((item) => item.class))].sort((a, b) => a - b);
   classes.forEach((k) => pick.append(element("option", { value: k }, report.classes[k])));
+  const type = element("select", { "aria-label": packed.name + ": type" }, element("option", { value: "" }, "every type"));
+  const sort = packed.items.some((item) => item.label != null) ? "label" : "detection";
+  const types = [...new Set(packed.items.map((item) => item.kind))].sort((a, b) => a - b);
+  types.forEach((k) => type.append(element("option", { value: k }, report.kinds[sort][k].name)));
   let shownCount = 0;
-  const chosen = () => packed.items.filter((item) => pick.value === "" || item.class === +pick.value);
+  const chosen = () => packed.items.filter((item) => (pick.value === "" || item.class === +pick.value)
+    && (type.value === "" || item.kind === +type.value));
   function extend() {
     const items = chosen();
     list.append(...items.slice(shownCount, shownCount + PAGE).map(card));
     shownCount = Math.min(items.length, shownCount + PAGE);
     more.hidden = shownCount >= items.length;
   }
-  pick.addEventListener("change", () => { list.replaceChildren(); shownCount = 0; extend(); });
+  for (const one of [pick, type]) one.addEventListener("change", () => { list.replaceChildren(); shownCount = 0; extend(); });
   more.addEventListener("click", () => {
     const before = list.children.length;
     extend();
     list.children[before]?.querySelector("a").focus();
   });
   extend();
-  return [element("p", { class: "controls" }, pick, `${packed.items.length} shown of ${number(packed.total)}`), list, element("p", {}, more)];
+  return [element("p", { class: "controls" }, pick, type, `${packed.items.length} in this page of ${number(packed.total)}`), list, element("p", {}, more)];
 }
 
 function legendOfKinds() {
