@@ -90,8 +90,8 @@ def confusion(data: EvaluationSet, score: float) -> dict[str, Any]:
     matrix = confusion_matrix(data, score)
     return {
         "note": "A row is a label's class, a column a detection's, matched whatever their classes "
-        f"at IoU 0.5, for detections of score {score:.3g} and more, where F1 is best. Stronger colour: "
-        f'a larger share of the row. The last column is missed, the last row ("{BACKGROUND}") '
+        f"at IoU 0.5, for detections of score {score:.3g} and more, where F1 is best. Stronger "
+        f"colour: larger share of its row. The last column is missed, the last row ({BACKGROUND}) "
         "detections without a label.",
         "names": [*data.class_names, BACKGROUND],
         "counts": matrix.counts.tolist(),
