@@ -22,13 +22,12 @@ from smallobj.evaluation.curves import (
     pooled_ranking,
 )
 from smallobj.evaluation.matching import EVERY_AREA, match_detections
-from smallobj.evaluation.misses import LAMR_RATES
+from smallobj.evaluation.misses import LAMR_RATES, LEAST_MISS_RATE
 from smallobj.evaluation.size_bins import DEFAULT_BINS, SizeBin
 from smallobj.evaluation.tables import EvaluationSet
 
 # Weights of detections held in memory at a time.
 _BLOCK = 2_000_000
-_LEAST_MISS_RATE = 1e-10
 LOWER_IS_BETTER = frozenset({"LAMR"})
 
 
@@ -210,9 +209,7 @@ def pooled_figures(ranking: Ranking, weights: np.ndarray) -> PooledFigures:
     logs = np.zeros(len(weights))
     for rate in LAMR_RATES:
         place = (false_positives <= rate).sum(axis=1)[:, None] - 1
-        logs += np.log(
-            np.maximum(np.take_along_axis(missed, place, axis=1)[:, 0], _LEAST_MISS_RATE)
-        )
+        logs += np.log(np.maximum(np.take_along_axis(missed, place, axis=1)[:, 0], LEAST_MISS_RATE))
     return PooledFigures(
         _ratio(hits, np.take_along_axis(shown, best, axis=1))[:, 0],
         _ratio(hits, total)[:, 0],

@@ -18,7 +18,7 @@ from smallobj.evaluation.tables import EvaluationSet
 LAMR_RATES = tuple(10.0 ** (step / 4 - 2) for step in range(9))
 FROC_RATES = (1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0, 8.0)
 # A detector that misses nothing has no logarithm of its miss rate.
-_LEAST_MISS_RATE = 1e-10
+LEAST_MISS_RATE = 1e-10
 
 
 class MissCurve(NamedTuple):
@@ -88,7 +88,7 @@ def log_average_miss_rate(curve: MissCurve) -> float:
     Source: Dollar, Wojek, Schiele, Perona, Pedestrian Detection: An Evaluation of the State of
         the Art, PAMI 34(4), 2012, section 3.1.
     """
-    rates = np.maximum(miss_rates(curve), _LEAST_MISS_RATE)
+    rates = np.maximum(miss_rates(curve), LEAST_MISS_RATE)
     return float(np.exp(np.log(rates).mean()))
 
 
