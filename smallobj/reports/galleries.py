@@ -30,13 +30,25 @@ _FALSE_NOTE = (
 )
 
 
+def missed_labels(data: EvaluationSet, errors: Errors) -> np.ndarray:
+    """Rows of the labels that nothing finds, crowds left out, the largest first."""
+    missed = np.flatnonzero(errors.undetected & ~data.labels.crowd)
+    rows: np.ndarray = missed[np.argsort(-data.labels.areas[missed], kind="stable")]
+    return rows
+
+
+def wrong_detections(data: EvaluationSet, errors: Errors) -> np.ndarray:
+    """Rows of the false positives of every kind, the most confident first."""
+    wrong = np.flatnonzero(errors.false_positives)
+    rows: np.ndarray = wrong[np.argsort(-data.detections.scores[wrong], kind="stable")]
+    return rows
+
+
 def worst_misses(data: EvaluationSet, errors: Errors, packed: Packed, most: int) -> dict[str, Any]:
     """The gallery of the largest undetected labels, crowds left out."""
-    kinds, areas = label_kinds(data, errors), data.labels.areas
-    missed = np.flatnonzero(errors.undetected & ~data.labels.crowd)
-    chosen = missed[np.argsort(-areas[missed], kind="stable")][:most]
+    kinds, missed = label_kinds(data, errors), missed_labels(data, errors)
     items = []
-    for row in chosen.tolist():
+    for row in missed[:most].tolist():
         box, category = data.labels.boxes[row], int(data.labels.categories[row])
         kind = LABEL_KINDS[kinds[row]]["name"]
         items.append(
@@ -54,9 +66,8 @@ def worst_false_positives(
 ) -> dict[str, Any]:
     """The gallery of the most confident false positives of every kind."""
     kinds, scores = detection_kinds(errors), data.detections.scores
-    wrong = np.flatnonzero(errors.false_positives)
-    chosen = wrong[np.argsort(-scores[wrong], kind="stable")]
-    chosen = chosen[packed.detection_rows[chosen] >= 0][:most]
+    wrong = wrong_detections(data, errors)
+    chosen = wrong[packed.detection_rows[wrong] >= 0][:most]
     items = []
     for row in chosen.tolist():
         box, category = data.detections.boxes[row], int(data.detections.categories[row])
