@@ -13,10 +13,12 @@ from detectron2.structures import BoxMode
 
 def annotation_boxes(annotations: Sequence[dict[str, Any]]) -> np.ndarray:
     """Boxes of a dataset dict's annotations, whatever their modes: (N, 4) float64, pixels."""
+    # As arrays: of a list the result has the precision of float32.
     boxes = [
-        BoxMode.convert(list(a["bbox"]), a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations
+        BoxMode.convert(np.array([a["bbox"]], np.float64), a["bbox_mode"], BoxMode.XYXY_ABS)
+        for a in annotations
     ]
-    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    return np.concatenate([np.zeros((0, 4)), *boxes])
 
 
 def wasserstein_similarity(

@@ -7,6 +7,7 @@ python tools/benchmark.py accuracy --ap-images 200
 python tools/benchmark.py merging
 python tools/benchmark.py arithmetic
 python tools/benchmark.py memory
+python tools/benchmark.py evaluation
 python tools/benchmark.py show output/inference.json
 
 SAHI and supervision take part where they are installed: pip install -r requirements-benchmark.txt
@@ -23,6 +24,7 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 # isort: split
 from detectron2.data import DatasetCatalog
 
+from smallobj.benchmarks.evaluation import benchmark_evaluation
 from smallobj.benchmarks.inference import benchmark_accuracy, benchmark_inference
 from smallobj.benchmarks.mapper import benchmark_mapper
 from smallobj.benchmarks.memory import benchmark_memory
@@ -74,6 +76,12 @@ def merging(args: argparse.Namespace) -> None:
     """Mergers on the same boxes as SAHI's and supervision's."""
     set_threads(args.threads)
     _finish(benchmark_merging(args.boxes, args.runs), args)
+
+
+def evaluation(args: argparse.Namespace) -> None:
+    """The COCO metrics against pycocotools."""
+    set_threads(args.threads)
+    _finish(benchmark_evaluation(args.boxes, args.per_image, args.runs), args)
 
 
 def arithmetic(args: argparse.Namespace) -> None:
@@ -153,12 +161,18 @@ def cli() -> int:
         if run is memory:
             command.add_argument("--scan", metavar="FILE", help="measure a scan of this file")
             command.add_argument("--scan-threshold", type=float, default=0.5, metavar="SCORE")
-    command = commands.add_parser("merging", help=merging.__doc__)
-    command.add_argument("--boxes", type=int, nargs="+", default=[5000, 33000])
-    command.add_argument("--runs", type=int, default=5, help="paired runs")
-    command.add_argument("--threads", type=int, default=1)
-    command.add_argument("--json", metavar="FILE", help="write tables and raw seconds")
-    command.set_defaults(run=merging)
+    for run, boxes in ((merging, [5000, 33000]), (evaluation, [5000, 50000])):
+        command = commands.add_parser(run.__name__, help=run.__doc__)
+        command.add_argument("--boxes", type=int, nargs="+", default=boxes)
+        command.add_argument("--runs", type=int, default=5, help="paired runs")
+        command.add_argument("--threads", type=int, default=1)
+        command.add_argument("--json", metavar="FILE", help="write tables and raw seconds")
+        command.set_defaults(run=run)
+        if run is evaluation:
+            help_text = "detections in an image, on average"
+            command.add_argument(
+                "--per-image", type=int, nargs="+", default=[10, 100], help=help_text
+            )
     command = commands.add_parser("show", help=show.__doc__)
     command.add_argument("file")
     command.set_defaults(run=show)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -15,6 +16,7 @@ from torch import nn
 
 from smallobj.checkpoint import SafeCheckpointer
 from smallobj.data.build import build_test_loader, build_train_loader
+from smallobj.engine.evaluation_pictures import put_evaluation_pictures
 from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
 from smallobj.evaluation.build import build_evaluator
 from smallobj.inference import wrap_for_test
@@ -68,7 +70,8 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
         output = os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name)
-        return build_evaluator(cfg, dataset_name, output)
+        watch = partial(put_evaluation_pictures, dataset_name) if cfg.TEST.VISUALIZE else None
+        return build_evaluator(cfg, dataset_name, output, watch)
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:

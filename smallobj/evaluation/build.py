@@ -8,25 +8,29 @@ from functools import partial
 from detectron2.config import CfgNode
 from detectron2.evaluation import DatasetEvaluators
 
+from smallobj.evaluation.analysis import AnalysisEvaluator, Watch
 from smallobj.evaluation.challenge import ChallengeEvaluator
 from smallobj.evaluation.coco import FastCOCOEvaluator
 from smallobj.evaluation.focus import FocusEvaluator
+from smallobj.evaluation.size_bins import parse_size_bins
 
-METRICS = ("coco", "challenge", "focus")
+METRICS = ("coco", "challenge", "analysis", "focus")
 
 
 def build_evaluator(
-    cfg: CfgNode, dataset_name: str, output_dir: str | None = None
+    cfg: CfgNode, dataset_name: str, output_dir: str | None = None, watch: Watch | None = None
 ) -> DatasetEvaluators:
     """The metrics that ``TEST.METRICS`` names, as one evaluator.
 
     Args:
-        cfg: TEST.METRICS, TEST.CHALLENGE, TEST.FOCUS and TEST.DETECTIONS_PER_IMAGE are read.
+        cfg: TEST.METRICS, TEST.SIZE_BINS, TEST.CHALLENGE, TEST.FOCUS and
+            TEST.DETECTIONS_PER_IMAGE are read.
         dataset_name: a registered dataset.
         output_dir: for files with detections; OUTPUT_DIR/inference unless said otherwise.
+        watch: as :class:`AnalysisEvaluator`.
 
     Raises:
-        ValueError: a metric that does not exist, or one named twice.
+        ValueError: a metric that does not exist, or one named twice; TEST.SIZE_BINS isn't right.
     """
     names = list(cfg.TEST.METRICS)
     unknown = [name for name in names if name not in METRICS]
@@ -40,6 +44,13 @@ def build_evaluator(
     challenge = partial(
         ChallengeEvaluator, dataset_name, plus_one=rules.PLUS_ONE, fall_back=rules.FALL_BACK
     )
+    analysis = partial(
+        AnalysisEvaluator,
+        dataset_name,
+        bins=parse_size_bins(cfg.TEST.SIZE_BINS),
+        max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,
+        watch=watch,
+    )
     choice = cfg.TEST.FOCUS
     focus = partial(
         FocusEvaluator,
@@ -50,5 +61,5 @@ def build_evaluator(
         max_area=choice.MAX_AREA,
         keep=choice.KEEP,
     )
-    makers = {"coco": coco, "challenge": challenge, "focus": focus}
+    makers = {"coco": coco, "challenge": challenge, "analysis": analysis, "focus": focus}
     return DatasetEvaluators([makers[name]() for name in names])

@@ -72,22 +72,52 @@ def challenge_map(
             threshold (VOC and the challenge: no; COCO: yes).
         max_per_image: detections that count in an image.
     """
-    order = _ranked(detections, max_per_image)
-    images, categories, boxes, _ = (a[order] for a in detections)
-    truth_group = truth.images * num_classes + truth.categories
-    rank, target = _overlapping(
-        (images * num_classes + categories, boxes),
-        (truth_group, truth.boxes),
-        iou_threshold,
-        1.0 if plus_one else 0.0,
+    order, right = right_detections(
+        truth,
+        detections,
+        num_classes,
+        iou_threshold=iou_threshold,
+        plus_one=plus_one,
+        fall_back=fall_back,
+        max_per_image=max_per_image,
     )
-    right = np.zeros(len(order), dtype=bool)
-    right[_claims(rank, target, fall_back)] = True
+    categories = detections.categories[order]
     counts = np.bincount(truth.categories, minlength=num_classes)
     per_class = np.array(
         [_average_precision(right[categories == k], counts[k]) for k in range(num_classes)]
     )
     return ChallengeScore(float(np.nan_to_num(per_class).sum() / num_classes), per_class)
+
+
+def right_detections(
+    truth: FlatBoxes,
+    detections: FlatBoxes,
+    num_classes: int,
+    *,
+    iou_threshold: float = 0.5,
+    plus_one: bool = True,
+    fall_back: bool = False,
+    max_per_image: int = 100,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rules 1 and 2 of ``challenge_map``: what counts, and what of it is right.
+
+    Args:
+        truth, detections, num_classes and the options: as in ``challenge_map``.
+
+    Returns:
+        (N,) int64 detections that count, from the most confident on, and (N,) bool.
+    """
+    order = _ranked(detections, max_per_image)
+    images, categories, boxes, _ = (a[order] for a in detections)
+    rank, target = _overlapping(
+        (images * num_classes + categories, boxes),
+        (truth.images * num_classes + truth.categories, truth.boxes),
+        iou_threshold,
+        1.0 if plus_one else 0.0,
+    )
+    right = np.zeros(len(order), dtype=bool)
+    right[_claims(rank, target, fall_back)] = True
+    return order, right
 
 
 def _ranked(detections: FlatBoxes, max_per_image: int) -> np.ndarray:

@@ -40,10 +40,11 @@ def read_ground_truth(dataset_name: str) -> list[ImageLabels] | None:
     dicts = DatasetCatalog.get(dataset_name)
     if not any("annotations" in record for record in dicts):
         return None
-    return [_image_labels(record) for record in dicts]
+    return [image_labels(record) for record in dicts]
 
 
-def _image_labels(record: dict[str, Any]) -> ImageLabels:
+def image_labels(record: dict[str, Any]) -> ImageLabels:
+    """The labels of one Detectron2 dataset dict."""
     labels = record.get("annotations", [])
     boxes = annotation_boxes(labels)
     sides = boxes[:, 2:] - boxes[:, :2]

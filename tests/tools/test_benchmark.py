@@ -39,6 +39,21 @@ def test_a_written_report_can_be_shown_again(
     assert capsys.readouterr().out == printed
 
 
+def test_evaluation(
+    benchmark: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "evaluation.json"
+    words = ("--boxes", 40, "--per-image", 5, "--runs", 1)
+    assert benchmark("evaluation", *words, "--json", path) == 0
+    printed = capsys.readouterr().out
+    assert "40 boxes in 8 images" in printed
+    assert "Largest difference" in printed
+    assert benchmark("show", path) == 0
+    assert capsys.readouterr().out == printed
+    assert benchmark("evaluation", "--boxes", 0) == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
 def test_a_wrong_file_is_named_in_a_sentence(
     benchmark: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

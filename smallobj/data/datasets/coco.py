@@ -23,6 +23,7 @@ _ANNOTATION_RULE = "an annotation must be an object with integer image_id and ca
 _BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
 _CROWD_RULE = "iscrowd must be 0 or 1"
 _SIZE_RULE = "width and height must be those of the decoded image (EXIF orientation applied)"
+_TOLD_SIZE_RULE = "without a folder of images, an image must have a whole width and height"
 _UNIQUE_RULES = {
     "id": "an id may occur once in its list",
     "file_name": "a file_name may occur once",
@@ -32,12 +33,15 @@ _KNOWN_IMAGE = "image_id must be the id of an image"
 
 
 def read_coco(spec: DatasetSpec) -> Reading:
-    """Reads images, boxes and polygons; category ids become 0, 1, … in the order of the ids."""
+    """Reads images, boxes and polygons; category ids become 0, 1, … in the order of the ids.
+
+    Without a folder of images the sizes are those that the file tells.
+    """
     reading = Reading()
     content = _read_content(spec, reading)
     if content is not None:
         _read_categories(content, spec, reading)
-    if not os.path.isdir(spec.images):
+    if spec.images and not os.path.isdir(spec.images):
         reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
         return reading
     if content is None:
@@ -123,8 +127,14 @@ def _read_images(
     )
     paths = [os.path.join(spec.images, entry["file_name"]) for _, entry in entries]
     records = {}
-    for (where, entry), path, size in zip(entries, paths, read_sizes(paths), strict=True):
+    sizes = read_sizes(paths) if spec.images else [_told_size(entry) for _, entry in entries]
+    for (where, entry), path, size in zip(entries, paths, sizes, strict=True):
         place = f"{where} ({entry['file_name']})"
+        if size is None:
+            value = f"{shown(entry.get('width'))} and {shown(entry.get('height'))}"
+            reading.report(spec.annotations, place, _TOLD_SIZE_RULE, value)
+            records[entry["id"]] = make_record(path, entry["id"], (0, 0))
+            continue
         if isinstance(size, Exception):
             report_unreadable_image(spec.annotations, place, path, size, reading)
             records[entry["id"]] = make_record(path, entry["id"], (0, 0))
@@ -135,6 +145,13 @@ def _read_images(
             reading.report(spec.annotations, place, _SIZE_RULE, value)
         records[entry["id"]] = make_record(path, entry["id"], size)
     return records
+
+
+def _told_size(entry: dict[str, Any]) -> tuple[int, int] | None:
+    height, width = entry.get("height"), entry.get("width")
+    if not (isinstance(height, int) and isinstance(width, int)):
+        return None
+    return (height, width) if min(height, width) > 0 else None
 
 
 def _read_annotations(
@@ -206,6 +223,9 @@ def _read_annotation(
     segmentation = _usable_segmentation(entry.get("segmentation"))
     if segmentation:
         annotation["segmentation"] = segmentation
+    area: Any = entry.get("area")
+    if is_number(area) and 0 <= to_float(area) < float("inf"):
+        annotation["area"] = to_float(area)  # COCO's size ranges go by it, not by the box
     return annotation
 
 

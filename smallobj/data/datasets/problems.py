@@ -52,20 +52,30 @@ class DatasetError(ValueError):
         problems: all of them.
     """
 
+    place = "the datasets"
+    full_list = " (tools/check.py prints all)"
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
-        super().__init__(_message(self.problems))
+        super().__init__(_message(self.problems, self.place, self.full_list))
 
     def __reduce__(self) -> tuple[type[DatasetError], tuple[list[Problem]]]:
-        return DatasetError, (self.problems,)
+        return type(self), (self.problems,)
 
 
-def _message(problems: Sequence[Problem]) -> str:
+class ResultsError(DatasetError):
+    """The same of a file of detections."""
+
+    place = "the results"
+    full_list = ""
+
+
+def _message(problems: Sequence[Problem], place: str, full_list: str) -> str:
     number = len(problems)
-    lines = [f"{number} {'problem' if number == 1 else 'problems'} in the datasets:"]
+    lines = [f"{number} {'problem' if number == 1 else 'problems'} in {place}:"]
     lines += [f"  {problem}" for problem in problems[:LISTED_IN_ERROR]]
     if number > LISTED_IN_ERROR:
-        lines.append(f"  ... and {number - LISTED_IN_ERROR} more (tools/check.py prints all)")
+        lines.append(f"  ... and {number - LISTED_IN_ERROR} more{full_list}")
         lines.append("By rule:")
         lines += [f"  {count:6d}  {rule}" for rule, count in count_by_rule(problems).items()]
     if any(problem.is_box for problem in problems):

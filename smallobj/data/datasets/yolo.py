@@ -5,6 +5,7 @@ cx and w are shares of the image's width, cy and h of its height; (cx, cy) is th
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -21,6 +22,7 @@ from smallobj.data.datasets.reading import (
 from smallobj.data.datasets.spec import DatasetSpec
 
 _LINE_RULE = "a line must hold five numbers, class cx cy w h"
+_SCORED_LINE_RULE = f"{_LINE_RULE}, or six with a score from 0 to 1 last"
 _SHARE_RULE = "cx, cy, w and h must be shares of the image's sides, at most 1"
 _PARTNER_RULE = "a label file must have an image of its name"
 _ONE_IMAGE_RULE = "a label file must belong to one image"
@@ -30,8 +32,13 @@ _NOT_LABELS = ("classes.txt",)
 _LARGEST_SHARE = 1.001
 
 
-def read_yolo(spec: DatasetSpec) -> Reading:
-    """Reads all images of the folder and below; one without label file has no objects."""
+def read_yolo(spec: DatasetSpec, scores: bool = False) -> Reading:
+    """Reads all images of the folder and below; one without label file has no objects.
+
+    Args:
+        spec: the data set.
+        scores: a line may end with a score, which becomes the annotation's ``score``.
+    """
     reading = Reading()
     reading.class_names = read_class_file(spec.classes, reading)
     reading.class_ids = {index: index for index in range(len(reading.class_names))}
@@ -53,7 +60,7 @@ def read_yolo(spec: DatasetSpec) -> Reading:
         label_file = os.path.splitext(name)[0] + ".txt"
         if label_file in label_files:
             label_path = os.path.join(spec.annotations, label_file)
-            record["annotations"] = _read_labels(label_path, size, reading)
+            record["annotations"] = _read_labels(label_path, size, reading, scores)
         reading.records.append(record)
     return reading
 
@@ -81,7 +88,9 @@ def _report_unpaired(
         reading.report(path, "whole file", _PARTNER_RULE, f"none in {spec.images}")
 
 
-def _read_labels(path: str, size: tuple[int, int], reading: Reading) -> list[dict[str, Any]]:
+def _read_labels(
+    path: str, size: tuple[int, int], reading: Reading, scores: bool
+) -> list[dict[str, Any]]:
     """Annotations of one label file for an image of size (h, w)."""
     annotations = []
     text = read_text(path, reading) or ""
@@ -90,9 +99,11 @@ def _read_labels(path: str, size: tuple[int, int], reading: Reading) -> list[dic
             continue
         entry = f"line {number}"
         try:
-            class_value, cx, cy, w, h = (float(word) for word in line.split())
+            class_value, cx, cy, w, h, *rest = (float(word) for word in line.split())
         except ValueError:
-            reading.report(path, entry, _LINE_RULE, shown(line))
+            rest = [math.nan]
+        if len(rest) > scores or not all(0 <= score <= 1 for score in rest):
+            reading.report(path, entry, _SCORED_LINE_RULE if scores else _LINE_RULE, shown(line))
             continue
         if any(_LARGEST_SHARE < share < float("inf") for share in (cx, cy, w, h)):
             reading.report(path, entry, _SHARE_RULE, shown(line))
@@ -101,5 +112,5 @@ def _read_labels(path: str, size: tuple[int, int], reading: Reading) -> list[dic
         box = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
         annotation = reading.annotation(path, entry, class_value, box, size)
         if annotation is not None:
-            annotations.append(annotation)
+            annotations.append(annotation | ({"score": rest[0]} if rest else {}))
     return annotations

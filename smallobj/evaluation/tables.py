@@ -1,0 +1,153 @@
+"""Labels and detections of all images, one column each: what every metric of this package reads.
+
+I: images. G: labels. D: detections. K: classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from smallobj.evaluation.detection_evaluator import Detections
+from smallobj.evaluation.ground_truth import ImageLabels
+
+# Sides are held to so many decimals of a pixel: x + w - x is then the w of a file again, and not
+# beside it by a rounding that decides whether an IoU of exactly 0.5 counts.
+_DECIMALS = 9
+
+
+def box_areas(boxes: np.ndarray) -> np.ndarray:
+    """(N,) float64, px², of (N, 4) XYXY boxes."""
+    areas: np.ndarray = (boxes[:, 2:] - boxes[:, :2]).round(_DECIMALS).prod(axis=1)
+    return areas
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """G labels.
+
+    Attributes:
+        images: (G,) int64, number of the image in the :class:`EvaluationSet`.
+        categories: (G,) int64, contiguous from 0.
+        boxes: (G, 4) float64, XYXY in pixels.
+        areas: (G,) float64, px²: the label's own area where it has one, else the box's.
+        crowd: (G,) bool, regions that stand for many objects.
+    """
+
+    images: np.ndarray
+    categories: np.ndarray
+    boxes: np.ndarray
+    areas: np.ndarray
+    crowd: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, chosen: np.ndarray) -> LabelTable:
+        """The labels at an index array or mask."""
+        columns = (self.images, self.categories, self.boxes, self.areas, self.crowd)
+        return LabelTable(*(column[chosen] for column in columns))
+
+
+@dataclass(frozen=True)
+class DetectionTable:
+    """D detections, in the order in which they were given; of equal scores the first is better.
+
+    Attributes:
+        images: (D,) int64, number of the image in the :class:`EvaluationSet`.
+        categories: (D,) int64, contiguous from 0.
+        boxes: (D, 4) float64, XYXY in pixels.
+        scores: (D,) float64.
+    """
+
+    images: np.ndarray
+    categories: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, chosen: np.ndarray) -> DetectionTable:
+        """The detections at an index array or mask."""
+        columns = (self.images, self.categories, self.boxes, self.scores)
+        return DetectionTable(*(column[chosen] for column in columns))
+
+    @property
+    def areas(self) -> np.ndarray:
+        """(D,) float64, px²."""
+        return box_areas(self.boxes)
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """What was to be found in a data set, and what was found.
+
+    Attributes:
+        image_ids: I ids, as the data set has them; labels and detections count images from 0.
+        file_names: I paths.
+        sizes: (I, 2) int64, (h, w) in pixels.
+        class_names: K names.
+        labels: of all images.
+        detections: of all images.
+    """
+
+    image_ids: Sequence[int | str]
+    file_names: Sequence[str]
+    sizes: np.ndarray
+    class_names: Sequence[str]
+    labels: LabelTable
+    detections: DetectionTable
+
+    def with_detections(self, detections: DetectionTable) -> EvaluationSet:
+        """The same labels beside other detections."""
+        return replace(self, detections=detections)
+
+    @classmethod
+    def of(
+        cls,
+        labels: Sequence[ImageLabels],
+        found: Detections,
+        class_names: Sequence[str],
+        file_names: Sequence[str] = (),
+    ) -> EvaluationSet:
+        """From labels and detections by image, as an evaluator has them.
+
+        Args:
+            labels: of every image.
+            found: by image id; images that are missing have no detections.
+            class_names: K names.
+            file_names: one each; the image ids stand in for them where there are none.
+        """
+        ids = [image.image_id for image in labels]
+        seen = [(number, found[one]) for number, one in enumerate(ids) if one in found]
+        return cls(
+            image_ids=ids,
+            file_names=list(file_names) or [str(one) for one in ids],
+            sizes=np.array([image.size for image in labels], dtype=np.int64).reshape(-1, 2),
+            class_names=list(class_names),
+            labels=LabelTable(
+                _numbers([(i, len(image.boxes)) for i, image in enumerate(labels)]),
+                _column([image.categories for image in labels], np.int64),
+                _column([image.boxes for image in labels], np.float64).reshape(-1, 4),
+                _column([image.areas for image in labels], np.float64),
+                _column([image.crowd for image in labels], bool),
+            ),
+            detections=DetectionTable(
+                _numbers([(i, len(one.scores)) for i, one in seen]),
+                _column([one.categories for _, one in seen], np.int64),
+                _column([one.boxes for _, one in seen], np.float64).reshape(-1, 4),
+                _column([one.scores for _, one in seen], np.float64),
+            ),
+        )
+
+
+def _numbers(counts: Sequence[tuple[int, int]]) -> np.ndarray:
+    numbers = np.array([number for number, _ in counts], dtype=np.int64)
+    return np.repeat(numbers, [count for _, count in counts])
+
+
+def _column(parts: Sequence[np.ndarray], kind: type) -> np.ndarray:
+    return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)

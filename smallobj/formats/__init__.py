@@ -1,0 +1,80 @@
+"""Labels and detections in the formats of other tools, both ways.
+
+Each module holds one format: a reader ``(Source) -> (BoxSet, problems)`` and a writer
+``(BoxSet, Target) -> None``. docs/formats.md says what each keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from smallobj.data.datasets.problems import DatasetError, Problem
+from smallobj.formats import coco, csv_table, cvat, labelme, yolo
+from smallobj.formats.box_reading import Source
+from smallobj.formats.box_set import BoxSet, ImageBoxes
+from smallobj.formats.targets import Target
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format's two directions."""
+
+    read: Callable[[Source], tuple[BoxSet, list[Problem]]]
+    write: Callable[[BoxSet, Target], None]
+
+
+FORMATS = {
+    "coco": Format(coco.read_annotations, coco.write_annotations),
+    "coco-results": Format(coco.read_results, coco.write_results),
+    "csv": Format(csv_table.read, csv_table.write),
+    "cvat": Format(cvat.read, cvat.write),
+    "labelme": Format(labelme.read, labelme.write),
+    "yolo": Format(yolo.read, yolo.write),
+}
+
+
+def read_boxes(name: str, source: Source, drop_bad_boxes: bool = False) -> BoxSet:
+    """Labels or detections in the format ``name``, a key of ``FORMATS``.
+
+    Args:
+        name: the format.
+        source: where they are.
+        drop_bad_boxes: leave out boxes that break a rule; what else is wrong still raises.
+
+    Raises:
+        DatasetError: files break rules; it lists them.
+        ValueError: the format is unknown, or needs a part of ``source`` that is empty.
+    """
+    boxes, problems = _format(name).read(source)
+    counted = [problem for problem in problems if not (drop_bad_boxes and problem.is_box)]
+    if counted:
+        raise DatasetError(counted)
+    return boxes
+
+
+def write_boxes(name: str, boxes: BoxSet, target: Target) -> None:
+    """Writes them in the format ``name``, a key of ``FORMATS``.
+
+    Raises:
+        ValueError: the format is unknown, cannot hold what is in ``boxes``, or a file exists.
+    """
+    _format(name).write(boxes, target)
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise ValueError(f"unknown format {name!r}; known are {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+__all__ = [
+    "FORMATS",
+    "BoxSet",
+    "Format",
+    "ImageBoxes",
+    "Source",
+    "Target",
+    "read_boxes",
+    "write_boxes",
+]

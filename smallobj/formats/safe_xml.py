@@ -1,0 +1,53 @@
+"""XML from files of strangers: no document type, hence no entities, with the line of each element.
+
+Entities are how a few lines of XML grow to gigabytes or read other files; labels need none.
+"""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from smallobj.data.datasets.problems import shown
+from smallobj.data.datasets.reading import MUST_EXIST, READABLE, Reading
+
+VALID_XML = "the file must be valid XML"
+NO_DOCTYPE = "the file must not have a document type (DOCTYPE): entities are not read"
+
+
+class _DoctypeFoundError(Exception):
+    pass
+
+
+def read_xml(path: str, reading: Reading) -> tuple[Element, dict[Element, int]] | None:
+    """Root element and the line of each element, or None after reporting what is wrong."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        reading.report(path, "whole file", MUST_EXIST, "no such file")
+        return None
+    except OSError as error:
+        reading.report(path, "whole file", READABLE, str(error))
+        return None
+    parser, builder, lines = expat.ParserCreate(), TreeBuilder(), {}
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
+
+    def refuse(name: str, *_: object) -> None:
+        raise _DoctypeFoundError(name)
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(data, True)
+        return builder.close(), lines
+    except _DoctypeFoundError as error:
+        entry = f"line {parser.CurrentLineNumber}"
+        reading.report(path, entry, NO_DOCTYPE, f"DOCTYPE {shown(str(error))}")
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        reading.report(path, f"line {parser.CurrentLineNumber}", VALID_XML, str(error))
+    return None

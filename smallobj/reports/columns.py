@@ -1,0 +1,136 @@
+"""Labels and detections as compact columns that a page can hold: arrays in base64.
+
+I: images. N: rows of a table. K: classes.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from smallobj.evaluation.errors import Errors, Outcome
+from smallobj.evaluation.tables import EvaluationSet
+
+_TYPES = {"u1": np.uint8, "u2": np.uint16, "u4": np.uint32, "f4": np.float32}
+
+# The kinds of boxes, in the order of their numbers in the columns.
+LABEL_KINDS: Sequence[dict[str, Any]] = (
+    {"key": "found", "name": "found", "wrong": False, "note": "a detection finds it"},
+    {
+        "key": "missed",
+        "name": "missed",
+        "wrong": True,
+        "note": "no detection finds it, and none is near",
+    },
+    {
+        "key": "near",
+        "name": "only nearly found",
+        "wrong": True,
+        "note": "only a detection of another class, or one that lies badly, concerns it",
+    },
+    {"key": "crowd", "name": "crowd", "wrong": False, "note": "a region that isn't evaluated"},
+)
+DETECTION_KINDS: Sequence[dict[str, Any]] = (
+    {"key": "right", "name": "right", "wrong": False, "note": "it finds an object"},
+    {"key": "class", "name": "wrong class", "wrong": True, "note": "right place, other class"},
+    {"key": "location", "name": "badly placed", "wrong": True, "note": "right class, IoU too low"},
+    {
+        "key": "both",
+        "name": "wrong class and badly placed",
+        "wrong": True,
+        "note": "near an object of another class",
+    },
+    {
+        "key": "duplicate",
+        "name": "duplicate",
+        "wrong": True,
+        "note": "a more confident detection found the object",
+    },
+    {"key": "background", "name": "background", "wrong": True, "note": "no object is near"},
+    {"key": "ignored", "name": "ignored", "wrong": False, "note": "on a crowd, or beyond the cap"},
+)
+_OUTCOMES = (
+    Outcome.CORRECT,
+    Outcome.CLASSIFICATION,
+    Outcome.LOCALISATION,
+    Outcome.BOTH,
+    Outcome.DUPLICATE,
+    Outcome.BACKGROUND,
+    Outcome.IGNORED,
+)
+
+
+class Packed(NamedTuple):
+    """Both tables for the page, and where their rows went.
+
+    Attributes:
+        labels, detections: column name to packed array.
+        label_rows: (G,) int64, row in the page of each label.
+        detection_rows: (D,) int64, likewise; -1 for one that was left out.
+    """
+
+    labels: dict[str, Any]
+    detections: dict[str, Any]
+    label_rows: np.ndarray
+    detection_rows: np.ndarray
+
+
+def pack(values: np.ndarray, kind: str) -> dict[str, str]:
+    """{"type", "data"}: the bytes of an array as ``kind`` ("u1", "u2", "u4", "f4"), in base64."""
+    little = np.ascontiguousarray(values, dtype=np.dtype(_TYPES[kind]).newbyteorder("<"))
+    return {"type": kind, "data": base64.b64encode(little.tobytes()).decode("ascii")}
+
+
+def label_kinds(data: EvaluationSet, errors: Errors) -> np.ndarray:
+    """(G,) uint8, place in ``LABEL_KINDS``."""
+    kinds = np.where(errors.undetected, 2, 0)
+    kinds[errors.missed] = 1
+    kinds[data.labels.crowd] = 3
+    return kinds.astype(np.uint8)
+
+
+def detection_kinds(errors: Errors) -> np.ndarray:
+    """(D,) uint8, place in ``DETECTION_KINDS``."""
+    kinds = np.zeros(len(errors.outcome), dtype=np.uint8)
+    for number, outcome in enumerate(_OUTCOMES):
+        kinds[errors.outcome == outcome] = number
+    return kinds
+
+
+def pack_tables(data: EvaluationSet, errors: Errors, most_detections: int) -> Packed:
+    """Columns of all labels and of the most confident detections, ordered by image.
+
+    Args:
+        data: labels and detections.
+        errors: what became of them.
+        most_detections: how many detections the page holds at the most, of all images together.
+    """
+    images = len(data.image_ids)
+    label_order = np.argsort(data.labels.images, kind="stable")
+    kept = np.argsort(-data.detections.scores, kind="stable")[:most_detections]
+    kept = kept[np.argsort(data.detections.images[kept], kind="stable")]
+    detection_rows = np.full(len(data.detections), -1, dtype=np.int64)
+    detection_rows[kept] = np.arange(len(kept))
+    label_rows = np.empty(len(data.labels), dtype=np.int64)
+    label_rows[label_order] = np.arange(len(label_order))
+    labels, detections = data.labels[label_order], data.detections[kept]
+    return Packed(
+        {
+            "count": pack(np.bincount(labels.images, minlength=images), "u4"),
+            "class": pack(labels.categories, "u2"),
+            "box": pack(labels.boxes, "f4"),
+            "kind": pack(label_kinds(data, errors)[label_order], "u1"),
+        },
+        {
+            "count": pack(np.bincount(detections.images, minlength=images), "u4"),
+            "class": pack(detections.categories, "u2"),
+            "box": pack(detections.boxes, "f4"),
+            "kind": pack(detection_kinds(errors)[kept], "u1"),
+            "score": pack(detections.scores, "f4"),
+        },
+        label_rows,
+        detection_rows,
+    )

@@ -1,0 +1,217 @@
+"""The tables of a report: headline, sizes, classes, errors, as parts of the page's dict.
+
+K: classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from smallobj.evaluation.challenge import FlatBoxes, challenge_map
+from smallobj.evaluation.curves import (
+    COCO_IOUS,
+    Ranking,
+    class_average_precision,
+    class_rankings,
+    iou_rankings,
+    mean_average_precision,
+    mean_recall,
+    pooled_ranking,
+)
+from smallobj.evaluation.error_costs import error_costs
+from smallobj.evaluation.errors import Errors
+from smallobj.evaluation.misses import log_average_miss_rate, miss_curve
+from smallobj.evaluation.operating_points import (
+    OperatingPoint,
+    best_point,
+    operating_curve,
+    operating_curves,
+)
+from smallobj.evaluation.size_bins import SizeBin, size_bin_scores
+from smallobj.evaluation.tables import EvaluationSet
+from smallobj.reports.charts import defined
+
+Intervals = Mapping[str, tuple[float, float]]
+_ERROR_ROWS = (
+    ("classification", "wrong class", "the right place, another class"),
+    ("localisation", "badly placed", "the right class, too little overlap"),
+    ("both", "wrong class and badly placed", "near an object of another class"),
+    ("duplicate", "duplicate", "a more confident detection found the object already"),
+    ("background", "background", "no object is near"),
+    ("missed", "missed", "objects that no detection concerns"),
+    ("false_positives", "all false positives", "if all of them were gone"),
+    ("false_negatives", "all objects not found", "if all of them were found"),
+)
+
+
+class Rankings(NamedTuple):
+    """The matchings that all figures share: by class over COCO's IoUs, and all classes at 0.5."""
+
+    by_iou: list[list[Ranking]]
+    pooled: Ranking
+
+    @property
+    def by_class(self) -> list[Ranking]:
+        """K rankings at IoU 0.5."""
+        return self.by_iou[COCO_IOUS.index(0.5)]
+
+
+def make_rankings(data: EvaluationSet, errors: Errors, max_detections: int) -> Rankings:
+    """Matches at each of COCO's IoU thresholds; at 0.5 the matching of ``errors`` serves."""
+    others = iou_rankings(data, COCO_IOUS[1:], max_detections=max_detections)
+    half = class_rankings(data, errors.matches)
+    return Rankings([half, *others], pooled_ranking(data, errors.matches))
+
+
+def headline(data: EvaluationSet, rankings: Rankings, intervals: Intervals) -> list[dict[str, Any]]:
+    """Rows of the headline table.
+
+    Args:
+        data: labels and detections.
+        rankings: of ``make_rankings``.
+        intervals: (low, high) by the rows' keys, AP, AP50, AP75, AR, challenge_mAP50, precision,
+            recall, F1, LAMR (those of ``smallobj.evaluation.bootstrap``); a row without one
+            shows none.
+    """
+    best = best_point(operating_curve(rankings.pooled))
+    half, three_quarters = COCO_IOUS.index(0.5), COCO_IOUS.index(0.75)
+    at = "" if best is None else f"at the score with the best F1, {best.confidence:.3g}"
+    rows = [
+        ("AP", mean_average_precision(rankings.by_iou), "COCO's, mean over IoU 0.50 to 0.95"),
+        ("AP50", mean_average_precision(rankings.by_iou[half : half + 1]), "at IoU 0.50"),
+        (
+            "AP75",
+            mean_average_precision(rankings.by_iou[three_quarters : three_quarters + 1]),
+            "at IoU 0.75",
+        ),
+        ("AR", mean_recall(rankings.by_iou), "largest recall, mean over IoU 0.50 to 0.95"),
+        ("challenge_mAP50", _challenge(data), "by the 2021 Small Object AI Challenge's rules"),
+        ("precision", None if best is None else best.precision, at),
+        ("recall", None if best is None else best.recall, at),
+        ("F1", None if best is None else best.f1, at),
+        (
+            "LAMR",
+            _miss_rate(rankings.pooled, len(data.image_ids)),
+            "log-average miss rate over 0.01 to 1 false positives per image; lower is better",
+        ),
+    ]
+    made = []
+    for key, value, note in rows:
+        row = {"name": key.replace("_", " "), "value": defined(value), "unit": "percent"}
+        row["note"] = note
+        if key in intervals:
+            row["low"], row["high"] = (defined(end) for end in intervals[key])
+        made.append(row)
+    return made
+
+
+def _miss_rate(pooled: Ranking, images: int) -> float | None:
+    return log_average_miss_rate(miss_curve(pooled, images)) if images else None
+
+
+def best_score(rankings: Rankings) -> float:
+    """The score with the best F1 over all classes; 0 where nothing is right."""
+    best = best_point(operating_curve(rankings.pooled))
+    return 0.0 if best is None else best.confidence
+
+
+def by_size(
+    data: EvaluationSet, bins: Sequence[SizeBin], max_detections: int, intervals: Intervals
+) -> dict[str, Any]:
+    """AP and recall by the size of the objects; intervals of AP50 go by "AP50_<bin>"."""
+    rows = []
+    for scores in size_bin_scores(data, bins, max_detections=max_detections):
+        summary = scores.summary()
+        values = [defined(summary[key]) for key in ("ap50", "recall50", "ap")]
+        row = {"name": _size_name(scores.bin), "values": [int(summary["labels"]), *values]}
+        ends = intervals.get("AP50_" + scores.bin.name.replace(" ", "_"))
+        if ends is not None and None not in map(defined, ends):
+            row["note"] = f"AP50 from {100 * ends[0]:.1f} to {100 * ends[1]:.1f} % (95 %)"
+        rows.append(row)
+    return {
+        "note": "Size is the square root of an object's area.",
+        "columns": [
+            {"name": "Objects", "unit": "", "bar": False, "fit": True},
+            *(_share(name) for name in ("AP50", "Recall at IoU 0.5", "AP")),
+        ],
+        "rows": rows,
+    }
+
+
+def _size_name(one: SizeBin) -> str:
+    if one.high >= 1e5:
+        return f"{one.low:g} px and more"
+    return f"{one.low:g} to {one.high:g} px"
+
+
+def by_class(data: EvaluationSet, rankings: Rankings, errors: Errors) -> dict[str, Any]:
+    """AP and the best operating point of each class that has labels or detections."""
+    half = class_average_precision(rankings.by_class)
+    every = np.mean([class_average_precision(one) for one in rankings.by_iou], axis=0)
+    points = [best_point(one) for one in operating_curves(data, errors.matches)[0]]
+    rows = []
+    for k, name in enumerate(data.class_names):
+        ranking = rankings.by_class[k]
+        if not len(ranking.label_images) and not len(ranking.scores):
+            continue
+        values = [len(ranking.label_images), defined(half[k]), defined(every[k])]
+        rows.append({"name": name, "values": [*values, *_point(points[k])]})
+    return {
+        "note": "Precision, recall and F1 at the score with the class's best F1. "
+        "A click on a head sorts.",
+        "columns": [
+            {"name": "Objects", "unit": "", "bar": False, "fit": True},
+            *(_share(name) for name in ("AP50", "AP")),
+            {"name": "Best score", "unit": "", "bar": False, "fit": True},
+            *(_share(name, bar=False) for name in ("Precision", "Recall", "F1")),
+        ],
+        "rows": rows,
+    }
+
+
+def _point(point: OperatingPoint | None) -> list[float | None]:
+    if point is None:
+        return [None] * 4
+    return [defined(one) for one in (point.confidence, point.precision, point.recall, point.f1)]
+
+
+def error_rows(data: EvaluationSet, errors: Errors, edges: Sequence[float] = ()) -> dict[str, Any]:
+    """What AP50 would gain by mending each type of error, and how many there are.
+
+    Args:
+        data: labels and detections.
+        errors: of ``find_errors``.
+        edges: sizes in px; each pair makes a column with the gain in that bin.
+    """
+    costs = error_costs(data, errors, edges).as_dict()
+    rows = []
+    for key, name, note in _ERROR_ROWS:
+        kinds = [costs["types"][key], *(one["types"][key] for one in costs["bins"])]
+        values = [kinds[0]["count"], *(kind["gain"] for kind in kinds)]
+        rows.append({"name": name, "note": note, "values": values})
+    gains = ["Gain in AP50", *(f"{one['low']:g} to {one['high']:g} px" for one in costs["bins"])]
+    return {
+        "note": "How far AP50 would rise if one type of error, and no other, were mended "
+        "(TIDE, arXiv 2008.08115). The gains don't add up to what AP50 lacks.",
+        "columns": [
+            {"name": "Number", "unit": "", "bar": False, "fit": True},
+            *({**_share(name, bar=not k), "fit": True} for k, name in enumerate(gains)),
+        ],
+        "rows": rows,
+    }
+
+
+def _share(name: str, bar: bool = True) -> dict[str, Any]:
+    return {"name": name, "unit": "percent", "bar": bar, "fit": False}
+
+
+def _challenge(data: EvaluationSet) -> float:
+    kept, found = data.labels[~data.labels.crowd], data.detections
+    return challenge_map(
+        FlatBoxes(kept.images, kept.categories, kept.boxes),
+        FlatBoxes(found.images, found.categories, found.boxes, found.scores),
+        len(data.class_names),
+    ).mean

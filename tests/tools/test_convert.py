@@ -1,0 +1,143 @@
+"""tools/convert.py: from file to file, as its users call it."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from smallobj.formats.csv_table import COLUMNS
+from smallobj.inference.result_files import _CSV_COLUMNS, ImageDetections, ResultFiles
+
+NAMES = ["bolt", "너트"]
+
+
+@pytest.fixture(scope="module")
+def convert(repository):
+    """The script's main."""
+    path = repository / "tools" / "convert.py"
+    spec = importlib.util.spec_from_file_location("convert_tool", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """A folder with photographs and what detection wrote about them, as CSV and COCO results."""
+    monkeypatch.chdir(tmp_path)
+    images = []
+    for image_id, name in enumerate(("a.jpg", "Süd/b.jpg", "empty.jpg"), start=3):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.new("L", (640, 480)).save(tmp_path / "photos" / name)
+        images.append({"id": image_id, "file_name": name, "width": 640, "height": 480})
+    categories = [{"id": 11, "name": "bolt"}, {"id": 12, "name": "너트"}]
+    content = {"images": images, "annotations": [], "categories": categories}
+    (tmp_path / "images.json").write_text(json.dumps(content))
+    random = np.random.default_rng(3)
+    with ResultFiles(NAMES, [11, 12], csv_file="found.csv", coco_file="found.json") as files:
+        for image in images:
+            number = 0 if image["file_name"] == "empty.jpg" else 5
+            corner = random.random((number, 2)) * 400
+            boxes = np.hstack([corner, corner + 1 + random.random((number, 2)) * 70])
+            scores, classes = random.random(number), np.arange(number) % 2
+            files.add(
+                ImageDetections(
+                    f"photos/{image['file_name']}",
+                    *(image["id"], 480, 640),
+                    *(boxes.astype(np.float32).round(2), scores.round(4), classes),
+                )
+            )
+    return tmp_path
+
+
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return sorted(
+            (row["file"].removeprefix("photos/"), row["class"], *map(float, list(row.values())[3:]))
+            for row in csv.DictReader(file)
+        )
+
+
+def test_the_columns_are_those_that_detection_writes():
+    assert COLUMNS == _CSV_COLUMNS
+
+
+@pytest.mark.parametrize("target", ["cvat", "labelme", "yolo", "coco-results"])
+def test_what_detection_wrote_comes_back(convert, found, target, capsys):
+    ids = ("--coco-images", "images.json")
+    there = ["--from", "csv", "--to", target, "--input", "found.csv", "--output", "out"]
+    assert convert([*there, "--images", "photos", *ids]) == 0
+    assert "3 images, 10 boxes, 2 classes" in capsys.readouterr().out
+    back = ["--from", target, "--to", "csv", "--input", "out", "--output", "back.csv"]
+    assert convert([*back, "--images", "photos", *ids]) == 0
+    assert rows("back.csv") == rows("found.csv")
+
+
+def test_coco_results_of_detection_and_its_csv_tell_the_same(convert, found):
+    words = ["--from", "coco-results", "--to", "csv", "--input", "found.json"]
+    assert convert([*words, "--output", "back.csv", "--coco-images", "images.json"]) == 0
+    ours, theirs = rows("back.csv"), rows("found.csv")
+    assert [row[:3] for row in ours] == [row[:3] for row in theirs]
+    # Detection rounds widths apart from corners.
+    np.testing.assert_allclose(
+        [row[3:] for row in ours], [row[3:] for row in theirs], rtol=0, atol=1.1e-4
+    )
+
+
+def test_detections_become_labels_only_when_asked(convert, found, capsys):
+    words = ["--from", "csv", "--to", "coco", "--input", "found.csv", "--output", "labels.json"]
+    words += ["--images", "photos"]
+    assert convert(words) == 2
+    assert "--drop-scores" in capsys.readouterr().err
+    assert not (found / "labels.json").exists()
+    assert convert([*words, "--drop-scores"]) == 0
+    content = json.loads((found / "labels.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == [
+        "Süd/b.jpg",
+        "a.jpg",
+        "empty.jpg",
+    ]
+    assert len(content["annotations"]) == 10
+    assert "score" not in content["annotations"][0]
+
+
+def test_a_bad_file_is_named_with_entry_and_rule(convert, found, capsys):
+    text = (found / "found.csv").read_text()
+    (found / "found.csv").write_text(text + "photos/a.jpg,0,bolt,nan,1,2,3,4\n")
+    words = ["--from", "csv", "--to", "cvat", "--input", "found.csv", "--output", "out.xml"]
+    assert convert([*words, "--images", "photos"]) == 1
+    told = capsys.readouterr().err
+    assert "found.csv: line 12: a score must be a number from 0 to 1 (got 'nan')" in told
+    assert "--drop-bad-boxes" in told
+    assert not (found / "out.xml").exists()
+    assert convert([*words, "--images", "photos", "--drop-bad-boxes"]) == 0
+    assert "10 boxes" in capsys.readouterr().out
+
+
+def test_wrong_words(convert, found, capsys):
+    words = ["--input", "found.csv", "--output", "out"]
+    with pytest.raises(SystemExit) as ended:
+        convert(["--from", "csv", "--to", "word", *words])
+    assert ended.value.code == 2
+    assert convert(["--from", "csv", "--to", "cvat", *words]) == 2
+    assert "needs the size of each image" in capsys.readouterr().err
+
+
+def test_crowd_regions(convert, found, capsys):
+    content = json.loads((found / "images.json").read_text())
+    fields = {"category_id": 11, "bbox": [1, 2, 30, 40], "image_id": 3}
+    content["annotations"] = [{"id": n, **fields, "iscrowd": n} for n in (0, 1)]
+    (found / "images.json").write_text(json.dumps(content))
+    words = ["--from", "coco", "--to", "csv", "--input", "images.json", "--output", "out.csv"]
+    assert convert(words) == 2
+    assert "crowd regions" in capsys.readouterr().err
+    assert convert([*words, "--drop-crowd"]) == 0
+    assert (found / "out.csv").read_text().splitlines()[1:] == ["a.jpg,0,bolt,,1,2,31,42"]
+    assert convert([*words, "--drop-crowd"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert convert([*words, "--drop-crowd", "--overwrite"]) == 0

@@ -1,0 +1,72 @@
+"""tools/report.py: from labels and results to a page, and what goes wrong in one sentence."""
+
+import importlib.util
+import json
+
+import pytest
+
+SAMPLES = "samples-of-report=challenge:{0}/labels.json:{0}"
+
+
+@pytest.fixture
+def tool(repository, catalog):
+    """The script's main."""
+    path = repository / "tools" / "report.py"
+    spec = importlib.util.spec_from_file_location("report_tool", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture
+def results(repository, tmp_path):
+    """The bundled labels as detections in the challenge's layout, one object left out."""
+    labels = json.loads((repository / "datasets/samples/labels.json").read_text())
+    found = {name: [[*map(float, row), 0.9] for row in rows] for name, rows in labels.items()}
+    for rows in found.values():
+        for row in rows:
+            row[0] = int(row[0])
+    del found["metal.jpg"][0]
+    path = tmp_path / "found.json"
+    path.write_text(json.dumps(found))
+    return path
+
+
+def page_data(path):
+    text = path.read_text("utf-8").split('id="report-data">', 1)[1].split("</script>", 1)[0]
+    return json.loads(text)
+
+
+def test_report_of_the_bundled_photographs(tool, repository, results, tmp_path, capsys):
+    (tmp_path / "metrics.json").write_text('{"iteration": 19, "total_loss": 1.5}\n')
+    output = tmp_path / "pages" / "report.html"
+    truth = SAMPLES.format(repository / "datasets" / "samples")
+    words = ["--gt", truth, "--results", results, "--train", tmp_path, "--output", output]
+    words += ["--draws", 200]
+    assert tool([str(word) for word in words]) == 0
+    assert "2 of 2 photographs" in capsys.readouterr().out
+    report = page_data(output)
+    assert report["title"] == "Evaluation of found.json"
+    rows = {row["name"]: row["value"] for row in report["headline"]}
+    # One of ten objects, the only one of its class, isn't found.
+    assert rows["AP50"] == pytest.approx(0.9)
+    assert rows["recall"] == pytest.approx(0.9)
+    assert rows["precision"] == 1
+    assert all(row["low"] <= row["value"] <= row["high"] for row in report["headline"])
+    assert report["training"] == [{"name": "total_loss", "x": [19], "y": [1.5]}]
+    assert [item["text"] for item in report["galleries"][0]["items"]] == [
+        "OTP token, 87×59 px, missed"
+    ]
+
+
+def test_errors_end_with_a_sentence(tool, repository, results, tmp_path, capsys):
+    truth = SAMPLES.format(repository / "datasets" / "samples")
+    output = str(tmp_path / "report.html")
+    base = ["--gt", truth, "--output", output]
+    assert tool([*base, "--results", str(tmp_path / "none.json")]) == 2
+    assert "none.json" in capsys.readouterr().err
+    assert tool([*base, "--results", str(results), "--gallery", "0"]) == 2
+    assert "--gallery must be at least 1; got 0" in capsys.readouterr().err
+    assert tool([*base, "--results", str(results), "--train", str(tmp_path)]) == 2
+    assert "metrics.json: the file must exist" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()

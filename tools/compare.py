@@ -1,0 +1,210 @@
+#!/usr/bin/env python
+"""Says whether detections B are better than A, by how much, and how sure that is.
+
+    python tools/compare.py a.json b.json --gt val.json
+    python tools/compare.py a.json b.json --gt bolts=challenge:val_label:val_data \\
+        --metric challenge_mAP50 --draws 5000 --json compared.json
+
+Both files are scored against the same labels, and the images are drawn anew, the same ones for
+both (a paired bootstrap). Exit status: 0 compared, 2 a wrong argument, bad labels or bad results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import smallobj  # noqa: F401  (first: makes Detectron2 import)
+
+# isort: split
+import numpy as np
+from tabulate import tabulate
+
+from smallobj.evaluation.bootstrap import Interval, draws_without
+from smallobj.evaluation.comparison import PairedFigure, PairedSets
+from smallobj.evaluation.image_changes import ImageChange, image_changes, image_counts
+from smallobj.evaluation.load import read_labels
+from smallobj.evaluation.results_file import read_results
+from smallobj.evaluation.size_bins import parse_size_bins
+from smallobj.inference.writers import require_writable, write_whole
+
+_NOTE = (
+    "The verdict is about {} alone. The other figures are for information: of so many, some "
+    "differ at p < 0.05 by chance."
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("a", metavar="A.json", help="detections: COCO's results, or any other kind")
+    parser.add_argument("b", metavar="B.json", help="detections on the same images")
+    truth_help = "COCO file (.json), registered dataset, or NAME=FORMAT:LABELS:IMAGES"
+    parser.add_argument("--gt", required=True, metavar="LABELS", help=truth_help)
+    metric_help = "the one figure that the verdict is about (AP50); a wrong one lists all"
+    parser.add_argument("--metric", default="AP50", help=metric_help)
+    parser.add_argument(
+        "--draws", type=int, default=1000, help="sets of images drawn, from 100 on (1000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+    bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
+    parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
+    most_help = "most confident detections of an image and class that count (100)"
+    parser.add_argument("--max-detections", type=int, default=100, help=most_help)
+    images_help = "images shown of those that gained and of those that lost (10)"
+    parser.add_argument("--top", type=int, default=10, metavar="N", help=images_help)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
+    parser.add_argument(
+        "--drop-bad-boxes", action="store_true", help="leave out label boxes that break a rule"
+    )
+    return parser
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Reads, prints and writes."""
+    for name, least in (("max_detections", 1), ("draws", 100), ("seed", 0), ("top", 0)):
+        if getattr(args, name) < least:
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} must be at least {least}; got {getattr(args, name)}")
+    require_writable([str(args.json)] if args.json else [])
+    truth = read_labels(args.gt, drop_bad_boxes=args.drop_bad_boxes)
+    a, b = (
+        truth.data.with_detections(read_results(path, truth.data, truth.category_ids))
+        for path in (args.a, args.b)
+    )
+    most = args.max_detections
+    bins = parse_size_bins(args.size_bins)
+    pair = PairedSets(a, b, bins=bins, max_detections=most, draws=args.draws, seed=args.seed)
+    if args.metric not in pair.a.keys:
+        raise ValueError(f"--metric must be one of {', '.join(pair.a.keys)}; got {args.metric!r}")
+    figures = [pair.figure(key) for key in pair.a.keys]
+    headline = next(figure for figure in figures if figure.key == args.metric)
+    verdict = pair.verdict(headline)
+    missing = draws_without(a, pair.weights)
+    counts = image_counts(a, max_detections=most), image_counts(b, max_detections=most)
+    changes = image_changes(a, *counts, most=args.top)
+    _print_sets(args, pair)
+    print(f"\n{_table(figures, args.metric)}\n\n{_NOTE.format(args.metric)}")
+    _print_missing(pair, missing)
+    shown_from = counts[0].confidence, counts[1].confidence
+    _print_changes(changes, shown_from)
+    print(f"\n{verdict.sentence}")
+    if args.json:
+        settings = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+        content = {
+            "settings": settings,
+            "images": len(a.image_ids),
+            "verdict": verdict._asdict(),
+            "figures": {one.key: _figure_entry(one) for one in figures},
+            "draws_without_class": dict(zip(a.class_names, missing.tolist(), strict=True)),
+            "shown_from": dict(zip("AB", shown_from, strict=True)),
+            "gained": [one._asdict() for one in changes[0]],
+            "lost": [one._asdict() for one in changes[1]],
+        }
+        text = json.dumps(_finite(content), indent=1, ensure_ascii=False)
+        write_whole(str(args.json), text.encode())
+        print(f"wrote {args.json}")
+
+
+def _print_sets(args: argparse.Namespace, pair: PairedSets) -> None:
+    data = pair.a.data
+    bare = len(data.image_ids) - len(np.unique(data.labels.images))
+    print(f"{len(data.image_ids)} images, {bare} of them without labels; {pair.draws} draws")
+    for name, path, one in (("A", args.a, pair.a.data), ("B", args.b, pair.b.data)):
+        seen = len(np.unique(one.detections.images))
+        print(f"{name}: {path}, {len(one.detections)} detections on {seen} images")
+
+
+def _table(figures: list[PairedFigure], metric: str) -> str:
+    rows = [
+        [
+            ("* " if one.key == metric else "  ") + one.key,
+            _with_ends(one.a),
+            _with_ends(one.b),
+            _with_ends(one.difference, "+"),
+            _number(one.p, ".3g", 1),
+            _number(one.better, ".1f"),
+        ]
+        for one in figures
+    ]
+    headers = ["percent", "A (95% interval)", "B", "B - A", "p", "draws B is better in, %"]
+    return tabulate(rows, headers, disable_numparse=True)
+
+
+def _with_ends(one: Interval, sign: str = "") -> str:
+    value, low, high = (_number(x, sign + ".1f") for x in (one.value, one.low, one.high))
+    return f"{value} ({low} to {high})" if value != "-" else value
+
+
+def _number(value: float, form: str, scale: float = 100) -> str:
+    return "-" if math.isnan(value) else format(value * scale, form)
+
+
+def _print_missing(pair: PairedSets, missing: np.ndarray) -> None:
+    names = pair.a.data.class_names
+    some = [
+        f"{name} ({count})"
+        for name, count in zip(names, missing.tolist(), strict=True)
+        if 0 < count < pair.draws
+    ]
+    if some:
+        print(f"Draws without a label of a class leave it out of the means: {', '.join(some)}.")
+
+
+def _print_changes(
+    changes: tuple[list[ImageChange], list[ImageChange]], shown_from: tuple[float, float]
+) -> None:
+    for title, images in zip(("gained", "lost"), changes, strict=True):
+        if not images:
+            continue
+        rows = [
+            (f"{x.change:+d}", _from_to(x.found), _from_to(x.wrong), x.file_name) for x in images
+        ]
+        a, b = shown_from
+        print(f"\nImages that {title} most from A to B (A shown from score {a:.3g}, B {b:.3g})")
+        print(
+            tabulate(rows, ["change", "found", "false positives", "image"], disable_numparse=True)
+        )
+
+
+def _from_to(counts: tuple[int, int]) -> str:
+    return f"{counts[0]} -> {counts[1]}"
+
+
+def _figure_entry(one: PairedFigure) -> dict[str, Any]:
+    parts = one._asdict()
+    for name in ("a", "b", "difference"):
+        parts[name] = getattr(one, name)._asdict()
+    return parts
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what JSON doesn't have."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def main(argv: list[str] | None = None) -> int:
+    """A user's error ends with its sentence, not with a traceback."""
+    args = build_parser().parse_args(argv)
+    try:
+        compare(args)
+    except (ValueError, OSError) as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+#!/usr/bin/env python
+"""Converts labels and detections between COCO, CSV, YOLO, LabelMe and CVAT.
+
+    python tools/convert.py --from coco --to cvat --input train.json --output train.xml
+    python tools/convert.py --from csv --to yolo --input found.csv --output found/ --images photos/
+
+YOLO and LabelMe are folders, the others files. docs/formats.md says what each format keeps.
+Exit status: 0 converted, 1 the input breaks rules, 2 a wrong argument or nothing written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from smallobj.data.datasets import DatasetError
+from smallobj.formats import FORMATS, Source, Target, read_boxes, write_boxes
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    names = sorted(FORMATS)
+    parser.add_argument("--from", dest="source", choices=names, required=True, help="its format")
+    parser.add_argument("--to", dest="target", choices=names, required=True, help="format wanted")
+    parser.add_argument("--input", metavar="PATH", required=True, help="file or folder to read")
+    parser.add_argument("--output", metavar="PATH", required=True, help="file or folder to write")
+    images_help = "folder of the images: tells sizes, and images that a file leaves out"
+    parser.add_argument("--images", metavar="FOLDER", default="", help=images_help)
+    classes_help = "class names of csv, yolo, labelme or cvat input (.txt, .json or data.yaml)"
+    parser.add_argument("--classes", metavar="FILE", default="", help=classes_help)
+    ids_help = "COCO annotation file that holds the image and category ids of coco-results"
+    parser.add_argument("--coco-images", metavar="FILE", default="", help=ids_help)
+    scores_help = "make labels of detections"
+    parser.add_argument("--drop-scores", action="store_true", help=scores_help)
+    crowd_help = "leave out crowd regions, which csv and yolo cannot tell from objects"
+    parser.add_argument("--drop-crowd", action="store_true", help=crowd_help)
+    bad_help = "leave out boxes that break a rule, instead of stopping"
+    parser.add_argument("--drop-bad-boxes", action="store_true", help=bad_help)
+    overwrite_help = "replace files that are there already"
+    parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """A user's error ends with its sentence, not with a traceback."""
+    args = build_parser().parse_args(argv)
+    source = Source(args.input, args.images, args.classes, args.coco_images)
+    target = Target(args.output, args.images, args.coco_images, args.overwrite)
+    try:
+        boxes = read_boxes(args.source, source, args.drop_bad_boxes)
+        if args.drop_scores:
+            boxes = boxes.without_scores()
+        if args.drop_crowd:
+            boxes = boxes.without_crowds()
+        write_boxes(args.target, boxes, target)
+    except DatasetError as error:
+        for problem in error.problems:
+            print(f"convert.py: {problem}", file=sys.stderr)
+        if any(problem.is_box for problem in error.problems):
+            print("convert.py: --drop-bad-boxes leaves out bad boxes", file=sys.stderr)
+        return 1
+    except (ValueError, OSError) as error:
+        print(f"convert.py: {error}", file=sys.stderr)
+        return 2
+    number = sum(len(image) for image in boxes.images)
+    print(f"{len(boxes.images)} images, {number} boxes, {len(boxes.class_names)} classes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+#!/usr/bin/env python
+"""Writes an HTML report of detections against labels: one file that needs no network.
+
+    python tools/report.py --gt val.json --images photos/ --results found.json \\
+        --output report.html
+    python tools/report.py --gt bolts=challenge:val_label:val_data --results found.json \\
+        --train output/ --output report.html
+
+Exit status: 0 written, 2 a wrong argument, bad labels or bad results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import smallobj  # noqa: F401  (first: makes Detectron2 import)
+
+# isort: split
+from smallobj.evaluation.bootstrap import headline_intervals
+from smallobj.evaluation.headline import HeadlineFigures
+from smallobj.evaluation.load import load_evaluation_set
+from smallobj.evaluation.size_bins import parse_size_bins
+from smallobj.evaluation.tables import EvaluationSet
+from smallobj.reports.build import ReportOptions, build_report
+from smallobj.reports.page import write_page
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    truth_help = "COCO file (.json), registered dataset, or NAME=FORMAT:LABELS:IMAGES"
+    parser.add_argument("--gt", required=True, metavar="LABELS", help=truth_help)
+    results_help = "detections: COCO's results or the challenge's JSON"
+    parser.add_argument("--results", required=True, metavar="FILE", help=results_help)
+    images_help = "photographs of a COCO file; without them the report has boxes only"
+    parser.add_argument("--images", metavar="FOLDER", default="", help=images_help)
+    train_help = "a run's folder with its metrics.json, for training curves"
+    parser.add_argument("--train", metavar="FOLDER", type=Path, help=train_help)
+    parser.add_argument("--output", required=True, metavar="HTML", type=Path, help="page to write")
+    parser.add_argument("--title", default="", help="of the page; the results' name if left out")
+    bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
+    parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
+    most_help = "most confident detections of an image and class that count"
+    parser.add_argument("--max-detections", type=int, default=100, help=most_help)
+    draws_help = "draws of the bootstrap behind the intervals; 0 leaves intervals out; default 1000"
+    parser.add_argument("--draws", type=int, default=1000, metavar="B", help=draws_help)
+    items_help = "crops in each gallery, at most; default 120"
+    parser.add_argument("--gallery", type=int, default=120, metavar="N", help=items_help)
+    parser.add_argument(
+        "--drop-bad-boxes", action="store_true", help="leave out label boxes that break a rule"
+    )
+    return parser
+
+
+def find_intervals(
+    data: EvaluationSet, options: ReportOptions, draws: int
+) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the headline's figures over images, none without draws."""
+    if not draws:
+        return {}
+    figures = HeadlineFigures(data, bins=options.size_bins, max_detections=options.max_detections)
+    found = headline_intervals(figures, draws=draws)
+    return {key: (one.low, one.high) for key, one in found.items()}
+
+
+def write_report(args: argparse.Namespace) -> None:
+    """Reads the files, builds the report and writes it."""
+    for name in ("max_detections", "gallery"):
+        if getattr(args, name) < 1:
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"{option} must be at least 1; got {getattr(args, name)}")
+    if args.draws < 0:
+        raise ValueError(f"--draws must be at least 0; got {args.draws}")
+    data = load_evaluation_set(
+        args.gt, args.results, images=args.images, drop_bad_boxes=args.drop_bad_boxes
+    )
+    is_coco_file = args.gt.endswith(".json") and "=" not in args.gt
+    options = ReportOptions(
+        title=args.title or f"Evaluation of {Path(args.results).name}",
+        size_bins=parse_size_bins(args.size_bins),
+        max_detections=args.max_detections,
+        gallery_items=args.gallery,
+        with_pictures=bool(args.images) or not is_coco_file,
+    )
+    facts = [("Labels", args.gt), ("Results", args.results)]
+    if args.train is not None:
+        facts.append(("Training run", str(args.train)))
+    report = build_report(
+        data,
+        options,
+        facts=facts,
+        intervals=find_intervals(data, options, args.draws),
+        training=args.train,
+    )
+    size = write_page(report, args.output)
+    views = len(report.get("photographs", {}))
+    print(f"wrote {args.output}: {size / 1e6:.1f} MB, {views} of {len(data.image_ids)} photographs")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """A user's error ends with its sentence, not with a traceback."""
+    try:
+        write_report(build_parser().parse_args(argv))
+    except (ValueError, OSError) as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
