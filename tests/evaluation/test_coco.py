@@ -275,7 +275,8 @@ def test_built_from_the_config(register, tmp_path):
     cfg = get_cfg()
     cfg.OUTPUT_DIR = str(tmp_path)
     found = run(build_evaluator(cfg, register(dicts)), dicts, outputs)
-    assert list(found) == ["bbox", "challenge"]
+    groups = ["bbox", "challenge", "sizes", "best-F1", "misses", "errors", "calibration"]
+    assert list(found) == groups
     assert (tmp_path / "inference" / RESULTS_FILE).exists()
     cfg.TEST.METRICS = ["challenge"]
     assert list(run(build_evaluator(cfg, register(dicts)), dicts, outputs)) == ["challenge"]
