@@ -89,7 +89,7 @@ def image_tensor(
         image = image[:, :, ::-1]
     if resize is not None:
         image = resize.get_transform(image).apply_image(image)
-    return torch.from_numpy(np.require(image, requirements="CW")).permute(2, 0, 1)
+    return torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)
 
 
 class WholeImageMapper:
