@@ -12,6 +12,7 @@ from detectron2.utils.logger import create_small_table
 
 from smallobj.evaluation.detection_evaluator import DetectionEvaluator, Detections
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.tables import EvaluationSet
 
 # Detections whose overlaps are held in memory at a time.
 _BLOCK = 8192
@@ -34,6 +35,18 @@ class ChallengeScore(NamedTuple):
 
     mean: float
     per_class: np.ndarray
+
+
+def challenge_boxes(data: EvaluationSet) -> tuple[FlatBoxes, FlatBoxes]:
+    """Ground truths and detections as ``challenge_map`` takes them.
+
+    Crowds, which the challenge doesn't have, are left out.
+    """
+    labels, found = data.labels[~data.labels.crowd], data.detections
+    return (
+        FlatBoxes(labels.images, labels.categories, labels.boxes),
+        FlatBoxes(found.images, found.categories, found.boxes, found.scores),
+    )
 
 
 def challenge_map(
@@ -229,8 +242,7 @@ class ChallengeEvaluator(DetectionEvaluator):
     def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
         """{"challenge": {"mAP50", "AP50-<class>" ...}} in percent."""
         result = challenge_map(
-            _flat_truth(labels),
-            _flat_detections(labels, found),
+            *challenge_boxes(EvaluationSet.of(labels, found, self.class_names)),
             len(self.class_names),
             plus_one=self.plus_one,
             fall_back=self.fall_back,
@@ -240,27 +252,3 @@ class ChallengeEvaluator(DetectionEvaluator):
         for name, ap in zip(self.class_names, result.per_class, strict=True):
             metrics[f"AP50-{name}"] = float(ap) * 100
         return {"challenge": metrics}
-
-
-def _flat_truth(labels: list[ImageLabels]) -> FlatBoxes:
-    kept = [~image.crowd for image in labels]
-    return FlatBoxes(
-        np.repeat(np.arange(len(labels)), [int(k.sum()) for k in kept]),
-        np.concatenate(
-            [np.zeros(0, np.int64)]
-            + [image.categories[k] for image, k in zip(labels, kept, strict=True)]
-        ),
-        np.concatenate(
-            [np.zeros((0, 4))] + [image.boxes[k] for image, k in zip(labels, kept, strict=True)]
-        ),
-    )
-
-
-def _flat_detections(labels: list[ImageLabels], found: Detections) -> FlatBoxes:
-    seen = [(i, found[im.image_id]) for i, im in enumerate(labels) if im.image_id in found]
-    return FlatBoxes(
-        np.repeat(np.array([i for i, _ in seen], dtype=np.int64), [len(d.scores) for _, d in seen]),
-        np.concatenate([np.zeros(0, np.int64)] + [d.categories for _, d in seen]),
-        np.concatenate([np.zeros((0, 4))] + [d.boxes for _, d in seen]),
-        np.concatenate([np.zeros(0)] + [d.scores for _, d in seen]),
-    )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.challenge import FlatBoxes, right_detections
+from smallobj.evaluation.challenge import challenge_boxes, right_detections
 from smallobj.evaluation.curves import (
     COCO_IOUS,
     Ranking,
@@ -168,12 +168,9 @@ def challenge_rankings(data: EvaluationSet) -> list[Ranking]:
     The mean over K of their AP by the rule "area", a class without labels counting 0, is the
     score of :func:`smallobj.evaluation.challenge.challenge_map`.
     """
-    labels, found, classes = data.labels[~data.labels.crowd], data.detections, len(data.class_names)
-    order, right = right_detections(
-        FlatBoxes(labels.images, labels.categories, labels.boxes),
-        FlatBoxes(found.images, found.categories, found.boxes, found.scores),
-        classes,
-    )
+    classes = len(data.class_names)
+    labels, found = challenge_boxes(data)
+    order, right = right_detections(labels, found, classes)
     images, scores, categories = found.images[order], found.scores[order], found.categories[order]
     rankings = []
     for k in range(classes):

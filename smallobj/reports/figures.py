@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.challenge import FlatBoxes, challenge_map
+from smallobj.evaluation.challenge import challenge_boxes, challenge_map
 from smallobj.evaluation.curves import (
     COCO_IOUS,
     Ranking,
@@ -209,9 +209,4 @@ def _share(name: str, bar: bool = True) -> dict[str, Any]:
 
 
 def _challenge(data: EvaluationSet) -> float:
-    kept, found = data.labels[~data.labels.crowd], data.detections
-    return challenge_map(
-        FlatBoxes(kept.images, kept.categories, kept.boxes),
-        FlatBoxes(found.images, found.categories, found.boxes, found.scores),
-        len(data.class_names),
-    ).mean
+    return challenge_map(*challenge_boxes(data), len(data.class_names)).mean
