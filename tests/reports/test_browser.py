@@ -27,7 +27,9 @@ HOSTILE = "nut</script><img src=x onerror=alert(1)>"
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        # A small /dev/shm makes tabs crash when the machine is busy.
+        options = ["--no-sandbox", "--disable-dev-shm-usage"]
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=options)
         yield chromium
         chromium.close()
 
@@ -109,6 +111,7 @@ def test_gallery_leads_to_the_photograph_and_back(opened):
     card = tab.locator(".gallery a").first
     card.scroll_into_view_if_needed()
     tab.wait_for_selector(".gallery .crop img")
+    tab.wait_for_function("document.querySelector('.crop img').complete")
     assert tab.evaluate("document.querySelector('.crop img').naturalWidth") >= 112
     opened.shot("gallery")
     card.focus()
