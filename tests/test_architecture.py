@@ -58,7 +58,8 @@ def test_every_registered_name_is_documented(registry, repository):
     for name, thing in ours.items():
         own = thing.__dict__.get("__doc__") if inspect.isclass(thing) else thing.__doc__
         assert own, f"{name} has no docstring"
-        named = [*(repository / "configs").rglob("*.yaml"), repository / "smallobj" / "config.py"]
+        named = [*(repository / "configs").rglob("*.yaml")]
+        named += [*(repository / "smallobj" / "config").glob("*.py")]
         named += [*(repository / "docs").rglob("*.md"), repository / "README.md"]
         named += [repository / "smallobj" / "merging" / "registry.py"]
         assert any(name in p.read_text() for p in named if p.is_file()), f"{name} is named nowhere"

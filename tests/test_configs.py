@@ -57,6 +57,12 @@ def test_training_is_from_scratch(path):
     assert cfg.MODEL.BACKBONE.FREEZE_AT == 0
     if path in FOCUS:
         assert cfg.MODEL.FOCUS.NORM == "BN"
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=name_of)
+def test_resnets_and_their_heads_have_groupnorm(path):
+    cfg = load_config(str(path))
+    if "resnet" not in cfg.MODEL.BACKBONE.NAME:
         return
     assert cfg.MODEL.RESNETS.NORM == "GN"
     assert cfg.MODEL.FPN.NORM == "GN"
@@ -68,12 +74,20 @@ def test_training_is_from_scratch(path):
 @pytest.mark.parametrize("path", DETECTORS, ids=name_of)
 def test_test_tiles_overlap_by_the_longest_object(path):
     cfg = load_config(str(path))
-    anchors = [size for level in cfg.MODEL.ANCHOR_GENERATOR.SIZES for size in level]
     if cfg.TEST.TILE.ENABLED:
-        assert min(anchors) <= 16, "objects of 10 px need anchors near that size"
         if "quick" not in path.parts:
             assert cfg.TEST.TILE.OVERLAP >= 100
         assert cfg.INPUT.MIN_SIZE_TEST == 0, "tiles are cut at native resolution"
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=name_of)
+def test_anchors_of_a_proposal_network_begin_near_the_least_object(path):
+    cfg = load_config(str(path))
+    if cfg.MODEL.META_ARCHITECTURE != "GeneralizedRCNN":
+        return
+    if cfg.TEST.TILE.ENABLED:
+        anchors = [size for level in cfg.MODEL.ANCHOR_GENERATOR.SIZES for size in level]
+        assert min(anchors) <= 16, "objects of 10 px need anchors near that size"
     strides = len(cfg.MODEL.RPN.IN_FEATURES)
     assert len(cfg.MODEL.ANCHOR_GENERATOR.SIZES) in (1, strides)
 
@@ -107,7 +121,8 @@ def test_it_builds_and_runs(path):
     build_merger(cfg)
     torch.manual_seed(0)
     model = build_model(cfg).eval()
-    assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
+    if "resnet" in cfg.MODEL.BACKBONE.NAME:
+        assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
     assert all(parameter.requires_grad for parameter in model.parameters())
     image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
     (output,) = wrap_for_test(cfg, model)([{"image": image, "height": 128, "width": 192}])

@@ -27,7 +27,7 @@ SCORINGS = ("own_roi", "rescore")
 class SmallObjectCascadeROIHeads(CascadeROIHeads):
     """Cascade R-CNN (arXiv 1712.00726) with context, choice of losses, stage weights and scoring.
 
-    The keys are described in :mod:`smallobj.config`, under MODEL.ROI_BOX_HEAD and
+    The keys are described in :mod:`smallobj.config.model_keys`, under MODEL.ROI_BOX_HEAD and
     MODEL.ROI_BOX_CASCADE_HEAD. With their defaults this is Detectron2's cascade.
     """
 

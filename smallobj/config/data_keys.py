@@ -1,0 +1,37 @@
+"""Keys of data sets and of what is made of a photograph in training."""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode
+
+
+def add_dataset_keys(cfg: CfgNode) -> None:
+    # Datasets beyond the built-in ones, one string each: "NAME=FORMAT:ANNOTATIONS:IMAGES".
+    # FORMAT is challenge, coco or yolo; relative paths start at DETECTRON2_DATASETS.
+    cfg.DATASETS.REGISTER = []
+    # Read every label before training and stop at the first sight of a bad one (all are listed).
+    cfg.DATASETS.CHECK = True
+    # Drop boxes that break a rule instead of stopping, and log how many.
+    cfg.DATASETS.DROP_BAD_BOXES = False
+
+
+def add_input_keys(cfg: CfgNode) -> None:
+    # Training mapper, by its name in MAPPER_REGISTRY.
+    cfg.INPUT.MAPPER = "TileMapper"
+    cfg.INPUT.TILE = CfgNode()
+    # Side of the square training tile, cut at native resolution.
+    cfg.INPUT.TILE.SIZE = 512
+    # Tiles cut from one decoded image: more are cheaper, fewer make batches more diverse.
+    cfg.INPUT.TILE.PER_IMAGE = 8
+    # Tiles held back and drawn from at random, so that a batch mixes several images.
+    cfg.INPUT.TILE.SHUFFLE_BUFFER = 64
+    # Share of tiles placed where no object is, in [0, 1].
+    cfg.INPUT.TILE.BACKGROUND_RATIO = 0.2
+    # 0 puts the chosen object at the tile's centre, 1 anywhere it still lies whole in the tile.
+    cfg.INPUT.TILE.CENTER_JITTER = 1.0
+    # An object cut by the tile keeps its label while this share of its area is visible.
+    cfg.INPUT.TILE.MIN_VISIBLE = 0.5
+    # Mirror tiles, each with probability 0.5: any of "horizontal", "vertical".
+    cfg.INPUT.TILE.FLIP = ["horizontal", "vertical"]
+    # Brightness, contrast and saturation are multiplied by a factor from [1 - x, 1 + x].
+    cfg.INPUT.TILE.COLOR_JITTER = 0.2
