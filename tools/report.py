@@ -18,9 +18,11 @@ from pathlib import Path
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
+from smallobj.config import load_config
 from smallobj.evaluation.bootstrap import headline_intervals
 from smallobj.evaluation.headline import HeadlineFigures
 from smallobj.evaluation.load import load_evaluation_set
+from smallobj.evaluation.seam_figures import with_planned_tiles
 from smallobj.evaluation.size_bins import parse_size_bins
 from smallobj.evaluation.tables import EvaluationSet
 from smallobj.reports.build import ReportOptions, build_report
@@ -48,6 +50,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-detections", type=int, default=100, help=most_help)
     draws_help = "draws of the bootstrap behind the intervals; 0 leaves intervals out; default 1000"
     parser.add_argument("--draws", type=int, default=1000, metavar="B", help=draws_help)
+    tile_help = "tile and overlap of the run in px, for figures at tiles' edges; "
+    tile_help += "those of --train's config.yaml if left out"
+    parser.add_argument("--tiles", type=int, nargs=2, metavar=("SIZE", "OVERLAP"), help=tile_help)
     items_help = "crops in each gallery, at most; default 120"
     parser.add_argument("--gallery", type=int, default=120, metavar="N", help=items_help)
     parser.add_argument(
@@ -67,6 +72,20 @@ def find_intervals(
     return {key: (one.low, one.high) for key, one in found.items()}
 
 
+def find_tiles(args: argparse.Namespace) -> tuple[int, int] | None:
+    """Side and overlap of the tiles that the detections come from; None where nothing tells."""
+    if args.tiles:
+        return args.tiles[0], args.tiles[1]
+    config = args.train / "config.yaml" if args.train is not None else None
+    if config is None or not config.is_file():
+        return None
+    cfg = load_config(str(config))
+    # With focus the tiles differ from photograph to photograph, and resized they are others.
+    if not cfg.TEST.TILE.ENABLED or cfg.TEST.FOCUS.ENABLED or cfg.INPUT.MIN_SIZE_TEST:
+        return None
+    return cfg.TEST.TILE.SIZE, cfg.TEST.TILE.OVERLAP
+
+
 def write_report(args: argparse.Namespace) -> None:
     """Reads the files, builds the report and writes it."""
     for name in ("max_detections", "gallery"):
@@ -78,6 +97,9 @@ def write_report(args: argparse.Namespace) -> None:
     data = load_evaluation_set(
         args.gt, args.results, images=args.images, drop_bad_boxes=args.drop_bad_boxes
     )
+    tiles = find_tiles(args)
+    if tiles is not None:
+        data = with_planned_tiles(data, *tiles)
     is_coco_file = args.gt.endswith(".json") and "=" not in args.gt
     options = ReportOptions(
         title=args.title or f"Evaluation of {Path(args.results).name}",
@@ -85,10 +107,13 @@ def write_report(args: argparse.Namespace) -> None:
         max_detections=args.max_detections,
         gallery_items=args.gallery,
         with_pictures=bool(args.images) or not is_coco_file,
+        draws=args.draws,
     )
     facts = [("Labels", args.gt), ("Results", args.results)]
     if args.train is not None:
         facts.append(("Training run", str(args.train)))
+    if tiles is not None:
+        facts.append(("Tiles", f"{tiles[0]} px, overlap {tiles[1]} px"))
     report = build_report(
         data,
         options,

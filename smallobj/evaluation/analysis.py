@@ -22,6 +22,7 @@ from smallobj.evaluation.errors import Errors, find_errors
 from smallobj.evaluation.ground_truth import ImageLabels
 from smallobj.evaluation.misses import froc_score, log_average_miss_rate, miss_curve
 from smallobj.evaluation.operating_points import best_point, operating_curve
+from smallobj.evaluation.seam_figures import zone_figures
 from smallobj.evaluation.size_bins import DEFAULT_BINS, SizeBin, size_rankings
 from smallobj.evaluation.tables import EvaluationSet
 
@@ -54,7 +55,8 @@ class AnalysisEvaluator(DetectionEvaluator):
     def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
         """{"sizes": {"AP50-10-20", "recall-10-20" ...}, "best-F1": {...}, "misses": {...},
         "errors": {"classification" ...: points of AP50 that mending them would give},
-        "calibration": {"ECE"}}."""
+        "calibration": {"ECE"}, and of tiled detectors "seams": {"recall-off", "duplicates-off",
+        ... beside, cut}}."""
         files = [record["file_name"] for record in DatasetCatalog.get(self.dataset_name)]
         data = EvaluationSet.of(labels, found, self.class_names, files)
         errors = find_errors(data, max_detections=self.max_detections)
@@ -83,6 +85,20 @@ def size_figures(
     return figures
 
 
+def seam_summary(data: EvaluationSet, min_score: float) -> dict[str, float]:
+    """Recall, and duplicates of a hundred objects, off, beside and on the edges of tiles.
+
+    Args:
+        data: labels and detections, with tiles.
+        min_score: of detections that count.
+    """
+    figures = {}
+    for zone in zone_figures(data, min_score):
+        figures[f"recall-{zone.name}"] = _percent(zone.recall.value)
+        figures[f"duplicates-{zone.name}"] = _percent(zone.duplicates.value)
+    return figures
+
+
 def figures_at_half(data: EvaluationSet, errors: Errors) -> dict[str, dict[str, float]]:
     """Groups of figures, all classes in one list, in percent.
 
@@ -98,7 +114,7 @@ def figures_at_half(data: EvaluationSet, errors: Errors) -> dict[str, dict[str, 
     names = ("F1", "precision", "recall", "confidence")
     curve = miss_curve(pooled, len(data.image_ids))
     gains = error_costs(data, errors).total.gains
-    return {
+    figures = {
         "best-F1": dict(zip(names, map(_percent, point), strict=True)),
         "misses": {
             "LAMR": _percent(log_average_miss_rate(curve)),
@@ -110,6 +126,10 @@ def figures_at_half(data: EvaluationSet, errors: Errors) -> dict[str, dict[str, 
         },
         "calibration": {"ECE": _percent(_calibration_error(pooled))},
     }
+    if data.tiles:
+        # Where no detection is right, none counts.
+        figures["seams"] = seam_summary(data, np.inf if best is None else best.confidence)
+    return figures
 
 
 def _calibration_error(pooled: Ranking) -> float:

@@ -14,11 +14,15 @@ from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
 
 
 class ImageDetections(NamedTuple):
-    """The detections in one image: XYXY pixels (N, 4) float64, (N,) float64, (N,) int64."""
+    """The detections in one image: XYXY pixels (N, 4) float64, (N,) float64, (N,) int64.
+
+    ``tiles`` are those that the image was read in, (T, 4) XYXY; None where that isn't told.
+    """
 
     boxes: np.ndarray
     scores: np.ndarray
     categories: np.ndarray
+    tiles: np.ndarray | None = None
 
 
 Detections = dict[int | str, ImageDetections]
@@ -59,7 +63,8 @@ class DetectionEvaluator(DatasetEvaluator):
 
         Args:
             inputs: dicts with "image_id".
-            outputs: dicts with "instances": pred_boxes, scores, pred_classes in image pixels.
+            outputs: dicts with "instances": pred_boxes, scores, pred_classes in image pixels; and
+                of tiled detectors "tiles" (T, 4).
 
         Raises:
             ValueError: a class number that the dataset does not have.
@@ -77,6 +82,7 @@ class DetectionEvaluator(DatasetEvaluator):
                 instances.pred_boxes.tensor.detach().numpy().astype(np.float64),
                 instances.scores.detach().numpy().astype(np.float64),
                 categories,
+                output.get("tiles"),
             )
 
     def evaluate(self) -> dict[str, dict[str, float]]:

@@ -5,12 +5,12 @@ I: images. G: labels. D: detections. K: classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from smallobj.evaluation.detection_evaluator import Detections
+from smallobj.evaluation.detection_evaluator import Detections, ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels
 
 # Sides are held to so many decimals of a pixel: x + w - x is then the w of a file again, and not
@@ -92,6 +92,8 @@ class EvaluationSet:
         class_names: K names.
         labels: of all images.
         detections: of all images.
+        tiles: I arrays (T, 4) XYXY in pixels, what each image was read in; empty where that isn't
+            known.
     """
 
     image_ids: Sequence[int | str]
@@ -100,10 +102,32 @@ class EvaluationSet:
     class_names: Sequence[str]
     labels: LabelTable
     detections: DetectionTable
+    tiles: Sequence[np.ndarray] = ()
 
     def with_detections(self, detections: DetectionTable) -> EvaluationSet:
         """The same labels beside other detections."""
         return replace(self, detections=detections)
+
+    def with_tiles(self, tiles: Sequence[np.ndarray]) -> EvaluationSet:
+        """The same, read in these tiles."""
+        return replace(self, tiles=tiles)
+
+    def by_image(self) -> Iterator[tuple[ImageLabels, ImageDetections]]:
+        """Labels and detections of each image, in the order of ``image_ids``."""
+        places = np.arange(len(self.image_ids) + 1)
+        rows = []
+        for table in (self.labels, self.detections):
+            order = np.argsort(table.images, kind="stable")
+            rows.append((order, np.searchsorted(table.images[order], places)))
+        (of_labels, first_label), (of_found, first_found) = rows
+        for number, one in enumerate(self.image_ids):
+            own = self.labels[of_labels[first_label[number] : first_label[number + 1]]]
+            found = self.detections[of_found[first_found[number] : first_found[number + 1]]]
+            height, width = self.sizes[number].tolist()
+            yield (
+                ImageLabels(one, (height, width), own.boxes, own.categories, own.crowd, own.areas),
+                ImageDetections(found.boxes, found.scores, found.categories),
+            )
 
     @classmethod
     def of(
@@ -123,6 +147,7 @@ class EvaluationSet:
         """
         ids = [image.image_id for image in labels]
         seen = [(number, found[one]) for number, one in enumerate(ids) if one in found]
+        tiles = [found[one].tiles for one in ids if one in found]
         return cls(
             image_ids=ids,
             file_names=list(file_names) or [str(one) for one in ids],
@@ -141,7 +166,13 @@ class EvaluationSet:
                 _column([one.boxes for _, one in seen], np.float64).reshape(-1, 4),
                 _column([one.scores for _, one in seen], np.float64),
             ),
+            # Of some images only it would be no property of the set.
+            tiles=[t for t in tiles if t is not None] if _is_told(tiles, len(ids)) else (),
         )
+
+
+def _is_told(tiles: Sequence[np.ndarray | None], images: int) -> bool:
+    return len(tiles) == images and all(one is not None for one in tiles)
 
 
 def _numbers(counts: Sequence[tuple[int, int]]) -> np.ndarray:

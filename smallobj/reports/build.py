@@ -36,6 +36,7 @@ class ReportOptions:
         most_detections: detections that the page holds, the most confident of all images.
         page_bytes: what the page may weigh; photographs are reduced until they fit.
         with_pictures: read the image files.
+        draws: of the bootstrap behind the intervals at tiles' edges; 0 leaves them out.
     """
 
     title: str = "Evaluation"
@@ -45,6 +46,7 @@ class ReportOptions:
     most_detections: int = 600_000
     page_bytes: int = 48_000_000
     with_pictures: bool = True
+    draws: int = 1000
 
 
 def build_report(
@@ -83,6 +85,7 @@ def build_report(
         "curves": charts.curves(data, rankings.pooled, rankings.by_class),
         "curves_note": "At IoU 0.5. A chart is read by pointing or by arrow keys.",
         "size_bins": figures.by_size(data, bins, options.max_detections, intervals or {}),
+        "seams": figures.seams(data, figures.best_score(rankings), options.draws),
         "per_class": figures.by_class(data, rankings, errors),
         "confusion": charts.confusion(data, figures.best_score(rankings)),
         "errors": figures.error_rows(data, errors, edges),

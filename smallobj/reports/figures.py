@@ -30,6 +30,7 @@ from smallobj.evaluation.operating_points import (
     operating_curve,
     operating_curves,
 )
+from smallobj.evaluation.seam_figures import zone_figures
 from smallobj.evaluation.size_bins import SizeBin, size_bin_scores
 from smallobj.evaluation.tables import EvaluationSet
 from smallobj.reports.charts import defined
@@ -145,6 +146,51 @@ def _size_name(one: SizeBin) -> str:
     if one.high >= 1e5:
         return f"{one.low:g} px and more"
     return f"{one.low:g} to {one.high:g} px"
+
+
+_ZONE_ROWS = {
+    "off": ("off the edges", "further from every edge than the object is long"),
+    "beside": ("beside an edge", "nearer to one than the object is long"),
+    "cut": ("cut by an edge", "an edge runs through the object"),
+}
+
+
+def seams(data: EvaluationSet, min_score: float, draws: int) -> dict[str, Any] | None:
+    """Recall and duplicates by where objects lie with regard to tiles; None without tiles.
+
+    Args:
+        data: labels and detections.
+        min_score: of detections that count.
+        draws: behind the intervals; 0 for none.
+    """
+    if not data.tiles:
+        return None
+    rows = []
+    for zone in zone_figures(data, min_score, draws=draws):
+        name, note = _ZONE_ROWS[zone.name]
+        found = [defined(zone.recall.value), defined(zone.duplicates.value)]
+        values = [zone.objects, defined(zone.side), defined(zone.views), *found]
+        if defined(zone.recall.low) is not None:
+            note += (
+                f"; recall {100 * zone.recall.low:.1f} to {100 * zone.recall.high:.1f} %, "
+                f"duplicates {zone.duplicates.low:.3f} to {zone.duplicates.high:.3f} (95 %)"
+            )
+        rows.append({"name": name, "note": note, "values": values})
+    number = {"unit": "", "bar": False, "fit": True}
+    return {
+        "note": "Objects by the edges of tiles that lie inside the photograph; detections from "
+        f"score {min_score:.3g} on. Objects near edges are larger than those off them, "
+        "which by itself raises their recall; tools/seams.py compares the same objects in "
+        "both places.",
+        "columns": [
+            {"name": "Objects", **number},
+            {"name": "Mean size, px", **number},
+            {"name": "Tiles that show it whole", **number},
+            _share("Recall at IoU 0.5"),
+            {"name": "Duplicates an object", "unit": "", "bar": True, "fit": True},
+        ],
+        "rows": rows,
+    }
 
 
 def by_class(data: EvaluationSet, rankings: Rankings, errors: Errors) -> dict[str, Any]:

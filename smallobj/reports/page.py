@@ -17,7 +17,7 @@ absent is left out of the page.
     size_bins            {"note"?, "columns": [{"name", "unit", "bar": bool, "fit": bool}, ...],
                          "rows": [{"name", "values": [...], "note"?}, ...]}; bars are relative to
                          100 % for percent, to the column's largest value with fit or without a unit
-    per_class, errors    the same shape
+    seams, per_class, errors   the same shape
     confusion            {"note"?, "names": K + 1, the last for background, "counts": (K + 1, K + 1)
                          ints, a row for a label's class, a column for a detection's}
     misses               {"note"?, "fppi": [...], "miss_rate": [...], "range": [low, high]}

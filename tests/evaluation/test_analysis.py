@@ -5,6 +5,7 @@ import pytest
 
 from smallobj.evaluation.analysis import figures_at_half, size_figures
 from smallobj.evaluation.errors import find_errors
+from smallobj.evaluation.seam_figures import with_planned_tiles, zone_figures
 from smallobj.evaluation.size_bins import DEFAULT_BINS, size_bin_scores
 from smallobj.evaluation.tables import DetectionTable
 
@@ -53,3 +54,19 @@ def test_scores_that_are_no_probabilities_have_no_calibration(random_set):
     columns = {**vars(data.detections), "scores": data.detections.scores + 3}
     data = data.with_detections(DetectionTable(**columns))
     assert np.isnan(figures_at_half(data, find_errors(data))["calibration"]["ECE"])
+
+
+def test_of_tiled_detectors_what_seams_did(random_set):
+    data = random_set(3, images=12)
+    assert "seams" not in figures_at_half(data, find_errors(data))
+    data = with_planned_tiles(data, 60, 20)
+    figures = figures_at_half(data, find_errors(data))
+    point = figures["best-F1"]["confidence"] / 100
+    # Scores have one decimal, so a little less lets the same ones pass.
+    zones = zone_figures(data, point - 1e-9)
+    assert len(figures["seams"]) == 6
+    for zone in zones:
+        assert figures["seams"][f"recall-{zone.name}"] == zone.recall.value * 100
+        assert figures["seams"][f"duplicates-{zone.name}"] == zone.duplicates.value * 100
+    nothing = data.with_detections(data.detections[:0])
+    assert figures_at_half(nothing, find_errors(nothing))["seams"]["recall-off"] == 0

@@ -10,6 +10,7 @@ import pytest
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.errors import find_errors
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.seam_figures import with_planned_tiles, zone_figures
 from smallobj.evaluation.tables import EvaluationSet
 from smallobj.reports.build import ReportOptions, build_report
 from smallobj.reports.columns import DETECTION_KINDS, LABEL_KINDS
@@ -36,6 +37,19 @@ def test_every_section_is_there(report):
     wanted = ["headline", "curves", "size_bins", "per_class", "confusion", "errors", "misses"]
     assert set(wanted) | {"calibration", "images", "galleries", "photographs"} <= set(report)
     assert json.loads(json.dumps(report, allow_nan=False))
+
+
+def test_a_tiled_run_has_figures_at_the_edges_of_tiles(report, sample_set):
+    assert "seams" not in report
+    data = with_planned_tiles(sample_set, 1024, 128)
+    options = ReportOptions(with_pictures=False, draws=50)
+    rows = build_report(data, options)["seams"]["rows"]
+    zones = zone_figures(data, 0.0)
+    assert [row["values"][0] for row in rows] == [zone.objects for zone in zones]
+    assert sum(row["values"][0] for row in rows) == len(data.labels)
+    assert "recall " in rows[0]["note"]
+    options = ReportOptions(with_pictures=False, draws=0)
+    assert "recall" not in build_report(data, options)["seams"]["rows"][0]["note"]
 
 
 def test_columns_hold_all_boxes_with_their_kinds(report, sample_set):

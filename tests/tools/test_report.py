@@ -59,6 +59,34 @@ def test_report_of_the_bundled_photographs(tool, repository, results, tmp_path, 
     ]
 
 
+def test_tiles_come_from_the_run_or_from_the_command(tool, repository, results, tmp_path):
+    (tmp_path / "metrics.json").write_text('{"iteration": 19, "total_loss": 1.5}\n')
+    config = tmp_path / "config.yaml"
+    output = tmp_path / "report.html"
+    truth = SAMPLES.format(repository / "datasets" / "samples")
+    words = ["--gt", truth, "--results", str(results), "--output", str(output), "--draws", "0"]
+    run = ["--train", str(tmp_path)]
+
+    def shown_tiles(*more):
+        assert tool([*words, *more]) == 0
+        report = page_data(output)
+        assert ("seams" in report) == ("Tiles" in dict(report["facts"]))
+        return dict(report["facts"]).get("Tiles")
+
+    assert shown_tiles() is None
+    assert shown_tiles(*run) is None
+    config.write_text("TEST: {TILE: {SIZE: 800, OVERLAP: 160}}\n")
+    assert shown_tiles(*run) is None, "by default photographs are resized before they are tiled"
+    native = "INPUT: {MIN_SIZE_TEST: 0}\n"
+    config.write_text(native + "TEST: {TILE: {SIZE: 800, OVERLAP: 160}}\n")
+    assert shown_tiles(*run) == "800 px, overlap 160 px"
+    assert shown_tiles(*run, "--tiles", "640", "128") == "640 px, overlap 128 px"
+    config.write_text(native + "TEST: {TILE: {ENABLED: False}}\n")
+    assert shown_tiles(*run) is None
+    config.write_text(native + "TEST: {FOCUS: {ENABLED: True}}\n")
+    assert shown_tiles(*run) is None
+
+
 def test_errors_end_with_a_sentence(tool, repository, results, tmp_path, capsys):
     truth = SAMPLES.format(repository / "datasets" / "samples")
     output = str(tmp_path / "report.html")

@@ -50,6 +50,7 @@ for (const [name, value] of report.facts || []) facts.append(element("dt", {}, n
 if (report.headline) section("Headline", report.headline_note, headlineTable(report.headline));
 if (report.curves) section("Precision and recall", report.curves_note, ...curveChart(report.curves));
 if (report.size_bins) section("By size", report.size_bins.note, barTable(report.size_bins, "Size"));
+if (report.seams) section("At the edges of tiles", report.seams.note, barTable(report.seams, "Place"));
 if (report.per_class) section("By class", report.per_class.note, barTable(report.per_class, "Class"));
 if (report.confusion) section("Confusion", report.confusion.note, confusionTable(report.confusion));
 if (report.errors) section("Errors", report.errors.note, barTable(report.errors, "Error"));
