@@ -27,8 +27,7 @@ from tabulate import tabulate
 from smallobj.evaluation.bootstrap import Interval, draws_without
 from smallobj.evaluation.comparison import PairedFigure, PairedSets
 from smallobj.evaluation.image_changes import ImageChange, image_changes, image_counts
-from smallobj.evaluation.load import read_labels
-from smallobj.evaluation.results_file import read_results
+from smallobj.evaluation.load import read_detections, read_labels
 from smallobj.evaluation.size_bins import parse_size_bins
 from smallobj.inference.writers import require_writable, write_whole
 
@@ -74,10 +73,7 @@ def compare(args: argparse.Namespace) -> None:
             raise ValueError(f"{option} must be at least {least}; got {getattr(args, name)}")
     require_writable([str(args.json)] if args.json else [])
     truth = read_labels(args.gt, drop_bad_boxes=args.drop_bad_boxes)
-    a, b = (
-        truth.data.with_detections(read_results(path, truth.data, truth.category_ids))
-        for path in (args.a, args.b)
-    )
+    a, b = (truth.data.with_detections(read_detections(path, truth)) for path in (args.a, args.b))
     most = args.max_detections
     bins = parse_size_bins(args.size_bins)
     pair = PairedSets(a, b, bins=bins, max_detections=most, draws=args.draws, seed=args.seed)

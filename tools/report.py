@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     truth_help = "COCO file (.json), registered dataset, or NAME=FORMAT:LABELS:IMAGES"
     parser.add_argument("--gt", required=True, metavar="LABELS", help=truth_help)
-    results_help = "detections: COCO's results or the challenge's JSON"
+    results_help = "detections: JSON, .csv, CVAT .xml, or a folder of YOLO or LabelMe files"
     parser.add_argument("--results", required=True, metavar="FILE", help=results_help)
     images_help = "photographs of a COCO file; without them the report has boxes only"
     parser.add_argument("--images", metavar="FOLDER", default="", help=images_help)

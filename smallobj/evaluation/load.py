@@ -1,7 +1,7 @@
 """Labels and results from files into an EvaluationSet.
 
 Everything is ordered by image id, then as it stands in its file, so that equal scores rank as
-pycocotools ranks them.
+pycocotools ranks them. Results may be JSON or any format of :mod:`smallobj.formats`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from smallobj.data.datasets.coco import read_coco
 from smallobj.data.datasets.problems import DatasetError
 from smallobj.data.datasets.register import class_names, register_dataset
 from smallobj.data.datasets.spec import DatasetSpec, parse_spec
+from smallobj.evaluation.converted_results import format_of, read_converted
 from smallobj.evaluation.ground_truth import image_labels
 from smallobj.evaluation.results_file import read_results
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.tables import DetectionTable, EvaluationSet
 
 _WANTED = (
     "ground truth is a COCO file (.json), the name of a registered dataset, or "
@@ -46,13 +47,31 @@ def load_evaluation_set(
 
     Args:
         ground_truth, images, drop_bad_boxes: as in :func:`read_labels`.
-        results: a file that :func:`smallobj.evaluation.results_file.read_results` reads.
+        results: as in :func:`read_detections`.
 
     Raises:
         ValueError: as those two; a DatasetError or ResultsError lists all problems of a file.
     """
     truth = read_labels(ground_truth, images=images, drop_bad_boxes=drop_bad_boxes)
-    return truth.data.with_detections(read_results(results, truth.data, truth.category_ids))
+    return truth.data.with_detections(read_detections(results, truth))
+
+
+def read_detections(path: str, truth: GroundTruth) -> DetectionTable:
+    """The detections of a file or folder, told apart by ending and content.
+
+    Args:
+        path: JSON as :func:`smallobj.evaluation.results_file.read_results` reads it; or what
+            :func:`smallobj.evaluation.converted_results.format_of` knows.
+        truth: what they are for.
+
+    Raises:
+        ResultsError, DatasetError: all problems of the file.
+        ValueError: a format that can't be told.
+    """
+    name = format_of(path)
+    if name is None:
+        return read_results(path, truth.data, truth.category_ids)
+    return read_converted(name, path, truth.data)
 
 
 def read_labels(

@@ -39,12 +39,14 @@ class Source:
             without boxes where the format leaves them out.
         classes: file with the class names; "" where the format or the boxes tell them.
         coco_images: COCO annotation file that says what the ids in COCO results mean.
+        class_names: the class names themselves, where they are known without a file.
     """
 
     path: str
     images: str = ""
     classes: str = ""
     coco_images: str = ""
+    class_names: Sequence[str] = ()
 
 
 @dataclasses.dataclass
@@ -70,11 +72,12 @@ class BoxReading(Reading):
     open_classes: bool = False
     first_scored: bool | None = None
 
-    def read_classes(self, path: str) -> None:
-        """Takes the class names of a file; without one each new name is a class."""
-        self.open_classes = not path
-        if path:
-            self.class_names = read_class_file(path, self)
+    def read_classes(self, source: Source) -> None:
+        """Takes the class names that are known or a file's; without any each new name is one."""
+        self.open_classes = not (source.classes or source.class_names)
+        self.class_names = list(source.class_names)
+        if source.classes:
+            self.class_names = read_class_file(source.classes, self)
 
     def list_folder(self, folder: str) -> None:
         """Takes all images of a folder and below, with their sizes."""

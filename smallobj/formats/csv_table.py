@@ -28,7 +28,7 @@ _VALID_CSV = "the file must be valid CSV"
 def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     """Labels or detections; with a folder of images, the images without boxes as well."""
     reading = BoxReading()
-    reading.read_classes(source.classes)
+    reading.read_classes(source)
     if source.images:
         reading.list_folder(source.images)
     names: dict[int, str] = dict(enumerate(reading.class_names))

@@ -30,7 +30,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     """Labels or detections; classes are those of the file's list of labels, in its order."""
     reading = BoxReading()
-    reading.read_classes(source.classes)
+    reading.read_classes(source)
     found = read_xml(source.path, reading)
     if found is None:
         return reading.box_set(), reading.problems
@@ -38,7 +38,7 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     if root.tag != "annotations":
         reading.report(source.path, "root element", _ROOT_RULE, shown(root.tag))
         return reading.box_set(), reading.problems
-    if not source.classes:
+    if reading.open_classes:
         _read_labels(root, lines, source.path, reading)
     for element in root:
         where = f"line {lines[element]}"

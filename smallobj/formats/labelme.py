@@ -35,7 +35,7 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     ``source.classes``, else from the names' first appearance.
     """
     reading = BoxReading()
-    reading.read_classes(source.classes)
+    reading.read_classes(source)
     if not os.path.isdir(source.path):
         reading.report(source.path, "label folder", MUST_EXIST, "no such folder")
         return reading.box_set(), reading.problems
