@@ -15,7 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.bootstrap import Interval, draw_weights, percentile_interval
+from smallobj.evaluation.bootstrap import (
+    Interval,
+    draw_weights,
+    percentile_interval,
+    reflected_interval,
+)
 from smallobj.evaluation.headline import LOWER_IS_BETTER, HeadlineFigures
 from smallobj.evaluation.size_bins import DEFAULT_BINS, SizeBin
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
@@ -110,8 +115,9 @@ class PairedSets:
         wins, ties = (sign * defined > _ROUNDING).sum(), (np.abs(defined) <= _ROUNDING).sum()
         return PairedFigure(
             key,
-            percentile_interval(of_a, drawn_a, LEVEL),
-            percentile_interval(of_b, drawn_b, LEVEL),
+            reflected_interval(of_a, drawn_a, LEVEL),
+            reflected_interval(of_b, drawn_b, LEVEL),
+            # What draws add to both of them leaves the difference alone.
             percentile_interval(of_b - of_a, change, LEVEL),
             float(defined.std(ddof=1)) if len(defined) > 1 else math.nan,
             float((wins + ties / 2) / len(defined)) if len(defined) else math.nan,

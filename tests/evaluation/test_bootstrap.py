@@ -8,17 +8,18 @@ from smallobj.evaluation.bootstrap import (
     draws_without,
     headline_intervals,
     percentile_interval,
+    reflected_interval,
 )
-from smallobj.evaluation.curves import Ranking, average_precision
+from smallobj.evaluation.curves import Ranking, average_precision, class_average_precision
 from smallobj.evaluation.headline import HeadlineFigures, pooled_figures
 
 
-def simulated(rng, images):
+def simulated(rng, images, per_image=6):
     """A ranking of photographs that are easy or hard as a whole, some without labels.
 
     Labels of a photograph share its luck, so drawing labels for images would be too sure.
     """
-    labels = rng.integers(0, 7, images)
+    labels = rng.integers(0, per_image + 1, images)
     ease = rng.beta(2, 1.5, images)
     label_images = np.repeat(np.arange(images), labels)
     found = rng.random(len(label_images)) < ease[label_images]
@@ -50,11 +51,34 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(truth):
     for number in range(len(held)):
         ranking = simulated(rng, 80)
         weights = draw_weights(80, 200, seed=number)
-        ap = percentile_interval(0.0, average_precision(ranking, weights))
-        f1 = percentile_interval(0.0, pooled_figures(ranking, weights).f1)
+        once = np.ones((1, 80))
+        ap, f1 = (
+            reflected_interval(float(of(ranking, once)[0]), of(ranking, weights))
+            for of in (average_precision, lambda r, w: pooled_figures(r, w).f1)
+        )
         held[number] = [ap.low <= truth[0] <= ap.high, f1.low <= truth[1] <= f1.high]
     assert (held.mean(axis=0) >= 0.90).all(), held.mean(axis=0)
     assert (held.mean(axis=0) <= 0.99).all(), held.mean(axis=0)
+
+
+def test_with_few_objects_a_class_the_mirror_brings_intervals_to_the_truth():
+    """60 data sets of 60 photographs with 20 classes, half an object a photograph each."""
+    classes, images = 20, 60
+    many = [simulated(np.random.default_rng(k), 6_000, 1) for k in range(classes)]
+    truth = float(class_average_precision(many).mean())
+    rng = np.random.default_rng(8)
+    held, values = np.zeros((60, 2), dtype=bool), []
+    for number in range(len(held)):
+        rankings = [simulated(rng, images, 1) for _ in range(classes)]
+        value = float(class_average_precision(rankings).mean())
+        weights = draw_weights(images, 150, seed=number)
+        drawn = class_average_precision(rankings, weights).mean(axis=1)
+        plain, mirrored = percentile_interval(value, drawn), reflected_interval(value, drawn)
+        held[number] = [one.low <= truth <= one.high for one in (plain, mirrored)]
+        values.append(value)
+    assert np.mean(values) > truth + 0.01, "AP of small sets is too high"
+    assert held[:, 0].mean() < 0.4, held.mean(axis=0)
+    assert held[:, 1].mean() >= 0.8, held.mean(axis=0)
 
 
 def test_draws_are_whole_sets_and_repeat_with_the_seed():
@@ -75,6 +99,15 @@ def test_a_percentile_interval_by_hand():
     assert (low, high) == pytest.approx((0.05, 0.95))
     assert percentile_interval(0.5, np.full(3, np.nan)).draws == 0
     assert np.isnan(percentile_interval(0.5, np.full(3, np.nan)).low)
+
+
+def test_a_reflected_interval_by_hand():
+    drawn = np.random.default_rng(0).permutation(101) / 100
+    value, low, high, draws = reflected_interval(0.4, drawn, level=0.9)
+    assert (value, draws) == (0.4, 101)
+    # 0.05 and 0.95 lie 0.35 below and 0.55 above; mirrored, and no share is negative.
+    assert (low, high) == pytest.approx((0, 0.75))
+    assert np.isnan(reflected_interval(0.5, np.full(3, np.nan)).low)
 
 
 def test_every_figure_has_an_interval_around_it(random_set):
