@@ -101,8 +101,8 @@ def reflected_interval(value: float, drawn: np.ndarray, level: float = 0.95) -> 
         bootstrap confidence limits).
     """
     _, low, high, draws = percentile_interval(value, drawn, level)
-    ends = np.clip([2 * value - high, 2 * value - low], 0, 1).tolist()
-    return Interval(float(value), *ends, draws)
+    mirrored_low, mirrored_high = np.clip([2 * value - high, 2 * value - low], 0, 1).tolist()
+    return Interval(float(value), mirrored_low, mirrored_high, draws)
 
 
 def headline_intervals(
