@@ -21,12 +21,14 @@ class BudgetSpent(BaseException):
 
 
 class TimeBudget(HookBase):
-    """Counts the seconds of all steps, over interruptions, and ends the training.
+    """Counts the seconds of all steps, over interruptions, saves now and then, ends the training.
 
     Attributes:
         spent: seconds so far; with several processes those of the slowest.
     """
 
+    # Checkpoints to resume from, evenly over the time.
+    CHECKPOINTS = 20
     # More steps than any training has, but a number that Detectron2 can count to.
     NO_ITERATION = 10**9
 
@@ -76,9 +78,14 @@ class TimeBudget(HookBase):
 
     def after_step(self) -> None:
         own = self.spent + self._clock() - self._start
+        before = self.share
         # All processes must stop after the same step, and share one learning rate.
         self.spent = max(comm.all_gather(own))
         self.trainer.storage.put_scalar("time/spent_seconds", self.spent, smoothing_hint=False)
+        number = int(self.share * self.CHECKPOINTS)
+        if number > int(before * self.CHECKPOINTS) and comm.is_main_process():
+            # Two files in turns: one of them is whole if the other's writing is interrupted.
+            self._checkpointer.save(f"model_resume_{number % 2}", iteration=self.trainer.iter)
 
     def after_train(self) -> None:
         if self.spent >= self.seconds and comm.is_main_process():

@@ -91,6 +91,28 @@ def test_a_resumed_run_has_only_the_rest_of_the_time(make, clock):
         assert torch.equal(tensor, before[name])
 
 
+def test_a_run_that_is_killed_goes_on_near_where_it_was(make, clock, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def run_step(trainer):
+        if trainer.iter == 3:
+            raise Killed
+        step(trainer)
+
+    step = Trainer.run_step
+    first = make(60)
+    monkeypatch.setattr(Trainer, "run_step", run_step)
+    with pytest.raises(Killed):
+        first.train()
+    # A twentieth of the time is 3 s, two steps.
+    resumed = make(60)
+    resumed.resume_or_load(resume=True)
+    assert resumed.start_iter == 2
+    budgets = [hook for hook in resumed._hooks if isinstance(hook, time_budget.TimeBudget)]
+    assert [budget.spent for budget in budgets] == [3.0]
+
+
 def test_the_final_evaluation_takes_place(make, clock, monkeypatch):
     seen = []
     monkeypatch.setattr(Trainer, "test", staticmethod(lambda cfg, model: seen.append(1) or {}))
