@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
@@ -50,6 +51,8 @@ def run_apart(function: Callable[..., Any], *args: Any, seconds: float) -> Any:
 
 
 def _call(sender: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    # Libraries' own, which the caller has shown or silenced already.
+    warnings.simplefilter("ignore", UserWarning)
     try:
         answer = (True, function(*args))
     except Exception as error:

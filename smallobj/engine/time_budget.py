@@ -83,7 +83,9 @@ class TimeBudget(HookBase):
         self.spent = max(comm.all_gather(own))
         self.trainer.storage.put_scalar("time/spent_seconds", self.spent, smoothing_hint=False)
         number = int(self.share * self.CHECKPOINTS)
-        if number > int(before * self.CHECKPOINTS) and comm.is_main_process():
+        # At the end model_final is written.
+        due = self.CHECKPOINTS > number > int(before * self.CHECKPOINTS)
+        if due and comm.is_main_process():
             # Two files in turns: one of them is whole if the other's writing is interrupted.
             self._checkpointer.save(f"model_resume_{number % 2}", iteration=self.trainer.iter)
 
