@@ -255,7 +255,7 @@ def count_stage_flops(detector: nn.Module, side: int = 128) -> StageFlops:
         side: of the square input, divisible by the model's size divisibility.
     """
     model: Any = detector
-    with _all_proposals(model), watch_work(model) as work:
+    with all_proposals(model), watch_work(model) as work:
         count = analyse_flops(model, side, side)
     # Tracing runs a model more than once; each pass hands on equally many proposals.
     regions, pixels = work.regions[0], side * side
@@ -280,9 +280,13 @@ def count_focus_flops(chooser: Any, path: str) -> float:
 
 
 @contextmanager
-def _all_proposals(model: Any) -> Iterator[None]:
-    """An RPN that drops weak proposals would drop all of noise, and nothing were to be counted."""
-    threshold = getattr(model.proposal_generator, "score_thresh_test", None)
+def all_proposals(model: Any) -> Iterator[None]:
+    """No threshold in the block; nothing changes for a detector without proposals.
+
+    An RPN that drops weak proposals would drop all of noise, and nothing were to be counted.
+    """
+    generator = getattr(model, "proposal_generator", None)
+    threshold = getattr(generator, "score_thresh_test", None)
     if threshold is not None:
         model.proposal_generator.score_thresh_test = 0.0
     try:

@@ -35,10 +35,21 @@ class Table:
 
     def text(self) -> str:
         """Aligned columns; three figures of each number."""
+        return "\n".join([self.title, "", self._body("simple"), *self._told()])
+
+    def markdown(self) -> str:
+        """The same as text(), for a page."""
+        notes = ["", *self._told()] if self.notes else []
+        return "\n".join([f"**{self.title}**", "", self._body("github"), *notes])
+
+    def _body(self, style: str) -> str:
         rows = [[_cell(value) for value in row] for row in self.rows]
-        align = ["left", *["right"] * (len(self.headers) - 1)]
-        body = tabulate(rows, self.headers, colalign=align, disable_numparse=True)
-        return "\n".join([self.title, "", body, *[f"- {note}" for note in self.notes]])
+        # tabulate wants no more alignments than there are columns of cells.
+        align = ["left", *["right"] * (len(self.headers) - 1)] if rows else None
+        return tabulate(rows, self.headers, style, colalign=align, disable_numparse=True)
+
+    def _told(self) -> list[str]:
+        return [f"- {note}" for note in self.notes]
 
 
 def _cell(value: Cell) -> str:
@@ -69,8 +80,15 @@ class Report:
 
     def text(self) -> str:
         """The machine, then the tables."""
-        machine = ", ".join(f"{key} {value}" for key, value in self.machine.items())
-        return "\n\n".join([machine, *[table.text() for table in self.tables]])
+        return "\n\n".join([self._told_machine(), *[table.text() for table in self.tables]])
+
+    def markdown(self) -> str:
+        """The same for a page."""
+        tables = [table.markdown() for table in self.tables]
+        return "\n\n".join([self._told_machine(), *tables]) + "\n"
+
+    def _told_machine(self) -> str:
+        return ", ".join(f"{key} {value}" for key, value in self.machine.items())
 
     def write(self, path: str) -> None:
         """Everything as JSON."""

@@ -10,14 +10,17 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase
+from detectron2.engine.defaults import default_writers
 from detectron2.evaluation import DatasetEvaluators
 from detectron2.utils import comm
+from detectron2.utils.events import EventWriter
 from torch import nn
 
 from smallobj.checkpoint import SafeCheckpointer
 from smallobj.data.build import build_test_loader, build_train_loader
 from smallobj.engine.evaluation_pictures import put_evaluation_pictures
 from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
+from smallobj.engine.time_budget import BudgetSpent, TimeBudget
 from smallobj.evaluation.build import build_evaluator
 from smallobj.inference import wrap_for_test
 from smallobj.modeling import build_model
@@ -35,7 +38,12 @@ class Trainer(DefaultTrainer):
         wrap_for_test(self.cfg, self.model)
         for name in self.cfg.DATASETS.TEST:
             self.build_evaluator(self.cfg, name)
-        hooks = super().build_hooks()
+        budget = TimeBudget.of(self.cfg, self.checkpointer)
+        if budget is not None:
+            self.max_iter = budget.NO_ITERATION
+            budget.lead(self.scheduler)
+        # First, so that its clock stands still while other hooks work.
+        hooks = [budget, *super().build_hooks()]
         if comm.is_main_process():
             period = self.cfg.TEST.EVAL_PERIOD
             # Before the last hook, which writes what the others have put into the storage.
@@ -45,6 +53,17 @@ class Trainer(DefaultTrainer):
                 MemoryMonitor(),
             ]
         return hooks
+
+    def build_writers(self) -> list[EventWriter]:
+        # With a limit of time nobody knows which iteration will be the last.
+        last = None if self.max_iter == TimeBudget.NO_ITERATION else self.max_iter
+        return default_writers(self.cfg.OUTPUT_DIR, last)
+
+    def train(self) -> dict[str, Any] | None:
+        try:
+            return super().train()
+        except BudgetSpent:
+            return getattr(self, "_last_eval_results", None)
 
     def state_dict(self) -> dict[str, Any]:
         # Detectron2 0.6 leaves the optimiser out, and a resumed run would begin without momentum.

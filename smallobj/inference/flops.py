@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 from typing import Any
 
 import torch
@@ -121,9 +122,22 @@ def _by_module(model: nn.Module, image: torch.Tensor) -> dict[str, float]:
         analysis = FlopCountAnalysis(_Traceable(model), image)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings("none")
+        analysis.set_op_handle("aten::scaled_dot_product_attention", _attention)
         return dict(analysis.by_module())
     finally:
         logger.setLevel(level)
+
+
+def _attention(inputs: list[Any], outputs: list[Any]) -> int:
+    """Multiply-adds of softmax(Q Kᵀ) V, which fvcore doesn't know in one piece.
+
+    Args:
+        inputs: Q (..., L, E), K (..., S, E), V (..., S, D), as the tracer gives them.
+        outputs: (..., L, D).
+    """
+    query, key, value = (one.type().sizes() for one in inputs[:3])
+    *batch, length, depth = query
+    return math.prod(batch) * length * key[-2] * (depth + value[-1])
 
 
 def count_flops(

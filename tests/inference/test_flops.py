@@ -24,6 +24,20 @@ def test_one_convolution_by_hand():
     assert count_flops(OneConvolution(), 8, 6) == 2 * (3 * 5 * 9) * 8 * 6
 
 
+class OneAttention(nn.Module):
+    """Every pixel attends to every pixel, over 3 channels."""
+
+    def forward(self, items):
+        tokens = [item["image"].float().flatten(1).t()[None] for item in items]
+        attend = nn.functional.scaled_dot_product_attention
+        return [{"scores": attend(one, one, one[..., :2])} for one in tokens]
+
+
+def test_one_attention_by_hand():
+    # Q K^T: 48 x 48 products of 3 channels; the result's 2 channels are sums over 48.
+    assert count_flops(OneAttention(), 8, 6) == 2 * (48 * 48 * 3 + 48 * 48 * 2)
+
+
 def pytorch_count(model, height, width):
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (3, height, width), generator=generator, dtype=torch.uint8)

@@ -1,0 +1,253 @@
+"""Detectors trained for the same time on the same data: runs, and a row of results of each.
+
+A run is train_net.py in a process of its own with SOLVER.MAX_SECONDS, then the same with
+--eval-only. All runs share seed, data and clock; the rest is each config's own recipe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from smallobj.benchmarks.report import describe_machine
+from smallobj.benchmarks.zoo import Row, write_row
+from smallobj.checkpoint import read_checkpoint
+from smallobj.config import load_config
+from smallobj.evaluation.coco import RESULTS_FILE
+from smallobj.evaluation.headline import HeadlineFigures
+from smallobj.evaluation.load import read_labels
+from smallobj.evaluation.results_file import read_results
+from smallobj.evaluation.size_bins import parse_size_bins
+from smallobj.evaluation.tables import EvaluationSet
+
+FINAL = "model_final.pth"
+# A warm-up of the few hundredths that configs for days of training have is too short for minutes.
+_LEAST_WARMUP = 1 / 20
+# A run that takes so many times its budget hangs. Evaluations have no such bound.
+_PATIENCE = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Contest:
+    """What all runs have in common.
+
+    Attributes:
+        train, test: names of registered datasets.
+        register: specs for DATASETS.REGISTER.
+        seconds: of training steps.
+        clock: SOLVER.CLOCK.
+        seed: SEED.
+        threads: of the processor, for each run.
+        gpus: 0 or 1.
+        opts: KEY VALUE pairs for all.
+    """
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    register: tuple[str, ...]
+    seconds: int
+    clock: str = "cpu"
+    seed: int = 1
+    threads: int = 1
+    gpus: int = 0
+    opts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.seconds < 1:
+            raise ValueError(f"a training takes at least a second; got {self.seconds} s")
+        if self.clock == "cpu" and self.gpus:
+            raise ValueError("processor time says nothing about a GPU; give --clock wall there")
+        if not self.train or not self.test:
+            raise ValueError("a comparison needs a dataset to train on and one to test on")
+
+    @property
+    def name(self) -> str:
+        """Of its runs' folders."""
+        budget = f"{self.seconds}s-{self.clock}-{self.threads}t-seed{self.seed}"
+        text = f"{'+'.join(self.train)}-{budget}"
+        return f"{text}-{_hash(self.opts)}" if self.opts else text
+
+
+def run_contest(contest: Contest, configs: Sequence[Path], folder: Path, script: Path) -> list[Row]:
+    """Trains and tests each config; a run that was stopped goes on, one that is done stays.
+
+    Args:
+        contest: what all have in common; its datasets are registered.
+        configs: of different names.
+        folder: gets runs/<contest>/<config>/ with log.txt, and results/<contest>-<config>.json.
+        script: train_net.py.
+
+    Raises:
+        ValueError: a config that can't be read, or a test set without labels.
+
+    Returns:
+        rows as in results/: the contest's fields, "config", "iterations", "images" (inputs seen),
+        "spent" (seconds by the clock), "wall_seconds" (of this start, building the model and
+        checkpoints included), "machine", "metrics" {test set: {figure: share}}; "failed", a
+        sentence, in place of what is missing.
+    """
+    labels = {name: read_labels(name) for name in contest.test}
+    results = folder / "results"
+    results.mkdir(parents=True, exist_ok=True)
+    home = folder / "runs" / contest.name
+    rows = []
+    # All of them before the first begins, so that a bad config shows at once.
+    for run in [_Run(contest, config, home / config.stem, script) for config in configs]:
+        config, path = run.config, results / f"{contest.name}-{run.config.stem}.json"
+        row = _finished(path, run)
+        if row is None:
+            print(f"{config.stem}: {contest.seconds} s of {contest.clock} time", flush=True)
+            row = run.row(labels)
+            write_row(path, row)
+            print(f"{config.stem}: {row.get('failed') or _told(row)}", flush=True)
+        rows.append(row)
+    return rows
+
+
+def _finished(path: Path, run: _Run) -> Row | None:
+    if not path.is_file():
+        return None
+    row: Row = json.loads(path.read_text(encoding="utf-8"))
+    same = row["fingerprint"] == run.fingerprint and set(run.contest.test) <= set(
+        row.get("metrics", {})
+    )
+    return row if same else None
+
+
+def _told(row: Row) -> str:
+    scores = [f"AP50 {100 * m['AP50']:.1f} on {test}" for test, m in row["metrics"].items()]
+    return f"{row['iterations']} iterations, {', '.join(scores)}"
+
+
+class RunBroken(Exception):
+    """Why a run has no result, as a sentence."""
+
+
+class _Run:
+    """One config's training and tests in a folder of its own."""
+
+    def __init__(self, contest: Contest, config: Path, folder: Path, script: Path) -> None:
+        self.contest = contest
+        self.config = config
+        self.folder = folder
+        self.script = script
+        self.cfg = load_config(str(config), list(contest.opts))
+        # Of all that a training depends on, and of the tests on top.
+        recipe = self.cfg.clone()
+        recipe.pop("TEST")
+        terms = (contest.name, contest.train, contest.seed, contest.gpus)
+        self.recipe = _hash((recipe.dump(), terms))
+        self.fingerprint = _hash((self.recipe, self.cfg.TEST.dump()))
+
+    def row(self, labels: dict[str, Any]) -> Row:
+        """As :func:`run_contest` says."""
+        row: Row = {"config": self.config.stem, "fingerprint": self.fingerprint}
+        row |= dataclasses.asdict(self.contest)
+        row["machine"] = describe_machine("cuda" if self.contest.gpus else "cpu")
+        start = time.monotonic()
+        try:
+            self._claim()
+            if not (self.folder / FINAL).is_file():
+                self._launch(self._training(), _PATIENCE * self.contest.seconds + 600)
+            for spare in self.folder.glob("model_resume_*.pth"):
+                spare.unlink()
+            row["wall_seconds"] = round(time.monotonic() - start, 1)
+            row |= self._counts()
+            self._launch(self._evaluation(), None)
+            row["metrics"] = {name: self._metrics(name, labels[name]) for name in labels}
+        except RunBroken as broken:
+            row["failed"] = str(broken)
+        return row
+
+    def _claim(self) -> None:
+        """A folder of another recipe is not gone on with."""
+        mark = self.folder / "recipe.txt"
+        if mark.is_file() and mark.read_text() != self.recipe:
+            raise RunBroken(
+                f"{self.folder} holds a run of another version of this config; delete it or choose "
+                "another --output"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        mark.write_text(self.recipe)
+
+    def _common(self) -> list[str]:
+        contest = self.contest
+        return [
+            *("DATASETS.REGISTER", repr(list(contest.register)), "SEED", str(contest.seed)),
+            *("DATASETS.TRAIN", repr(contest.train), "TEST.EVAL_PERIOD", "0"),
+            *("TEST.VISUALIZE", "0", "TEST.METRICS", "['coco']"),
+        ]
+
+    def _training(self) -> list[str]:
+        solver = self.cfg.SOLVER
+        warmup = max(solver.WARMUP_ITERS, math.ceil(_LEAST_WARMUP * solver.MAX_ITER))
+        words = ["--resume", *self.contest.opts, *self._common()]
+        words += ["OUTPUT_DIR", str(self.folder), "DATASETS.TEST", "()"]
+        words += ["SOLVER.MAX_SECONDS", str(self.contest.seconds)]
+        words += ["SOLVER.CLOCK", self.contest.clock, "SOLVER.WARMUP_ITERS", str(warmup)]
+        # The limit of time saves by itself, two files in turns.
+        words += ["SOLVER.CHECKPOINT_PERIOD", str(10**9)]
+        if self.contest.clock == "cpu":
+            # Reading in other processes would be free of charge.
+            words += ["DATALOADER.NUM_WORKERS", "0"]
+        return words
+
+    def _evaluation(self) -> list[str]:
+        words = ["--eval-only", *self.contest.opts, *self._common()]
+        words += ["OUTPUT_DIR", str(self.folder / "test"), "DATASETS.TEST", repr(self.contest.test)]
+        return [*words, "MODEL.WEIGHTS", str(self.folder / FINAL)]
+
+    def _launch(self, words: Sequence[str], limit: float | None) -> None:
+        command = [sys.executable, str(self.script), "--config-file", str(self.config)]
+        command += ["--num-gpus", str(self.contest.gpus), *words]
+        threads = str(self.contest.threads)
+        names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        log = self.folder / "log.txt"
+        with log.open("a", encoding="utf-8") as file:
+            try:
+                ended = subprocess.run(
+                    command, stdout=file, stderr=subprocess.STDOUT, env=environment, timeout=limit
+                )
+            except subprocess.TimeoutExpired:
+                raise RunBroken(f"training took longer than {limit:.0f} s") from None
+        if ended.returncode:
+            lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+            last = lines[-1] if lines else "it said nothing"
+            raise RunBroken(f"train_net.py ended with status {ended.returncode}: {last}")
+
+    def _counts(self) -> Row:
+        saved = read_checkpoint(self.folder / FINAL)
+        iterations = saved["iteration"] + 1
+        return {
+            "iterations": iterations,
+            "images": iterations * self.cfg.SOLVER.IMS_PER_BATCH,
+            "spent": saved["trainer"]["hooks"]["TimeBudget"]["spent"],
+        }
+
+    def _metrics(self, name: str, labels: Any) -> dict[str, float]:
+        """AP, AP50, AP75 and AP50 of each size that has labels, in [0, 1]."""
+        path = self.folder / "test" / "inference" / name / RESULTS_FILE
+        found = read_results(str(path), labels.data, labels.category_ids)
+        data: EvaluationSet = labels.data.with_detections(found)
+        figures = HeadlineFigures(
+            data,
+            bins=parse_size_bins(self.cfg.TEST.SIZE_BINS),
+            max_detections=self.cfg.TEST.DETECTIONS_PER_IMAGE,
+        )
+        wanted = [key for key in figures.keys if key.startswith("AP")]
+        values = {key: float(figures.values(key)) for key in wanted}
+        return {key: value for key, value in values.items() if not math.isnan(value)}
+
+
+def _hash(thing: object) -> str:
+    return hashlib.sha256(repr(thing).encode()).hexdigest()[:12]

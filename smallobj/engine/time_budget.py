@@ -1,0 +1,111 @@
+"""A training of a given time, in which the learning rate still runs through its whole schedule."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import CfgNode
+from detectron2.engine import HookBase
+from detectron2.solver import LRMultiplier
+from detectron2.utils import comm
+from fvcore.common.param_scheduler import ParamScheduler
+
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+class BudgetSpent(BaseException):
+    """Ends the training loop. No Exception, since Detectron2 would log it as an error."""
+
+
+class TimeBudget(HookBase):
+    """Counts the seconds of all steps, over interruptions, saves now and then, ends the training.
+
+    Attributes:
+        spent: seconds so far; with several processes those of the slowest.
+    """
+
+    # Checkpoints to resume from, evenly over the time.
+    CHECKPOINTS = 20
+    # More steps than any training has, but a number that Detectron2 can count to.
+    NO_ITERATION = 10**9
+
+    def __init__(self, seconds: float, clock: str, checkpointer: DetectionCheckpointer) -> None:
+        """
+        Args:
+            seconds: SOLVER.MAX_SECONDS.
+            clock: SOLVER.CLOCK.
+            checkpointer: saves model_final.
+
+        Raises:
+            ValueError: a negative time, or a clock that does not exist.
+        """
+        if not seconds > 0:
+            raise ValueError(f"SOLVER.MAX_SECONDS must not be negative; got {seconds}")
+        if clock not in CLOCKS:
+            raise ValueError(f"SOLVER.CLOCK must be one of {list(CLOCKS)}; got {clock!r}")
+        self.seconds = seconds
+        self.spent = 0.0
+        self._clock = CLOCKS[clock]
+        self._checkpointer = checkpointer
+        self._start = 0.0
+
+    @classmethod
+    def of(cls, cfg: CfgNode, checkpointer: DetectionCheckpointer) -> TimeBudget | None:
+        """The budget that a config sets, None where it sets none."""
+        node = cfg.SOLVER
+        return cls(node.MAX_SECONDS, node.CLOCK, checkpointer) if node.MAX_SECONDS else None
+
+    @property
+    def share(self) -> float:
+        """Of the time, in [0, 1]."""
+        return min(self.spent / self.seconds, 1.0)
+
+    def lead(self, schedule: LRMultiplier) -> None:
+        """Lets a schedule follow the time instead of the iterations."""
+        schedule._multiplier = _ShareOfTime(schedule._multiplier, self)
+
+    def before_step(self) -> None:
+        if self.spent >= self.seconds:
+            # As after a loop that ran to its last iteration, for the hooks that look for it; the
+            # number saved is that of the last step done.
+            self.trainer.iter -= 1
+            self.trainer.max_iter = self.trainer.iter + 1
+            raise BudgetSpent
+        self._start = self._clock()
+
+    def after_step(self) -> None:
+        own = self.spent + self._clock() - self._start
+        before = self.share
+        # All processes must stop after the same step, and share one learning rate.
+        self.spent = max(comm.all_gather(own))
+        self.trainer.storage.put_scalar("time/spent_seconds", self.spent, smoothing_hint=False)
+        number = int(self.share * self.CHECKPOINTS)
+        # At the end model_final is written.
+        due = self.CHECKPOINTS > number > int(before * self.CHECKPOINTS)
+        if due and comm.is_main_process():
+            # Two files in turns: one of them is whole if the other's writing is interrupted.
+            self._checkpointer.save(f"model_resume_{number % 2}", iteration=self.trainer.iter)
+
+    def after_train(self) -> None:
+        if self.spent >= self.seconds and comm.is_main_process():
+            self._checkpointer.save("model_final", iteration=self.trainer.iter)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"spent": self.spent}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.spent = float(state["spent"])
+
+
+class _ShareOfTime(ParamScheduler):
+    """A schedule at the share of time spent, whatever the share of iterations done."""
+
+    def __init__(self, schedule: ParamScheduler, budget: TimeBudget) -> None:
+        self.schedule = schedule
+        self.budget = budget
+
+    def __call__(self, where: float) -> float:
+        return float(self.schedule(self.budget.share))

@@ -1,0 +1,38 @@
+"""smallobj.benchmarks.separate_process: every way in which a process can end."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+
+import pytest
+
+from smallobj.benchmarks.separate_process import RunFailed, run_apart
+
+
+def test_the_result_comes_from_another_process() -> None:
+    assert run_apart(math.factorial, 5, seconds=200) == 120
+    assert run_apart(os.getpid, seconds=200) != os.getpid()
+
+
+def test_a_large_result_comes_whole() -> None:
+    # More than a pipe holds, which would leave both sides waiting.
+    assert len(run_apart(bytes, 1 << 22, seconds=200)) == 1 << 22
+
+
+def test_an_error_is_told_by_kind_and_first_line() -> None:
+    with pytest.raises(RunFailed, match=r"^ValueError: math domain error$"):
+        run_apart(math.sqrt, -1, seconds=200)
+
+
+def test_a_process_that_dies_is_told() -> None:
+    with pytest.raises(RunFailed, match="ended with status 3"):
+        run_apart(os._exit, 3, seconds=200)
+
+
+def test_a_process_that_takes_too_long_is_ended() -> None:
+    start = time.monotonic()
+    with pytest.raises(RunFailed, match=r"longer than 0\.5 s"):
+        run_apart(time.sleep, 100, seconds=0.5)
+    assert time.monotonic() - start < 60

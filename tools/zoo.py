@@ -1,0 +1,157 @@
+#!/usr/bin/env python
+"""Lays all detectors beside each other: what they cost, and what they learn in the same time.
+
+    python tools/zoo.py costs
+    python tools/zoo.py train --minutes 30 --train smallobj_train --test smallobj_val \\
+        --configs configs/cascade_r18.yaml configs/faster_rcnn_whole.yaml
+    python tools/zoo.py table
+
+Everything is kept in --output, a file a row. What is there is not done again, and a run that was
+stopped goes on. Exit status: 0 done, 1 some row failed (the table tells why), 2 a wrong argument.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import smallobj  # noqa: F401  (first: makes Detectron2 import)
+
+# isort: split
+import torch
+
+from smallobj.benchmarks.report import Report
+from smallobj.benchmarks.timed_training import FINAL, Contest, run_contest
+from smallobj.benchmarks.zoo import Subject, find_detectors, measure_costs
+from smallobj.benchmarks.zoo_tables import comparison_tables, cost_table, read_rows
+from smallobj.data import datasets
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTOGRAPH = ROOT / "datasets" / "samples" / "wood.jpg"
+
+
+def costs(args: argparse.Namespace) -> int:
+    """Measures parameters, arithmetic, peak memory and time of each detector."""
+    subjects = [_subject(path, args) for path in _configs(args)]
+    rows = measure_costs(subjects, args.output / "costs", rounds=args.rounds, limit=args.limit)
+    _show(args.output)
+    return int(any(row["failures"] for row in rows))
+
+
+def _subject(path: Path, args: argparse.Namespace) -> Subject:
+    config, weights = path, ""
+    run = args.trained / path.stem if args.trained else None
+    if run is not None and (run / FINAL).is_file():
+        # The classes, and so the last layers, are those of the training.
+        config, weights = run / "config.yaml", str(run / FINAL)
+    photograph = str(args.photograph)
+    return Subject(path.stem, str(config), photograph, weights, args.device, args.threads)
+
+
+def train(args: argparse.Namespace) -> int:
+    """Trains each detector for the same time on the same data, and tests it."""
+    for spec in args.register:
+        datasets.register_dataset(datasets.parse_spec(spec))
+    contest = Contest(
+        train=(args.train,),
+        test=tuple(args.test),
+        register=tuple(args.register),
+        seconds=round(60 * args.minutes),
+        clock=args.clock,
+        seed=args.seed,
+        threads=args.threads,
+        gpus=args.num_gpus,
+        opts=tuple(args.opts),
+    )
+    rows = run_contest(contest, _configs(args), args.output, ROOT / "train_net.py")
+    _show(args.output)
+    return int(any("failed" in row for row in rows))
+
+
+def table(args: argparse.Namespace) -> int:
+    """Prints the tables of what is in --output."""
+    _show(args.output)
+    return 0
+
+
+def _configs(args: argparse.Namespace) -> list[Path]:
+    missing = [path for path in args.configs if not path.is_file()]
+    if missing:
+        raise FileNotFoundError(f"{missing[0]}: there is no such config file")
+    paths = args.configs or find_detectors(ROOT / "configs")
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        raise ValueError(f"configs need names of their own, got {names}")
+    return list(paths)
+
+
+def _show(output: Path) -> None:
+    """Prints what there is, and writes zoo.md and zoo.json."""
+    costs, results = read_rows(output / "costs"), read_rows(output / "results")
+    if not costs and not results:
+        raise ValueError(f"{output} has no rows yet; tools/zoo.py costs or train makes some")
+    tables = [cost_table(costs, results)] if costs else []
+    tables += comparison_tables(results)
+    machine = costs[0]["machine"] if costs else results[0]["machine"]
+    report = Report("zoo", {}, machine, tables, {"costs": costs, "results": results})
+    report.write(str(output / "zoo.json"))
+    (output / "zoo.md").write_text(report.markdown(), encoding="utf-8")
+    print(report.markdown())
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for run in (costs, train, table):
+        command = commands.add_parser(run.__name__, help=run.__doc__)
+        command.set_defaults(run=run)
+        command.add_argument("--output", type=Path, default=Path("output/zoo"), help="folder")
+        if run is table:
+            continue
+        command.add_argument(
+            "--configs", nargs="+", type=Path, default=[], help="default: all of configs/"
+        )
+        command.add_argument("--threads", type=int, default=1, help="of the processor")
+        if run is costs:
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            command.add_argument("--device", default=device, choices=["cpu", "cuda"])
+            command.add_argument("--photograph", type=Path, default=PHOTOGRAPH, help="2800 x 2100")
+            command.add_argument("--rounds", type=int, default=5, help="of times")
+            command.add_argument("--limit", type=float, default=900, help="seconds a measurement")
+            command.add_argument(
+                "--trained", type=Path, metavar="FOLDER", help="of runs, to take weights from"
+            )
+    command = commands.choices["train"]
+    command.add_argument("--minutes", type=float, required=True, help="of training steps, each")
+    command.add_argument(
+        "--clock",
+        default="cpu",
+        choices=["cpu", "wall"],
+        help="cpu: processor time, which other programs change little; wall: for a GPU",
+    )
+    command.add_argument("--register", nargs="+", default=[], metavar="SPEC", help="datasets")
+    command.add_argument("--train", required=True, metavar="NAME", help="dataset to train on")
+    command.add_argument("--test", required=True, nargs="+", metavar="NAME", help="to test on")
+    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--num-gpus", type=int, default=0, choices=[0, 1])
+    command.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE", help="for all")
+    return parser.parse_args()
+
+
+def cli() -> int:
+    """Parses arguments and runs one command; a user's error ends with its sentence."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
+    args = parse_arguments()
+    try:
+        return int(args.run(args))
+    except (ValueError, OSError) as error:
+        print(f"zoo.py: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(cli())
