@@ -27,3 +27,5 @@ def add_vgg_keys(cfg: CfgNode) -> None:
     # convolution, then channels, kernel, stride and padding of the next. They are called conv6_1,
     # conv6_2, conv7_1, conv7_2 and so on.
     cfg.MODEL.BACKBONE.EXTRA_LAYERS = []
+    # build_resnet_extra_backbone: 1 keeps res4 at stride 8, as SSDs on a ResNet do; 2 is usual.
+    cfg.MODEL.RESNETS.RES4_STRIDE = 2
