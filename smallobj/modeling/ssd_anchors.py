@@ -63,8 +63,8 @@ class SSDAnchorGenerator(DefaultAnchorGenerator):
                 f"got {input_size} and {list(steps)}"
             )
         sides = [(a * input_size, b * input_size) for a, b in pairwise(scales)]
+        self._input_size = input_size
         super().__init__(sizes=sides, aspect_ratios=[list(r) for r in aspect_ratios], strides=steps)
-        self.input_size = input_size
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: list[ShapeSpec]) -> dict[str, Any]:
@@ -100,7 +100,8 @@ class SSDAnchorGenerator(DefaultAnchorGenerator):
         for ratio in aspect_ratios:
             long, short = side * math.sqrt(ratio), side / math.sqrt(ratio)
             shapes += [(long, short), (short, long)]
-        halves = torch.tensor(shapes) / 2
+        # No box is longer than the image that the scales were made for.
+        halves = torch.tensor(shapes).clamp(max=self._input_size) / 2
         return torch.cat([-halves, halves], dim=1)
 
     def _grid_anchors(self, grid_sizes: list[Any]) -> list[torch.Tensor]:
@@ -127,4 +128,4 @@ class SSDAnchorGenerator(DefaultAnchorGenerator):
     def _side(self, cells: int) -> float:
         """Pixels of an image side from the cells of the first map; exact for INPUT_SIZE."""
         step = self.strides[0]
-        return self.input_size + (cells - math.ceil(self.input_size / step)) * step
+        return self._input_size + (cells - math.ceil(self._input_size / step)) * step
