@@ -52,11 +52,15 @@ class ResNetWithExtraLayers(Backbone):
 def build_resnet_extra_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetWithExtraLayers:
     """A ResNet by MODEL.RESNETS, then MODEL.BACKBONE.EXTRA_LAYERS behind its last feature."""
     bottom_up = build_resnet_backbone(cfg, input_shape)
-    if cfg.MODEL.RESNETS.RES4_STRIDE not in (1, 2):
-        raise ValueError(
-            f"MODEL.RESNETS.RES4_STRIDE must be 1 or 2; got {cfg.MODEL.RESNETS.RES4_STRIDE}"
-        )
-    if cfg.MODEL.RESNETS.RES4_STRIDE == 1:
+    stride = cfg.MODEL.RESNETS.RES4_STRIDE
+    if stride not in (1, 2):
+        raise ValueError(f"MODEL.RESNETS.RES4_STRIDE must be 1 or 2; got {stride}")
+    if stride == 1:
+        if not hasattr(bottom_up, "res4"):
+            raise ValueError(
+                "MODEL.RESNETS.RES4_STRIDE is 1, but MODEL.RESNETS.OUT_FEATURES needs no res4; got "
+                f"{list(cfg.MODEL.RESNETS.OUT_FEATURES)}"
+            )
         _keep_stride(bottom_up)
     source = list(bottom_up.output_shape().values())[-1]
     layers, shapes = extra_layers(cfg.MODEL.BACKBONE.EXTRA_LAYERS, source, cfg.MODEL.RESNETS.NORM)

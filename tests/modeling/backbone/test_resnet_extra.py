@@ -43,3 +43,8 @@ def test_weights_fit_whatever_the_stride():
 def test_another_stride_is_told():
     with pytest.raises(ValueError, match=r"MODEL.RESNETS.RES4_STRIDE must be 1 or 2; got 4"):
         backbone("MODEL.RESNETS.RES4_STRIDE", "4")
+
+
+def test_a_resnet_without_res4_is_told():
+    with pytest.raises(ValueError, match="needs no res4"):
+        backbone("MODEL.RESNETS.RES4_STRIDE", "1", "MODEL.RESNETS.OUT_FEATURES", "['res3']")
