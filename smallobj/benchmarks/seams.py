@@ -13,7 +13,7 @@ from detectron2.structures import Instances
 
 from smallobj.benchmarks.report import Cell, Table
 from smallobj.checkpoint import load_weights
-from smallobj.data.build import image_tensor
+from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
@@ -120,11 +120,9 @@ def _check(cfg: CfgNode, images: int, grids: int) -> None:
         raise ValueError(
             f"at least one photograph and one grid are needed; got {images} and {grids}"
         )
-    if not cfg.TEST.TILE.ENABLED or cfg.INPUT.MIN_SIZE_TEST:
-        raise ValueError(
-            "seams need tiles on photographs of their own size: TEST.TILE.ENABLED must be True "
-            f"and INPUT.MIN_SIZE_TEST 0; got {cfg.TEST.TILE.ENABLED} and {cfg.INPUT.MIN_SIZE_TEST}"
-        )
+    if not cfg.TEST.TILE.ENABLED:
+        raise ValueError("seams need tiles: TEST.TILE.ENABLED must be True; got False")
+    check_native_resolution(cfg, "seams need tiles on photographs of their own size")
 
 
 def _build_detectors(cfg: CfgNode, any_class: bool) -> dict[str, TiledDetector]:

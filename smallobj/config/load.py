@@ -14,7 +14,11 @@ from smallobj.config.data_keys import add_dataset_keys, add_input_keys
 from smallobj.config.focus_keys import add_focus_keys
 from smallobj.config.inference_keys import add_test_keys
 from smallobj.config.model_keys import add_model_keys
+from smallobj.config.solver_keys import add_solver_keys
+from smallobj.config.squash_keys import add_squash_keys
+from smallobj.config.ssd_keys import add_ssd_keys
 from smallobj.config.training_keys import add_training_keys
+from smallobj.config.vgg_keys import add_vgg_keys
 
 
 def add_smallobj_config(cfg: CfgNode) -> None:
@@ -25,6 +29,10 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_training_keys(cfg)
     add_test_keys(cfg)
     add_focus_keys(cfg)
+    add_vgg_keys(cfg)
+    add_ssd_keys(cfg)
+    add_squash_keys(cfg)
+    add_solver_keys(cfg)
 
 
 def get_cfg() -> CfgNode:

@@ -1,8 +1,15 @@
 """Datasets, mappers and loaders; importing registers the built-in datasets and mappers."""
 
-from smallobj.data import datasets, focus_mapper, tile_mapper
+from smallobj.data import datasets, focus_mapper, squash_mapper, tile_mapper
 from smallobj.data.build import build_test_loader, build_train_loader
 
 datasets.register_builtin()
 
-__all__ = ["build_test_loader", "build_train_loader", "datasets", "focus_mapper", "tile_mapper"]
+__all__ = [
+    "build_test_loader",
+    "build_train_loader",
+    "datasets",
+    "focus_mapper",
+    "squash_mapper",
+    "tile_mapper",
+]

@@ -22,6 +22,7 @@ from torch.utils.data import IterableDataset
 
 from smallobj.data.focus_mapper import read_reduced
 from smallobj.data.image_file import check_format, read_image
+from smallobj.data.squash_mapper import squash_of
 from smallobj.data.tile_mapper import build_train_mapper
 
 
@@ -66,9 +67,30 @@ def build_train_loader(cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
 
 
 def resize_at_test(cfg: CfgNode) -> T.Augmentation:
-    """The resizing that INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST ask for; 0 keeps every pixel."""
+    """The resizing that INPUT.SQUASH, or MIN_SIZE_TEST and MAX_SIZE_TEST, ask for; 0 asks for none.
+
+    Raises:
+        ValueError: as :func:`squash_of`.
+    """
+    squash = squash_of(cfg)
+    if squash is not None:
+        return squash
     size = cfg.INPUT.MIN_SIZE_TEST
     return T.ResizeShortestEdge([size, size], cfg.INPUT.MAX_SIZE_TEST)
+
+
+def check_native_resolution(cfg: CfgNode, who: str) -> None:
+    """
+    Args:
+        who: what wants to see every pixel, as the beginning of a sentence.
+
+    Raises:
+        ValueError: photographs are resized at test time.
+    """
+    if cfg.INPUT.MIN_SIZE_TEST:
+        raise ValueError(f"{who}; it needs INPUT.MIN_SIZE_TEST 0; got {cfg.INPUT.MIN_SIZE_TEST}")
+    if any(cfg.INPUT.SQUASH):
+        raise ValueError(f"{who}; it needs INPUT.SQUASH (0, 0); got {tuple(cfg.INPUT.SQUASH)}")
 
 
 def image_tensor(
@@ -93,7 +115,7 @@ def image_tensor(
 
 
 class WholeImageMapper:
-    """Reads a photograph for testing; resized by INPUT.MIN_SIZE_TEST unless that is 0."""
+    """Reads a photograph for testing, resized as :func:`resize_at_test` says."""
 
     def __init__(self, cfg: CfgNode) -> None:
         self.resize = resize_at_test(cfg)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.engine.defaults import default_writers
@@ -20,6 +21,7 @@ from smallobj.checkpoint import SafeCheckpointer
 from smallobj.data.build import build_test_loader, build_train_loader
 from smallobj.engine.evaluation_pictures import put_evaluation_pictures
 from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
+from smallobj.engine.optimizer import build_optimizer
 from smallobj.engine.time_budget import BudgetSpent, TimeBudget
 from smallobj.evaluation.build import build_evaluator
 from smallobj.inference import wrap_for_test
@@ -77,6 +79,10 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         return build_model(cfg)
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        return build_optimizer(cfg, model)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:

@@ -11,7 +11,7 @@ from detectron2.structures import Boxes, Instances
 from tqdm import tqdm
 
 from smallobj.boxes import connected_components, overlapping_pairs
-from smallobj.data.build import image_tensor
+from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.prefetch import prefetch
 from smallobj.data.raster import Raster
 from smallobj.inference.focus import FocusedDetector
@@ -105,11 +105,7 @@ class Scanner:
             raise ValueError(
                 "a scan reads tiles at native resolution; it needs TEST.TILE.ENABLED True"
             )
-        if predictor.cfg.INPUT.MIN_SIZE_TEST != 0:
-            raise ValueError(
-                "a scan reads tiles at native resolution; it needs INPUT.MIN_SIZE_TEST 0; "
-                f"got {predictor.cfg.INPUT.MIN_SIZE_TEST}"
-            )
+        check_native_resolution(predictor.cfg, "a scan reads tiles at native resolution")
         self.detector = detector
         self.threshold = threshold
         self.choose = choose

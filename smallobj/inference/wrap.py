@@ -5,6 +5,7 @@ from __future__ import annotations
 from detectron2.config import CfgNode
 from torch import nn
 
+from smallobj.data.build import check_native_resolution
 from smallobj.inference.focus import FocusedDetector, build_focus
 from smallobj.inference.tiled import TiledDetector
 
@@ -20,10 +21,7 @@ def wrap_for_test(cfg: CfgNode, model: nn.Module) -> nn.Module:
         if cfg.TEST.FOCUS.ENABLED:
             raise ValueError("TEST.FOCUS.ENABLED chooses tiles, and needs TEST.TILE.ENABLED True")
         return model
-    if cfg.TEST.FOCUS.ENABLED and cfg.INPUT.MIN_SIZE_TEST:
-        raise ValueError(
-            "TEST.FOCUS.ENABLED looks at images at full scale, and needs INPUT.MIN_SIZE_TEST 0; "
-            f"got {cfg.INPUT.MIN_SIZE_TEST}"
-        )
+    if cfg.TEST.FOCUS.ENABLED:
+        check_native_resolution(cfg, "TEST.FOCUS.ENABLED looks at images at full scale")
     detector = TiledDetector(cfg, model)
     return FocusedDetector(build_focus(cfg), detector) if cfg.TEST.FOCUS.ENABLED else detector

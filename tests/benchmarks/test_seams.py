@@ -150,7 +150,10 @@ def test_too_little_to_study(study, changes, told):
         study(**changes)
 
 
-@pytest.mark.parametrize("options", [("TEST.TILE.ENABLED", False), ("INPUT.MIN_SIZE_TEST", 800)])
+@pytest.mark.parametrize(
+    "options",
+    [("TEST.TILE.ENABLED", False), ("INPUT.MIN_SIZE_TEST", 800), ("INPUT.SQUASH", (64, 64))],
+)
 def test_a_config_without_seams_is_refused(tiny_config, options):
     with pytest.raises(ValueError, match="seams need tiles"):
         seams.read_with_grids(tiny_config(*options), "squares", 1, 1)

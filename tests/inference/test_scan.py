@@ -322,6 +322,10 @@ def test_a_config_that_does_not_tile_cannot_scan(scanner):
     predictor.cfg.INPUT.MIN_SIZE_TEST = 800
     with pytest.raises(ValueError, match="MIN_SIZE_TEST 0; got 800"):
         Scanner(predictor)
+    predictor.cfg.INPUT.MIN_SIZE_TEST = 0
+    predictor.cfg.INPUT.SQUASH = (300, 300)
+    with pytest.raises(ValueError, match=r"INPUT\.SQUASH \(0, 0\); got \(300, 300\)"):
+        Scanner(predictor)
     predictor.model = Oracle()
     with pytest.raises(ValueError, match=r"TEST\.TILE\.ENABLED True"):
         Scanner(predictor)

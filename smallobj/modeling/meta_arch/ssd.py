@@ -1,0 +1,303 @@
+"""SSD: class scores and offsets for default boxes of several feature maps, in one pass.
+
+Shape legend. N: images of a batch. L: feature maps. A_l: default boxes at each place of map l.
+R: default boxes of all places of all maps. K: classes; scores have K + 1 columns, background last.
+Boxes are XYXY in pixels of the padded image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec, batched_nms
+from detectron2.modeling import META_ARCH_REGISTRY, build_anchor_generator, build_backbone
+from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
+from detectron2.modeling.meta_arch.retinanet import RetinaNet
+from detectron2.structures import Boxes, ImageList, Instances
+from torch import nn
+from torch.nn import functional as F
+
+from smallobj.modeling.backbone.l2_norm import L2Norm
+from smallobj.modeling.hard_negatives import hard_negatives
+from smallobj.modeling.matching import BipartiteMatcher
+
+BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
+
+
+class SSDHead(nn.Module):
+    """One 3x3 convolution a map for the scores, another for the offsets (section 2.1)."""
+
+    def __init__(
+        self,
+        input_shape: Sequence[ShapeSpec],
+        *,
+        num_classes: int,
+        num_anchors: Sequence[int],
+        l2_norm: Sequence[float],
+    ) -> None:
+        """
+        Args:
+            input_shape: L shapes.
+            num_classes: K.
+            num_anchors: L, A_l of each map.
+            l2_norm: L, start of the scale of each map's L2 normalisation, 0 for none.
+
+        Raises:
+            ValueError: a number of normalisations other than L, or a negative scale.
+        """
+        super().__init__()
+        if len(l2_norm) != len(input_shape) or min(l2_norm) < 0:
+            raise ValueError(
+                f"MODEL.SSD.L2_NORM needs {len(input_shape)} numbers, one for each feature map, "
+                f"none negative; got {list(l2_norm)}"
+            )
+        self.norms = nn.ModuleList(
+            L2Norm(shape.channels, scale) if scale else nn.Identity()
+            for shape, scale in zip(input_shape, l2_norm, strict=True)
+        )
+        self.cls_score = nn.ModuleList()
+        self.bbox_pred = nn.ModuleList()
+        for shape, count in zip(input_shape, num_anchors, strict=True):
+            self.cls_score.append(
+                nn.Conv2d(shape.channels, count * (num_classes + 1), 3, padding=1)
+            )
+            self.bbox_pred.append(nn.Conv2d(shape.channels, count * 4, 3, padding=1))
+        for module in [*self.cls_score, *self.bbox_pred]:
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+
+    def forward(
+        self, features: list[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """
+        Args:
+            features: L maps (N, C_l, h_l, w_l).
+
+        Returns:
+            L logits (N, A_l * (K + 1), h_l, w_l) and L offsets (N, A_l * 4, h_l, w_l).
+        """
+        maps = [norm(feature) for norm, feature in zip(self.norms, features, strict=True)]
+        logits = [layer(x) for layer, x in zip(self.cls_score, maps, strict=True)]
+        deltas = [layer(x) for layer, x in zip(self.bbox_pred, maps, strict=True)]
+        return logits, deltas
+
+
+@META_ARCH_REGISTRY.register()
+class SSD(DenseDetector):
+    """Single Shot MultiBox Detector (arXiv 1512.02325).
+
+    Each object is bound to the default box that fits it best, others that overlap it enough join;
+    of the background only the worst boxes count, three for each box of an object.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        backbone: Any,
+        head: nn.Module,
+        head_in_features: Sequence[str],
+        anchor_generator: Any,
+        box2box_transform: Any,
+        anchor_matcher: BipartiteMatcher,
+        num_classes: int,
+        negative_ratio: float,
+        min_negatives: int,
+        box_reg_loss_type: str,
+        test_score_thresh: float,
+        test_topk_candidates: int,
+        test_nms_thresh: float,
+        max_detections_per_image: int,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        """
+        Args:
+            backbone, head, head_in_features, pixel_mean, pixel_std: as :class:`DenseDetector`.
+            anchor_generator: makes L Boxes of the feature maps.
+            box2box_transform: offsets from default boxes to objects.
+            anchor_matcher: which default box stands for which object.
+            num_classes: K.
+            negative_ratio, min_negatives: as :func:`hard_negatives`.
+            box_reg_loss_type: one of BOX_LOSSES.
+            test_score_thresh: lowest score of a detection.
+            test_topk_candidates: detections of each class that go into suppression.
+            test_nms_thresh: IoU of that suppression.
+            max_detections_per_image: most that remain.
+
+        Raises:
+            ValueError: a value out of range.
+        """
+        super().__init__(
+            backbone, head, list(head_in_features), pixel_mean=pixel_mean, pixel_std=pixel_std
+        )
+        if negative_ratio < 0 or min_negatives < 0 or negative_ratio == min_negatives == 0:
+            raise ValueError(
+                "MODEL.SSD.NEGATIVE_RATIO and MIN_NEGATIVES are not negative, and not both 0; got "
+                f"{negative_ratio} and {min_negatives}"
+            )
+        if box_reg_loss_type not in BOX_LOSSES:
+            raise ValueError(
+                f"MODEL.SSD.BBOX_REG_LOSS_TYPE must be one of {BOX_LOSSES}; "
+                f"got {box_reg_loss_type!r}"
+            )
+        if test_topk_candidates < 1:
+            raise ValueError(
+                f"MODEL.SSD.TOPK_CANDIDATES_TEST must be positive; got {test_topk_candidates}"
+            )
+        self.anchor_generator = anchor_generator
+        self.box2box_transform = box2box_transform
+        self.anchor_matcher = anchor_matcher
+        self.num_classes = num_classes
+        self.negative_ratio = negative_ratio
+        self.min_negatives = min_negatives
+        self.box_reg_loss_type = box_reg_loss_type
+        self.test_score_thresh = test_score_thresh
+        self.test_topk_candidates = test_topk_candidates
+        self.test_nms_thresh = test_nms_thresh
+        self.max_detections_per_image = max_detections_per_image
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        node = cfg.MODEL.SSD
+        backbone = build_backbone(cfg)
+        shapes = backbone.output_shape()
+        absent = [name for name in node.IN_FEATURES if name not in shapes]
+        if absent:
+            raise ValueError(
+                f"MODEL.SSD.IN_FEATURES must be some of the backbone's, {list(shapes)}; "
+                f"got {list(node.IN_FEATURES)}"
+            )
+        input_shape = [shapes[name] for name in node.IN_FEATURES]
+        anchor_generator = build_anchor_generator(cfg, input_shape)
+        return {
+            "backbone": backbone,
+            "head": SSDHead(
+                input_shape,
+                num_classes=cfg.MODEL.ROI_HEADS.NUM_CLASSES,
+                num_anchors=anchor_generator.num_anchors,
+                l2_norm=node.L2_NORM,
+            ),
+            "head_in_features": node.IN_FEATURES,
+            "anchor_generator": anchor_generator,
+            "box2box_transform": Box2BoxTransform(weights=node.BBOX_REG_WEIGHTS),
+            "anchor_matcher": BipartiteMatcher(node.IOU_THRESHOLD),
+            "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
+            "negative_ratio": node.NEGATIVE_RATIO,
+            "min_negatives": node.MIN_NEGATIVES,
+            "box_reg_loss_type": node.BBOX_REG_LOSS_TYPE,
+            "test_score_thresh": node.SCORE_THRESH_TEST,
+            "test_topk_candidates": node.TOPK_CANDIDATES_TEST,
+            "test_nms_thresh": node.NMS_THRESH_TEST,
+            "max_detections_per_image": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+        }
+
+    # Detectron2's, which asks for an anchor_matcher and num_classes alone. RetinaNet as a base
+    # class would bring its focal loss and its head.
+    label_anchors = RetinaNet.label_anchors
+
+    def forward_training(
+        self,
+        images: ImageList,
+        features: list[torch.Tensor],
+        predictions: tuple[list[torch.Tensor], list[torch.Tensor]],
+        gt_instances: list[Instances],
+    ) -> dict[str, torch.Tensor]:
+        logits, deltas = self._transpose_dense_predictions(predictions, [self.num_classes + 1, 4])
+        anchors = self.anchor_generator(features)
+        gt_classes, gt_boxes = self.label_anchors(anchors, gt_instances)
+        return self.losses(
+            anchors, torch.cat(logits, dim=1), torch.cat(deltas, dim=1), gt_classes, gt_boxes
+        )
+
+    def losses(
+        self,
+        anchors: list[Boxes],
+        logits: torch.Tensor,
+        deltas: torch.Tensor,
+        gt_classes: list[torch.Tensor],
+        gt_boxes: list[torch.Tensor],
+    ) -> dict[str, torch.Tensor]:
+        """Section 2.2, equations 1 to 3: both losses summed, over the number of matched boxes.
+
+        Args:
+            anchors: L, together R boxes.
+            logits: (N, R, K + 1).
+            deltas: (N, R, 4).
+            gt_classes, gt_boxes: N labels (R,), K for background, and N boxes (R, 4) of objects.
+
+        Returns:
+            {"loss_cls", "loss_box_reg"}, scalars.
+        """
+        classes = torch.stack(gt_classes)
+        positive = classes != self.num_classes
+        loss_cls = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none")
+        loss_cls = loss_cls.view_as(classes)
+        negative = hard_negatives(
+            loss_cls, positive, self.negative_ratio, minimum=self.min_negatives
+        )
+        loss_box = _dense_box_regression_loss(
+            anchors,
+            self.box2box_transform,
+            [deltas],
+            gt_boxes,
+            positive,
+            box_reg_loss_type=self.box_reg_loss_type,
+            smooth_l1_beta=1.0,
+        )
+        # The paper's N is the number of positives. Negatives beyond its 3 for each, which only
+        # MIN_NEGATIVES brings, count as if they had theirs: tiles of mere background would else be
+        # summed up instead of averaged.
+        ratio = max(self.negative_ratio, 1.0)
+        count = max(int(positive.sum()), int(negative.sum()) / ratio, 1.0)
+        return {
+            "loss_cls": loss_cls[positive | negative].sum() / count,
+            "loss_box_reg": loss_box / count,
+        }
+
+    def forward_inference(
+        self,
+        images: ImageList,
+        features: list[torch.Tensor],
+        predictions: tuple[list[torch.Tensor], list[torch.Tensor]],
+    ) -> list[Instances]:
+        logits, deltas = self._transpose_dense_predictions(predictions, [self.num_classes + 1, 4])
+        anchors = Boxes.cat(self.anchor_generator(features))
+        scores = F.softmax(torch.cat(logits, dim=1), dim=-1)[..., :-1]
+        return [
+            self.inference_single_image(anchors, *one)
+            for one in zip(scores, torch.cat(deltas, dim=1), images.image_sizes, strict=True)
+        ]
+
+    def inference_single_image(
+        self,
+        anchors: Boxes,
+        scores: torch.Tensor,
+        deltas: torch.Tensor,
+        image_size: tuple[int, int],
+    ) -> Instances:
+        """The best boxes of each class, and of those that overlap the best one.
+
+        Args:
+            anchors: R boxes.
+            scores: (R, K).
+            deltas: (R, 4).
+            image_size: (h, w) without padding.
+
+        Returns:
+            pred_boxes within the image, scores and pred_classes, by falling score.
+        """
+        best, index = scores.topk(min(self.test_topk_candidates, len(scores)), dim=0)
+        kept = best > self.test_score_thresh
+        index, classes = index[kept], kept.nonzero()[:, 1]
+        boxes = Boxes(self.box2box_transform.apply_deltas(deltas[index], anchors.tensor[index]))
+        boxes.clip(image_size)
+        found = Instances(image_size, pred_boxes=boxes, scores=best[kept], pred_classes=classes)
+        order = batched_nms(boxes.tensor, found.scores, classes, self.test_nms_thresh)
+        return found[order[: self.max_detections_per_image]]
