@@ -15,6 +15,7 @@ from smallobj.config.focus_keys import add_focus_keys
 from smallobj.config.inference_keys import add_test_keys
 from smallobj.config.model_keys import add_model_keys
 from smallobj.config.refinedet_keys import add_refinedet_keys
+from smallobj.config.vgg_keys import add_vgg_keys
 
 
 def add_smallobj_config(cfg: CfgNode) -> None:
@@ -25,6 +26,7 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_test_keys(cfg)
     add_focus_keys(cfg)
     add_refinedet_keys(cfg)
+    add_vgg_keys(cfg)
 
 
 def get_cfg() -> CfgNode:

@@ -1,0 +1,59 @@
+"""Hard negatives against numbers worked by hand and a slow reference."""
+
+import math
+
+import torch
+
+from smallobj.modeling.hard_negatives import hard_negatives
+
+
+def test_the_three_worst_for_each_positive():
+    loss = torch.tensor([[9.0, 0.1, 0.5, 0.4, 0.3, 0.6], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
+    positive = torch.zeros(2, 6, dtype=torch.bool)
+    positive[0, 0] = True
+    chosen = hard_negatives(loss, positive, 3)
+    # 0.6, 0.5, 0.4; the positive one, however high its loss, takes no place. None without objects.
+    assert chosen.int().tolist() == [[0, 0, 1, 1, 0, 1], [0] * 6]
+
+
+def test_a_minimum_serves_images_without_objects():
+    loss = torch.tensor([[0.1, 0.4, 0.3, 0.2]])
+    chosen = hard_negatives(loss, torch.zeros(1, 4, dtype=torch.bool), 3, minimum=2)
+    assert chosen.int().tolist() == [[0, 1, 1, 0]]
+
+
+def test_more_than_there_are_takes_all_background():
+    positive = torch.tensor([[True, True, False, False]])
+    assert hard_negatives(torch.rand(1, 4), positive, 3).int().tolist() == [[0, 0, 1, 1]]
+
+
+def test_only_eligible_ones_are_chosen():
+    loss = torch.tensor([[0.9, 0.8, 0.7, 0.6, 0.5]])
+    positive = torch.tensor([[False, False, False, False, True]])
+    eligible = torch.tensor([[False, True, True, True, False]])
+    assert hard_negatives(loss, positive, 2, eligible=eligible).int().tolist() == [[0, 1, 1, 0, 0]]
+
+
+def slow_choice(loss, positive, ratio, minimum, eligible):
+    chosen = []
+    for losses, objects, allowed in zip(loss, positive, eligible, strict=True):
+        wanted = max(math.ceil(ratio * sum(objects)), minimum)
+        ranks = sorted(
+            (-value, index)
+            for index, value in enumerate(losses)
+            if allowed[index] and not objects[index]
+        )
+        kept = {index for _, index in ranks[:wanted]}
+        chosen.append([index in kept for index in range(len(losses))])
+    return chosen
+
+
+def test_it_is_the_slow_choice_with_ties():
+    generator = torch.Generator().manual_seed(3)
+    for ratio, minimum in [(3, 0), (1.5, 0), (3, 4), (0, 2)]:
+        loss = torch.randint(0, 4, (6, 30), generator=generator) / 4
+        positive = torch.rand(6, 30, generator=generator) < 0.1
+        eligible = torch.rand(6, 30, generator=generator) < 0.7
+        chosen = hard_negatives(loss, positive, ratio, minimum=minimum, eligible=eligible)
+        expected = slow_choice(loss.tolist(), positive.tolist(), ratio, minimum, eligible.tolist())
+        assert chosen.tolist() == expected
