@@ -31,9 +31,8 @@ def add_refinedet_keys(cfg: CfgNode) -> None:
     cfg.MODEL.REFINEDET.SCORE_THRESH_TEST = 0.01
     # Detections that go into NMS at most, those of highest score ...
     cfg.MODEL.REFINEDET.TOPK_CANDIDATES_TEST = 1000
-    # ... of each "class" (released code) or of the whole "image" (paper, section 3.3: 400).
+    # ... of each "class" (released code) or of the whole "image" (paper, section 4: 400).
     cfg.MODEL.REFINEDET.TOPK_SCOPE_TEST = "class"
-    # Detections of one class that overlap by more than this IoU are one object.
+    # Detections of one class that overlap by more than this IoU are one object. What is left of an
+    # image, or of a tile where tiles are on, is cut at Detectron2's TEST.DETECTIONS_PER_IMAGE.
     cfg.MODEL.REFINEDET.NMS_THRESH_TEST = 0.45
-    # Detections of an image (of a tile, where tiles are on) at most; paper, section 3.3: 200.
-    cfg.MODEL.REFINEDET.DETECTIONS_TEST = 500

@@ -9,6 +9,7 @@ from detectron2.utils.events import EventStorage
 
 from smallobj import load_config
 from smallobj.modeling import build_model
+from smallobj.modeling.meta_arch.refinedet import Predictions
 
 TINY = "configs/quick/refinedet_tiny.yaml"
 LN2 = math.log(2)
@@ -56,7 +57,7 @@ def test_the_anchors(make, side, anchors):
 def test_the_constants(make, repository, side):
     path = f"configs/refinedet{side}.yaml"
     cfg = load_config(str(repository / path))
-    assert (cfg.INPUT.TILE.SIZE, cfg.TEST.TILE.SIZE) == (side, side)
+    assert cfg.INPUT.TILE.SIZE == cfg.TEST.TILE.SIZE == side
     assert cfg.INPUT.MIN_SIZE_TEST == 0, "at native resolution"
     model = make("MODEL.VGG.WIDTH", 0.05, config=path)
     assert model.head_in_features == ["conv4_3", "conv5_3", "fc7", "conv6_2"]
@@ -77,14 +78,15 @@ def test_the_constants(make, repository, side):
 def test_the_papers_numbers_of_detections_can_be_had(make):
     node = "MODEL.REFINEDET."
     options = [node + "TOPK_CANDIDATES_TEST", 400, node + "TOPK_SCOPE_TEST", "image"]
-    model = make(*options, node + "DETECTIONS_TEST", 200).eval()
+    model = make(*options, "TEST.DETECTIONS_PER_IMAGE", 200).eval()
     generator = torch.Generator().manual_seed(0)
     # 2,000 boxes that overlap no other, each of three classes with a score above the threshold.
     corner = torch.arange(2000.0)[:, None] * torch.tensor([40.0, 0])
     anchors = torch.cat([corner, corner + 20], dim=1)
     logits = torch.rand(2000, 4, generator=generator)
     zeros = torch.zeros(2000, 4)
-    found = model.inference_single_image(anchors, zeros[:, :2], zeros, logits, zeros, (20, 80000))
+    predicted = Predictions(zeros[:, :2], zeros, logits, zeros)
+    found = model.inference_single_image(anchors, predicted, (20, 80000))
     scores = logits.softmax(dim=1)[:, :3].flatten().sort(descending=True)[0]
     torch.testing.assert_close(found.scores, scores[:200])
 
@@ -93,7 +95,9 @@ def test_the_papers_numbers_of_detections_can_be_had(make):
 
 # An object, an anchor 2 px beside it (IoU 18 / 22), and four far away.
 OBJECT = [10.0, 10, 30, 30]
-ANCHORS = torch.tensor([[12.0, 10, 32, 30], *([100.0 + 40 * i, 0, 120 + 40 * i, 20] for i in range(4))])
+ANCHORS = torch.tensor(
+    [[12.0, 10, 32, 30], *([100.0 + 40 * i, 0, 120 + 40 * i, 20] for i in range(4))]
+)
 
 
 def truth(*boxes, classes=None):
@@ -110,7 +114,7 @@ def zeros(anchors=ANCHORS, images=1):
 
 def losses(model, predictions, *instances, anchors=ANCHORS):
     with EventStorage() as storage:
-        found = model.losses(anchors, *predictions, list(instances))
+        found = model.losses(anchors, Predictions(*predictions), list(instances))
         latest = {name: value[0] for name, value in storage.latest().items()}
     assert list(found) == ["loss_arm_cls", "loss_arm_box", "loss_odm_cls", "loss_odm_box"]
     return [loss.item() for loss in found.values()], latest
@@ -204,7 +208,7 @@ def test_the_filter_can_be_switched_off(make):
 def test_the_odm_does_not_move_the_arm(model):
     predictions = [x.requires_grad_() for x in zeros()]
     with EventStorage():
-        found = model.losses(ANCHORS, *predictions, [truth(OBJECT)])
+        found = model.losses(ANCHORS, Predictions(*predictions), [truth(OBJECT)])
     (found["loss_odm_cls"] + found["loss_odm_box"]).backward()
     assert predictions[0].grad is None
     assert predictions[1].grad is None
@@ -218,7 +222,7 @@ def test_a_batch_has_the_mean_over_its_matched_anchors(model):
     one, _ = losses(model, predictions, truth(OBJECT))
     twice = [x.expand(2, -1, -1) for x in predictions]
     assert losses(model, twice, truth(OBJECT), truth(OBJECT))[0] == pytest.approx(one, rel=1e-5)
-    # An image without objects adds nothing by the papers' rule.
+    # An image without objects adds nothing, as released.
     assert losses(model, twice, truth(OBJECT), truth())[0] == pytest.approx(one, rel=1e-5)
 
 
@@ -247,14 +251,13 @@ def detect(model, anchors, scores, arm_background=None, arm_deltas=None, odm_del
     logits = torch.cat([scores, 1 - scores.sum(dim=1, keepdim=True)], dim=1).log()
     nothing = torch.zeros(count, 4)
     arm = torch.full((count,), 0.5) if arm_background is None else torch.tensor(arm_background)
-    return model.eval().inference_single_image(
-        torch.as_tensor(anchors),
+    predicted = Predictions(
         torch.stack([1 - arm, arm], dim=1).log(),
         nothing if arm_deltas is None else torch.tensor(arm_deltas),
         logits,
         nothing if odm_deltas is None else torch.tensor(odm_deltas),
-        (100, 100),
     )
+    return model.eval().inference_single_image(torch.as_tensor(anchors), predicted, (100, 100))
 
 
 def test_boxes_are_decoded_in_two_steps(model):
@@ -301,7 +304,7 @@ def test_most_candidates_and_detections(make):
     by_image = detect(make(*options), anchors, scores)
     torch.testing.assert_close(by_image.scores, torch.tensor([0.9, 0.8, 0.7, 0.6, 0.08]))
     assert by_image.pred_classes.tolist() == [0, 0, 0, 0, 1]
-    few = detect(make(*options, node + "DETECTIONS_TEST", 3), anchors, scores)
+    few = detect(make(*options, "TEST.DETECTIONS_PER_IMAGE", 3), anchors, scores)
     torch.testing.assert_close(few.scores, torch.tensor([0.9, 0.8, 0.7]))
 
 
@@ -378,21 +381,29 @@ def test_half_precision_detects_alike(make):
 @pytest.mark.parametrize(
     ("key", "value", "told"),
     [
-        ("NEGATIVE_CONFIDENCE", 0.0, r"NEGATIVE_CONFIDENCE must lie in \(0, 1\]; got 0.0"),
-        ("IOU_THRESHOLD", 1.5, "got 1.5"),
-        ("NMS_THRESH_TEST", 0.0, "NMS_THRESH_TEST.*got 0.01 and 0.0"),
-        ("SCORE_THRESH_TEST", 1.0, "SCORE_THRESH_TEST.*got 1.0"),
-        ("NEGATIVES_PER_POSITIVE", 0.0, "NEGATIVES_PER_POSITIVE must be positive.*got 0.0"),
-        ("MIN_NEGATIVES", -1, "MIN_NEGATIVES not negative; got 3.0 and -1"),
-        ("TOPK_SCOPE_TEST", "level", "TOPK_SCOPE_TEST must be one of.*got 'level'"),
-        ("TOPK_CANDIDATES_TEST", 0, "TOPK_CANDIDATES_TEST.*got 0 and 500"),
-        ("DETECTIONS_TEST", 0, "DETECTIONS_TEST.*got 1000 and 0"),
-        ("L2_SCALES", "[10.0]", "L2_SCALES needs 4 numbers"),
+        (
+            "MODEL.REFINEDET.NEGATIVE_CONFIDENCE",
+            0.0,
+            r"NEGATIVE_CONFIDENCE must lie in \(0, 1\]; got 0.0",
+        ),
+        ("MODEL.REFINEDET.IOU_THRESHOLD", 1.5, "got 1.5"),
+        ("MODEL.REFINEDET.NMS_THRESH_TEST", 0.0, "NMS_THRESH_TEST.*got 0.01 and 0.0"),
+        ("MODEL.REFINEDET.SCORE_THRESH_TEST", 1.0, "SCORE_THRESH_TEST.*got 1.0"),
+        (
+            "MODEL.REFINEDET.NEGATIVES_PER_POSITIVE",
+            0.0,
+            "NEGATIVES_PER_POSITIVE must be positive.*got 0.0",
+        ),
+        ("MODEL.REFINEDET.MIN_NEGATIVES", -1, "MIN_NEGATIVES not negative; got 3.0 and -1"),
+        ("MODEL.REFINEDET.TOPK_SCOPE_TEST", "level", "TOPK_SCOPE_TEST must be one of.*got 'level'"),
+        ("MODEL.REFINEDET.TOPK_CANDIDATES_TEST", 0, "TOPK_CANDIDATES_TEST.*got 0 and 500"),
+        ("TEST.DETECTIONS_PER_IMAGE", 0, "DETECTIONS_PER_IMAGE.*got 1000 and 0"),
+        ("MODEL.REFINEDET.L2_SCALES", "[10.0]", "L2_SCALES needs 4 numbers"),
     ],
 )
 def test_wrong_settings_are_told(make, key, value, told):
     with pytest.raises(ValueError, match=told):
-        make(f"MODEL.REFINEDET.{key}", value)
+        make(key, value)
 
 
 def test_levels_that_do_not_halve_the_resolution_are_told(make):

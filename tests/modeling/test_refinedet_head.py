@@ -79,7 +79,10 @@ def test_coarse_features_reach_fine_detections_but_not_fine_refinements():
     before = head(inputs)
     inputs[3] = inputs[3] + 1
     after = head(inputs)
-    same = [[torch.equal(a, b) for a, b in zip(*both, strict=True)] for both in zip(before, after)]
+    same = [
+        [torch.equal(a, b) for a, b in zip(one, other, strict=True)]
+        for one, other in zip(before, after, strict=True)
+    ]
     assert same[0] == same[1] == [True, True, True, False], "the ARM looks at its own level"
     assert same[2] == same[3] == [False] * 4
 

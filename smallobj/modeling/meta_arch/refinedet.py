@@ -1,14 +1,13 @@
-"""RefineDet (arXiv 1711.06897): a single-shot detector that refines its anchors before it uses them.
+"""RefineDet (arXiv 1711.06897), a single-shot detector that refines its anchors before use.
 
 Shape legend. N: images of a batch. R: anchors of an image, over all levels. K: classes; class K is
-background. M: objects of an image. Boxes are XYXY in pixels of the network's input. Section numbers
-are those of the paper.
+background. M: objects of an image. Boxes are XYXY in pixels of the network's input. Sections are those
+of the paper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -28,13 +27,29 @@ from smallobj.modeling.meta_arch.refinedet_head import RefineDetHead
 _SCOPES = ("class", "image")
 
 
+class Predictions(NamedTuple):
+    """What the head says of all anchors; for a batch, or without N for one image.
+
+    Attributes:
+        arm_logits: (N, R, 2), of object and background.
+        arm_deltas: (N, R, 4), from anchors.
+        odm_logits: (N, R, K + 1).
+        odm_deltas: (N, R, 4), from refined anchors.
+    """
+
+    arm_logits: torch.Tensor
+    arm_deltas: torch.Tensor
+    odm_logits: torch.Tensor
+    odm_deltas: torch.Tensor
+
+
 @META_ARCH_REGISTRY.register()
 class RefineDet(DenseDetector):
     """Detects in two steps, both dense.
 
     The anchor refinement module (ARM) tells objects from background and moves the anchors. The
     object detection module (ODM) classifies the moved anchors and moves them once more; it is
-    spared those that are surely background (section 3.2).
+    spared those that are surely background.
     """
 
     @configurable
@@ -62,7 +77,7 @@ class RefineDet(DenseDetector):
             box2box_transform: between anchors and boxes, in both steps.
             anchor_matcher: as Detectron2's Matcher.
             negatives_per_positive, min_negatives: as :func:`hard_negatives`' ratio and minimum.
-            negative_confidence: theta of section 3.2, in (0, 1].
+            negative_confidence: theta of section 3, in (0, 1].
             test_score_thresh: lowest score of a detection.
             test_topk_candidates: detections that go into NMS at most.
             test_topk_scope: so many of each "class", or of the "image".
@@ -76,8 +91,7 @@ class RefineDet(DenseDetector):
         super().__init__(**kwargs)
         if not 0 < negative_confidence <= 1:
             raise ValueError(
-                "MODEL.REFINEDET.NEGATIVE_CONFIDENCE must lie in (0, 1]; "
-                f"got {negative_confidence}"
+                f"MODEL.REFINEDET.NEGATIVE_CONFIDENCE must lie in (0, 1]; got {negative_confidence}"
             )
         if negatives_per_positive <= 0 or min_negatives < 0:
             raise ValueError(
@@ -96,8 +110,8 @@ class RefineDet(DenseDetector):
             )
         if min(test_topk_candidates, max_detections_per_image) < 1:
             raise ValueError(
-                "MODEL.REFINEDET.TOPK_CANDIDATES_TEST and DETECTIONS_TEST must be positive; "
-                f"got {test_topk_candidates} and {max_detections_per_image}"
+                "MODEL.REFINEDET.TOPK_CANDIDATES_TEST and TEST.DETECTIONS_PER_IMAGE must be "
+                f"positive; got {test_topk_candidates} and {max_detections_per_image}"
             )
         self.anchor_generator = anchor_generator
         self.num_classes = num_classes
@@ -121,8 +135,7 @@ class RefineDet(DenseDetector):
         counts = anchor_generator.num_anchors
         if len(set(counts)) != 1:
             raise ValueError(
-                "MODEL.ANCHOR_GENERATOR needs as many anchors a place on each level; "
-                f"got {counts}"
+                f"MODEL.ANCHOR_GENERATOR needs as many anchors a place on each level; got {counts}"
             )
         return {
             "backbone": backbone,
@@ -139,7 +152,7 @@ class RefineDet(DenseDetector):
             "test_topk_candidates": node.TOPK_CANDIDATES_TEST,
             "test_topk_scope": node.TOPK_SCOPE_TEST,
             "test_nms_thresh": node.NMS_THRESH_TEST,
-            "max_detections_per_image": node.DETECTIONS_TEST,
+            "max_detections_per_image": cfg.TEST.DETECTIONS_PER_IMAGE,
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
         }
@@ -152,36 +165,27 @@ class RefineDet(DenseDetector):
         gt_instances: list[Instances],
     ) -> dict[str, torch.Tensor]:
         anchors = Boxes.cat(self.anchor_generator(features)).tensor
-        return self.losses(anchors, *self._flatten(predictions), gt_instances)
+        return self.losses(anchors, self._flatten(predictions), gt_instances)
 
-    def _flatten(self, predictions: Any) -> list[torch.Tensor]:
-        """What the head gives, level by level, as (N, R, 2), (N, R, 4), (N, R, K + 1), (N, R, 4)."""
+    def _flatten(self, predictions: Any) -> Predictions:
         sizes = [2, 4, self.num_classes + 1, 4]
         by_level = self._transpose_dense_predictions(predictions, sizes)
-        return [torch.cat(levels, dim=1) for levels in by_level]
+        return Predictions(*(torch.cat(levels, dim=1) for levels in by_level))
 
     def losses(
-        self,
-        anchors: torch.Tensor,
-        arm_logits: torch.Tensor,
-        arm_deltas: torch.Tensor,
-        odm_logits: torch.Tensor,
-        odm_deltas: torch.Tensor,
-        gt_instances: list[Instances],
+        self, anchors: torch.Tensor, predicted: Predictions, gt_instances: list[Instances]
     ) -> dict[str, torch.Tensor]:
-        """Both modules' losses, each for each of its matched anchors (section 3.3, loss function).
+        """Both modules' losses, each for each of its matched anchors (section 4, "Loss Function").
 
         Args:
             anchors: (R, 4).
-            arm_logits: (N, R, 2), of object and background.
-            arm_deltas: (N, R, 4), from anchors.
-            odm_logits: (N, R, K + 1).
-            odm_deltas: (N, R, 4), from refined anchors.
+            predicted: of N images.
             gt_instances: N, with gt_boxes and gt_classes.
 
         Returns:
             {"loss_arm_cls", "loss_arm_box", "loss_odm_cls", "loss_odm_box"}, scalars.
         """
+        arm_logits, arm_deltas, odm_logits, odm_deltas = predicted
         regular = anchors.expand(len(gt_instances), -1, -1)
         refined = torch.stack([self.refine(anchors, deltas) for deltas in arm_deltas])
         everything = torch.ones_like(arm_logits[..., 0], dtype=torch.bool)
@@ -214,7 +218,10 @@ class RefineDet(DenseDetector):
 
     @torch.no_grad()
     def worth_a_look(self, arm_logits: torch.Tensor) -> torch.Tensor:
-        """(..., 2) ARM logits to (...,) bool: which anchors the ODM gets (section 3.2)."""
+        """(..., 2) ARM logits to (...,) bool: which anchors the ODM gets.
+
+        Section 3, "Negative Anchor Filtering".
+        """
         background = arm_logits.softmax(dim=-1)[..., 1]
         return background <= self.negative_confidence
 
@@ -277,31 +284,28 @@ class RefineDet(DenseDetector):
         self, images: ImageList, features: list[torch.Tensor], predictions: Any
     ) -> list[Instances]:
         anchors = Boxes.cat(self.anchor_generator(features)).tensor
-        by_image = zip(*self._flatten(predictions), images.image_sizes, strict=True)
-        return [self.inference_single_image(anchors, *found) for found in by_image]
+        by_image = zip(*self._flatten(predictions), strict=True)
+        return [
+            self.inference_single_image(anchors, Predictions(*predicted), image_size)
+            for predicted, image_size in zip(by_image, images.image_sizes, strict=True)
+        ]
 
     def inference_single_image(
-        self,
-        anchors: torch.Tensor,
-        arm_logits: torch.Tensor,
-        arm_deltas: torch.Tensor,
-        odm_logits: torch.Tensor,
-        odm_deltas: torch.Tensor,
-        image_size: tuple[int, int],
+        self, anchors: torch.Tensor, predicted: Predictions, image_size: tuple[int, int]
     ) -> Instances:
         """
         Args:
             anchors: (R, 4).
-            arm_logits, arm_deltas, odm_logits, odm_deltas: (R, 2), (R, 4), (R, K + 1), (R, 4).
+            predicted: of one image.
             image_size: (h, w).
 
         Returns:
             Instances with pred_boxes, scores and pred_classes by falling score.
         """
-        kept = self.worth_a_look(arm_logits)
-        refined = self.refine(anchors[kept], arm_deltas[kept])
-        boxes = self.box2box_transform.apply_deltas(odm_deltas[kept], refined)
-        scores = odm_logits[kept].softmax(dim=-1)[:, :-1]
+        kept = self.worth_a_look(predicted.arm_logits)
+        refined = self.refine(anchors[kept], predicted.arm_deltas[kept])
+        boxes = self.box2box_transform.apply_deltas(predicted.odm_deltas[kept], refined)
+        scores = predicted.odm_logits[kept].softmax(dim=-1)[:, :-1]
         anchor, category = self._candidates(scores)
         found = Instances(image_size)
         found.pred_boxes = Boxes(boxes[anchor])

@@ -1,11 +1,12 @@
 """RefineDet's layers behind the backbone: anchor refinement, transfer connections, detection.
 
 Shape legend. N: images of a batch. L: levels, finest first. (h, w): places of a level. A: anchors
-of a place. K: classes. Section numbers are those of arXiv 1711.06897.
+of a place. K: classes. The paper is arXiv 1711.06897.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,13 +19,12 @@ from torch.nn import functional as F
 from smallobj.modeling.backbone.extra_layers import normalised
 from smallobj.modeling.backbone.l2_norm import L2Norm
 
-
 _RELEASED_CHANNELS = 256  # of transfer connections, as released
 
 
-def _block(conv: nn.Module, norm: str, rectified: bool = True) -> nn.Sequential:
+def _block(conv: Any, norm: str, rectified: bool = True) -> nn.Sequential:
     """A convolution, its normalisation and a ReLU, or the first two."""
-    layers = normalised(conv, norm, conv.out_channels / _RELEASED_CHANNELS)
+    layers: Any = normalised(conv, norm, conv.out_channels / _RELEASED_CHANNELS)
     return layers if rectified else layers[:-1]
 
 
@@ -33,7 +33,7 @@ def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class TransferConnection(nn.Module):
-    """Transfer connection block (section 3.1): makes a level's ARM features into ODM features.
+    """Transfer connection block of section 3: makes a level's ARM features into ODM features.
 
     Two convolutions, the sum with the next coarser level's result brought to twice its resolution
     by a deconvolution, and a third convolution. The coarsest level has nothing to add.
@@ -108,7 +108,7 @@ class RefineDetHead(nn.Module):
                 f"IN_FEATURES, none negative; got {list(l2_scales)}"
             )
         strides: list[Any] = [shape.stride for shape in input_shape]
-        if any(coarse != 2 * fine for fine, coarse in zip(strides, strides[1:], strict=False)):
+        if any(coarse != 2 * fine for fine, coarse in itertools.pairwise(strides)):
             raise ValueError(
                 "MODEL.REFINEDET.IN_FEATURES must be features that halve the resolution from one "
                 f"to the next, finest first; got strides {strides}"
@@ -170,7 +170,7 @@ class RefineDetHead(nn.Module):
 
 
 def _predictors(widths: list[int], outputs: int) -> nn.ModuleList:
-    layers = [_convolution(width, outputs) for width in widths]
+    layers: list[Any] = [_convolution(width, outputs) for width in widths]
     for layer in layers:
         # Small, so that the ODM is first shown anchors that the ARM has hardly moved.
         nn.init.normal_(layer.weight, std=0.01)
