@@ -20,9 +20,9 @@ def add_refinedet_keys(cfg: CfgNode) -> None:
     # An anchor matches an object that it overlaps by this IoU, beside each object's best anchor.
     cfg.MODEL.REFINEDET.IOU_THRESHOLD = 0.5
     # Background anchors, those of highest loss, that train for each matched one.
-    cfg.MODEL.REFINEDET.NEGATIVES_PER_POSITIVE = 3.0
-    # Of those, at least so many in each image; 0, as released, learns nothing from an image that
-    # matches no anchor.
+    cfg.MODEL.REFINEDET.NEGATIVE_RATIO = 3.0
+    # Of those, at least so many in each image. 0 is the released code's: there an image without
+    # objects teaches nothing, while most tiles of a large photograph show none.
     cfg.MODEL.REFINEDET.MIN_NEGATIVES = 0
     # theta: anchors that the ARM takes for background with more confidence than this, in (0, 1],
     # neither train the ODM nor are detections; 1 keeps all.

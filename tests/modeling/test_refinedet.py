@@ -27,7 +27,8 @@ def make(repository):
 
 @pytest.fixture
 def model(make):
-    return make()
+    """With the released code's rule for images without objects."""
+    return make("MODEL.REFINEDET.MIN_NEGATIVES", 0)
 
 
 # ---- constants of the paper and of the released code
@@ -67,7 +68,7 @@ def test_the_constants(make, repository, side):
     # Variances .1, .1, .2, .2.
     assert tuple(1 / w for w in model.box2box_transform.weights) == (0.1, 0.1, 0.2, 0.2)
     assert model.anchor_matcher.thresholds[1] == 0.5
-    assert model.negatives_per_positive == 3
+    assert model.negative_ratio == 3
     assert model.negative_confidence == 0.99
     assert model.test_score_thresh == 0.01
     assert (model.test_topk_candidates, model.test_topk_scope) == (1000, "class")
@@ -197,7 +198,7 @@ def test_nor_does_an_object_whose_anchor_the_arm_takes_for_background(model):
 
 
 def test_the_filter_can_be_switched_off(make):
-    model = make("MODEL.REFINEDET.NEGATIVE_CONFIDENCE", 1.0)
+    model = make("MODEL.REFINEDET.NEGATIVE_CONFIDENCE", 1.0, "MODEL.REFINEDET.MIN_NEGATIVES", 0)
     predictions = zeros()
     predictions[0][0, :, 1] = 50
     found, latest = losses(model, predictions, truth(OBJECT))
@@ -230,6 +231,9 @@ def test_images_without_objects_can_be_made_to_teach(make):
     model = make("MODEL.REFINEDET.MIN_NEGATIVES", 2)
     found, _ = losses(model, zeros(), truth())
     assert found == pytest.approx([2 * LN2, 0, 2 * math.log(4), 0], rel=1e-5)
+    # Four images have 8 negatives, as many as 8 / 3 positives would have.
+    found, _ = losses(model, zeros(images=4), *[truth()] * 4)
+    assert found == pytest.approx([3 * LN2, 0, 3 * math.log(4), 0], rel=1e-5)
 
 
 def test_classes_are_those_of_the_objects(model):
@@ -390,9 +394,9 @@ def test_half_precision_detects_alike(make):
         ("MODEL.REFINEDET.NMS_THRESH_TEST", 0.0, "NMS_THRESH_TEST.*got 0.01 and 0.0"),
         ("MODEL.REFINEDET.SCORE_THRESH_TEST", 1.0, "SCORE_THRESH_TEST.*got 1.0"),
         (
-            "MODEL.REFINEDET.NEGATIVES_PER_POSITIVE",
+            "MODEL.REFINEDET.NEGATIVE_RATIO",
             0.0,
-            "NEGATIVES_PER_POSITIVE must be positive.*got 0.0",
+            "NEGATIVE_RATIO must be positive.*got 0.0",
         ),
         ("MODEL.REFINEDET.MIN_NEGATIVES", -1, "MIN_NEGATIVES not negative; got 3.0 and -1"),
         ("MODEL.REFINEDET.TOPK_SCOPE_TEST", "level", "TOPK_SCOPE_TEST must be one of.*got 'level'"),

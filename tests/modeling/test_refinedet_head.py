@@ -40,6 +40,13 @@ def test_each_module_predicts_for_each_anchor_of_each_level():
         assert [tuple(x.shape) for x in output] == [(2, 3 * numbers, *size) for size in sizes]
 
 
+def test_sizes_need_not_be_multiples_of_the_strides():
+    sizes = [(9, 13), (5, 7), (3, 4), (2, 2)]
+    inputs = [torch.rand(1, s.channels, *size) for s, size in zip(SHAPES, sizes, strict=True)]
+    for output in make()(inputs):
+        assert [tuple(x.shape[2:]) for x in output] == sizes
+
+
 def test_the_two_finest_levels_have_lengths_10_and_8():
     head = make()
     lengths = [norm(x).norm(dim=1) for norm, x in zip(head.norms, features(), strict=True)]

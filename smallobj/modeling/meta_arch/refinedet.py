@@ -1,8 +1,7 @@
 """RefineDet (arXiv 1711.06897), a single-shot detector that refines its anchors before use.
 
 Shape legend. N: images of a batch. R: anchors of an image, over all levels. K: classes; class K is
-background. M: objects of an image. Boxes are XYXY in pixels of the network's input. Sections are those
-of the paper.
+background. Boxes are XYXY in pixels of the network's input. Sections are those of the paper.
 """
 
 from __future__ import annotations
@@ -15,7 +14,8 @@ from detectron2.layers import batched_nms
 from detectron2.modeling import META_ARCH_REGISTRY, build_anchor_generator, build_backbone
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
-from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
+from detectron2.modeling.meta_arch.retinanet import RetinaNet
+from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import nn
 from torch.nn import functional as F
@@ -60,7 +60,7 @@ class RefineDet(DenseDetector):
         num_classes: int,
         box2box_transform: Any,
         anchor_matcher: Any,
-        negatives_per_positive: float,
+        negative_ratio: float,
         min_negatives: int,
         negative_confidence: float,
         test_score_thresh: float,
@@ -76,7 +76,7 @@ class RefineDet(DenseDetector):
             num_classes: K.
             box2box_transform: between anchors and boxes, in both steps.
             anchor_matcher: as Detectron2's Matcher.
-            negatives_per_positive, min_negatives: as :func:`hard_negatives`' ratio and minimum.
+            negative_ratio, min_negatives: as :func:`hard_negatives`' ratio and minimum.
             negative_confidence: theta of section 3, in (0, 1].
             test_score_thresh: lowest score of a detection.
             test_topk_candidates: detections that go into NMS at most.
@@ -93,10 +93,10 @@ class RefineDet(DenseDetector):
             raise ValueError(
                 f"MODEL.REFINEDET.NEGATIVE_CONFIDENCE must lie in (0, 1]; got {negative_confidence}"
             )
-        if negatives_per_positive <= 0 or min_negatives < 0:
+        if negative_ratio <= 0 or min_negatives < 0:
             raise ValueError(
-                "MODEL.REFINEDET.NEGATIVES_PER_POSITIVE must be positive and MIN_NEGATIVES not "
-                f"negative; got {negatives_per_positive} and {min_negatives}"
+                "MODEL.REFINEDET.NEGATIVE_RATIO must be positive and MIN_NEGATIVES not negative; "
+                f"got {negative_ratio} and {min_negatives}"
             )
         if not 0 <= test_score_thresh < 1 or not 0 < test_nms_thresh <= 1:
             raise ValueError(
@@ -117,7 +117,7 @@ class RefineDet(DenseDetector):
         self.num_classes = num_classes
         self.box2box_transform = box2box_transform
         self.anchor_matcher = anchor_matcher
-        self.negatives_per_positive = negatives_per_positive
+        self.negative_ratio = negative_ratio
         self.min_negatives = min_negatives
         self.negative_confidence = negative_confidence
         self.test_score_thresh = test_score_thresh
@@ -145,7 +145,7 @@ class RefineDet(DenseDetector):
             "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
             "box2box_transform": Box2BoxTransform(weights=tuple(node.BBOX_REG_WEIGHTS)),
             "anchor_matcher": BipartiteMatcher(node.IOU_THRESHOLD),
-            "negatives_per_positive": node.NEGATIVES_PER_POSITIVE,
+            "negative_ratio": node.NEGATIVE_RATIO,
             "min_negatives": node.MIN_NEGATIVES,
             "negative_confidence": node.NEGATIVE_CONFIDENCE,
             "test_score_thresh": node.SCORE_THRESH_TEST,
@@ -156,6 +156,9 @@ class RefineDet(DenseDetector):
             "pixel_mean": cfg.MODEL.PIXEL_MEAN,
             "pixel_std": cfg.MODEL.PIXEL_STD,
         }
+
+    # Detectron2's own, of which RetinaNet as a base class would bring more than is wanted.
+    label_anchors = RetinaNet.label_anchors
 
     def forward_training(
         self,
@@ -190,10 +193,10 @@ class RefineDet(DenseDetector):
         refined = torch.stack([self.refine(anchors, deltas) for deltas in arm_deltas])
         everything = torch.ones_like(arm_logits[..., 0], dtype=torch.bool)
         kept = self.worth_a_look(arm_logits)
-        classes, boxes = self.label(regular, gt_instances)
+        classes, boxes = self._label(regular, gt_instances)
         arm_classes = (classes == self.num_classes).long()
         arm = self._step_losses(arm_logits, arm_deltas, regular, arm_classes, boxes, everything)
-        classes, boxes = self.label(refined, gt_instances)
+        classes, boxes = self._label(refined, gt_instances)
         odm = self._step_losses(odm_logits, odm_deltas, refined, classes, boxes, kept)
         storage = get_event_storage()
         storage.put_scalar("refinedet/matched_arm", (arm_classes == 0).sum() / len(classes))
@@ -225,28 +228,20 @@ class RefineDet(DenseDetector):
         background = arm_logits.softmax(dim=-1)[..., 1]
         return background <= self.negative_confidence
 
-    @torch.no_grad()
-    def label(
+    def _label(
         self, anchors: torch.Tensor, gt_instances: list[Instances]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What each anchor should become.
-
-        Args:
-            anchors: (N, R, 4).
-            gt_instances: N.
+        """What each image's own anchors (N, R, 4) should become.
 
         Returns:
-            classes (N, R), and boxes (N, R, 4), the anchor itself where the class is background.
+            classes (N, R), and boxes (N, R, 4), of no meaning where the class is background.
         """
-        classes = anchors.new_full(anchors.shape[:2], self.num_classes, dtype=torch.long)
-        boxes = anchors.clone()
-        for image, truth in enumerate(gt_instances):
-            overlaps = pairwise_iou(truth.gt_boxes, Boxes(anchors[image]))
-            matched, labels = self.anchor_matcher(overlaps)
-            found = labels > 0
-            classes[image, found] = truth.gt_classes[matched[found]]
-            boxes[image, found] = truth.gt_boxes.tensor[matched[found]]
-        return classes, boxes
+        by_image = [
+            self.label_anchors([Boxes(own)], [truth])
+            for own, truth in zip(anchors, gt_instances, strict=True)
+        ]
+        classes = torch.stack([classes[0] for classes, _ in by_image])
+        return classes, torch.stack([boxes[0] for _, boxes in by_image])
 
     def _step_losses(
         self,
@@ -266,19 +261,22 @@ class RefineDet(DenseDetector):
             usable: (N, R) bool; the others do not count.
         """
         positive = usable & (classes < logits.shape[-1] - 1)
-        count = positive.sum().clamp(min=1)
         entropy = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none")
         entropy = entropy.view_as(classes)
         negative = hard_negatives(
             entropy,
             positive,
-            self.negatives_per_positive,
+            self.negative_ratio,
             minimum=self.min_negatives,
             eligible=usable,
         )
+        count = positive.sum().clamp(min=1)
+        # Negatives that only MIN_NEGATIVES brings count as if they had their share of positives, or
+        # tiles of mere background would be summed up and not averaged.
+        shares = torch.max(count, negative.sum() / self.negative_ratio)
         targets = self.box2box_transform.get_deltas(anchors[positive], boxes[positive])
         distance = F.smooth_l1_loss(deltas[positive], targets, reduction="sum")
-        return entropy[positive | negative].sum() / count, distance / count
+        return entropy[positive | negative].sum() / shares, distance / count
 
     def forward_inference(
         self, images: ImageList, features: list[torch.Tensor], predictions: Any

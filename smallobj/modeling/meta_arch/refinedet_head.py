@@ -60,14 +60,15 @@ class TransferConnection(nn.Module):
         """
         Args:
             x: (N, inputs, h, w).
-            coarser: (N, channels, h / 2, w / 2); None on the coarsest level.
+            coarser: (N, channels, h / 2, w / 2), rounded up; None on the coarsest level.
 
         Returns:
             (N, channels, h, w).
         """
         x = self.second(self.first(x))
         if self.upsample is not None:
-            x = F.relu(x + self.upsample(coarser))
+            # An odd number of places has become one more.
+            x = F.relu(x + self.upsample(coarser)[..., : x.shape[-2], : x.shape[-1]])
         return self.last(x)
 
 
@@ -147,7 +148,8 @@ class RefineDetHead(nn.Module):
     def forward(self, features: list[torch.Tensor]) -> tuple[list[torch.Tensor], ...]:
         """
         Args:
-            features: L of (N, C, h, w), finest first, each half as high and wide as the one before.
+            features: L of (N, C, h, w), finest first, each half as high and wide as the one before,
+                rounded up.
 
         Returns:
             arm_logits, of object and background: L of (N, A x 2, h, w);
