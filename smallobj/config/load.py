@@ -14,6 +14,7 @@ from smallobj.config.data_keys import add_dataset_keys, add_input_keys
 from smallobj.config.focus_keys import add_focus_keys
 from smallobj.config.inference_keys import add_test_keys
 from smallobj.config.model_keys import add_model_keys
+from smallobj.config.refinedet_keys import add_refinedet_keys
 from smallobj.config.solver_keys import add_solver_keys
 from smallobj.config.squash_keys import add_squash_keys
 from smallobj.config.ssd_keys import add_ssd_keys
@@ -29,6 +30,7 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_training_keys(cfg)
     add_test_keys(cfg)
     add_focus_keys(cfg)
+    add_refinedet_keys(cfg)
     add_vgg_keys(cfg)
     add_ssd_keys(cfg)
     add_squash_keys(cfg)

@@ -7,6 +7,7 @@ import pytest
 # room for other versions of PyTorch.
 RECIPES = [
     ("cascade_tiny", 300, 0.002, {}),
+    ("refinedet_tiny", 120, 0.002, {}),
 ]
 
 

@@ -1,0 +1,325 @@
+"""RefineDet (arXiv 1711.06897), a single-shot detector that refines its anchors before use.
+
+Shape legend. N: images of a batch. R: anchors of an image, over all levels. K: classes; class K is
+background. Boxes are XYXY in pixels of the network's input. Sections are those of the paper.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import batched_nms
+from detectron2.modeling import META_ARCH_REGISTRY, build_anchor_generator, build_backbone
+from detectron2.modeling.box_regression import Box2BoxTransform
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
+from detectron2.modeling.meta_arch.retinanet import RetinaNet
+from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.utils.events import get_event_storage
+from torch import nn
+from torch.nn import functional as F
+
+from smallobj.modeling.hard_negatives import hard_negatives
+from smallobj.modeling.matching import BipartiteMatcher
+from smallobj.modeling.meta_arch.refinedet_head import RefineDetHead
+
+_SCOPES = ("class", "image")
+
+
+class Predictions(NamedTuple):
+    """What the head says of all anchors; for a batch, or without N for one image.
+
+    Attributes:
+        arm_logits: (N, R, 2), of object and background.
+        arm_deltas: (N, R, 4), from anchors.
+        odm_logits: (N, R, K + 1).
+        odm_deltas: (N, R, 4), from refined anchors.
+    """
+
+    arm_logits: torch.Tensor
+    arm_deltas: torch.Tensor
+    odm_logits: torch.Tensor
+    odm_deltas: torch.Tensor
+
+
+@META_ARCH_REGISTRY.register()
+class RefineDet(DenseDetector):
+    """Detects in two steps, both dense.
+
+    The anchor refinement module (ARM) tells objects from background and moves the anchors. The
+    object detection module (ODM) classifies the moved anchors and moves them once more; it is
+    spared those that are surely background.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        anchor_generator: nn.Module,
+        num_classes: int,
+        box2box_transform: Any,
+        anchor_matcher: Any,
+        negative_ratio: float,
+        min_negatives: int,
+        negative_confidence: float,
+        test_score_thresh: float,
+        test_topk_candidates: int,
+        test_topk_scope: str,
+        test_nms_thresh: float,
+        max_detections_per_image: int,
+        **kwargs: Any,
+    ) -> None:
+        """
+        Args:
+            anchor_generator: as Detectron2's.
+            num_classes: K.
+            box2box_transform: between anchors and boxes, in both steps.
+            anchor_matcher: as Detectron2's Matcher.
+            negative_ratio, min_negatives: as :func:`hard_negatives`' ratio and minimum.
+            negative_confidence: theta of section 3, in (0, 1].
+            test_score_thresh: lowest score of a detection.
+            test_topk_candidates: detections that go into NMS at most.
+            test_topk_scope: so many of each "class", or of the "image".
+            test_nms_thresh: IoU of detections of a class that are one object.
+            max_detections_per_image: detections at most.
+            kwargs: backbone, head and the rest of Detectron2's DenseDetector.
+
+        Raises:
+            ValueError: a value out of its range.
+        """
+        super().__init__(**kwargs)
+        if not 0 < negative_confidence <= 1:
+            raise ValueError(
+                f"MODEL.REFINEDET.NEGATIVE_CONFIDENCE must lie in (0, 1]; got {negative_confidence}"
+            )
+        if negative_ratio <= 0 or min_negatives < 0:
+            raise ValueError(
+                "MODEL.REFINEDET.NEGATIVE_RATIO must be positive and MIN_NEGATIVES not negative; "
+                f"got {negative_ratio} and {min_negatives}"
+            )
+        if not 0 <= test_score_thresh < 1 or not 0 < test_nms_thresh <= 1:
+            raise ValueError(
+                "MODEL.REFINEDET.SCORE_THRESH_TEST must lie in [0, 1) and NMS_THRESH_TEST in "
+                f"(0, 1]; got {test_score_thresh} and {test_nms_thresh}"
+            )
+        if test_topk_scope not in _SCOPES:
+            raise ValueError(
+                f"MODEL.REFINEDET.TOPK_SCOPE_TEST must be one of {list(_SCOPES)}; "
+                f"got {test_topk_scope!r}"
+            )
+        if min(test_topk_candidates, max_detections_per_image) < 1:
+            raise ValueError(
+                "MODEL.REFINEDET.TOPK_CANDIDATES_TEST and TEST.DETECTIONS_PER_IMAGE must be "
+                f"positive; got {test_topk_candidates} and {max_detections_per_image}"
+            )
+        self.anchor_generator = anchor_generator
+        self.num_classes = num_classes
+        self.box2box_transform = box2box_transform
+        self.anchor_matcher = anchor_matcher
+        self.negative_ratio = negative_ratio
+        self.min_negatives = min_negatives
+        self.negative_confidence = negative_confidence
+        self.test_score_thresh = test_score_thresh
+        self.test_topk_candidates = test_topk_candidates
+        self.test_topk_scope = test_topk_scope
+        self.test_nms_thresh = test_nms_thresh
+        self.max_detections_per_image = max_detections_per_image
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        node = cfg.MODEL.REFINEDET
+        backbone = build_backbone(cfg)
+        shapes = [backbone.output_shape()[name] for name in node.IN_FEATURES]
+        anchor_generator = build_anchor_generator(cfg, shapes)
+        counts = anchor_generator.num_anchors
+        if len(set(counts)) != 1:
+            raise ValueError(
+                f"MODEL.ANCHOR_GENERATOR needs as many anchors a place on each level; got {counts}"
+            )
+        return {
+            "backbone": backbone,
+            "head": RefineDetHead(cfg, shapes, counts[0]),
+            "head_in_features": list(node.IN_FEATURES),
+            "anchor_generator": anchor_generator,
+            "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
+            "box2box_transform": Box2BoxTransform(weights=tuple(node.BBOX_REG_WEIGHTS)),
+            "anchor_matcher": BipartiteMatcher(node.IOU_THRESHOLD),
+            "negative_ratio": node.NEGATIVE_RATIO,
+            "min_negatives": node.MIN_NEGATIVES,
+            "negative_confidence": node.NEGATIVE_CONFIDENCE,
+            "test_score_thresh": node.SCORE_THRESH_TEST,
+            "test_topk_candidates": node.TOPK_CANDIDATES_TEST,
+            "test_topk_scope": node.TOPK_SCOPE_TEST,
+            "test_nms_thresh": node.NMS_THRESH_TEST,
+            "max_detections_per_image": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+        }
+
+    # Detectron2's own, of which RetinaNet as a base class would bring more than is wanted.
+    label_anchors = RetinaNet.label_anchors
+
+    def forward_training(
+        self,
+        images: ImageList,
+        features: list[torch.Tensor],
+        predictions: Any,
+        gt_instances: list[Instances],
+    ) -> dict[str, torch.Tensor]:
+        anchors = Boxes.cat(self.anchor_generator(features)).tensor
+        return self.losses(anchors, self._flatten(predictions), gt_instances)
+
+    def _flatten(self, predictions: Any) -> Predictions:
+        sizes = [2, 4, self.num_classes + 1, 4]
+        by_level = self._transpose_dense_predictions(predictions, sizes)
+        return Predictions(*(torch.cat(levels, dim=1) for levels in by_level))
+
+    def losses(
+        self, anchors: torch.Tensor, predicted: Predictions, gt_instances: list[Instances]
+    ) -> dict[str, torch.Tensor]:
+        """Both modules' losses, each for each of its matched anchors (section 4, "Loss Function").
+
+        Args:
+            anchors: (R, 4).
+            predicted: of N images.
+            gt_instances: N, with gt_boxes and gt_classes.
+
+        Returns:
+            {"loss_arm_cls", "loss_arm_box", "loss_odm_cls", "loss_odm_box"}, scalars.
+        """
+        arm_logits, arm_deltas, odm_logits, odm_deltas = predicted
+        regular = anchors.expand(len(gt_instances), -1, -1)
+        refined = torch.stack([self.refine(anchors, deltas) for deltas in arm_deltas])
+        everything = torch.ones_like(arm_logits[..., 0], dtype=torch.bool)
+        kept = self.worth_a_look(arm_logits)
+        classes, boxes = self._label(regular, gt_instances)
+        arm_classes = (classes == self.num_classes).long()
+        arm = self._step_losses(arm_logits, arm_deltas, regular, arm_classes, boxes, everything)
+        classes, boxes = self._label(refined, gt_instances)
+        odm = self._step_losses(odm_logits, odm_deltas, refined, classes, boxes, kept)
+        storage = get_event_storage()
+        storage.put_scalar("refinedet/matched_arm", (arm_classes == 0).sum() / len(classes))
+        matched = kept & (classes < self.num_classes)
+        storage.put_scalar("refinedet/matched_odm", matched.sum() / len(classes))
+        storage.put_scalar("refinedet/kept_anchors", kept.float().mean())
+        return {
+            "loss_arm_cls": arm[0],
+            "loss_arm_box": arm[1],
+            "loss_odm_cls": odm[0],
+            "loss_odm_box": odm[1],
+        }
+
+    @torch.no_grad()
+    def refine(self, anchors: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
+        """(R, 4) anchors moved by the ARM's (R, 4) deltas; a constant to whatever follows.
+
+        The ODM would otherwise teach the ARM to place anchors where its own targets are small.
+        """
+        refined: torch.Tensor = self.box2box_transform.apply_deltas(deltas, anchors)
+        return refined
+
+    @torch.no_grad()
+    def worth_a_look(self, arm_logits: torch.Tensor) -> torch.Tensor:
+        """(..., 2) ARM logits to (...,) bool: which anchors the ODM gets.
+
+        Section 3, "Negative Anchor Filtering".
+        """
+        background = arm_logits.softmax(dim=-1)[..., 1]
+        return background <= self.negative_confidence
+
+    def _label(
+        self, anchors: torch.Tensor, gt_instances: list[Instances]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What each image's own anchors (N, R, 4) should become.
+
+        Returns:
+            classes (N, R), and boxes (N, R, 4), of no meaning where the class is background.
+        """
+        by_image = [
+            self.label_anchors([Boxes(own)], [truth])
+            for own, truth in zip(anchors, gt_instances, strict=True)
+        ]
+        classes = torch.stack([classes[0] for classes, _ in by_image])
+        return classes, torch.stack([boxes[0] for _, boxes in by_image])
+
+    def _step_losses(
+        self,
+        logits: torch.Tensor,
+        deltas: torch.Tensor,
+        anchors: torch.Tensor,
+        classes: torch.Tensor,
+        boxes: torch.Tensor,
+        usable: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Classification and regression loss of one step.
+
+        Args:
+            logits: (N, R, C + 1); class C is background.
+            deltas, anchors: (N, R, 4).
+            classes, boxes: (N, R) and (N, R, 4), what the anchors should become.
+            usable: (N, R) bool; the others do not count.
+        """
+        positive = usable & (classes < logits.shape[-1] - 1)
+        entropy = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none")
+        entropy = entropy.view_as(classes)
+        negative = hard_negatives(
+            entropy,
+            positive,
+            self.negative_ratio,
+            minimum=self.min_negatives,
+            eligible=usable,
+        )
+        count = positive.sum().clamp(min=1)
+        # Negatives that only MIN_NEGATIVES brings count as if they had their share of positives, or
+        # tiles of mere background would be summed up and not averaged.
+        shares = torch.max(count, negative.sum() / self.negative_ratio)
+        targets = self.box2box_transform.get_deltas(anchors[positive], boxes[positive])
+        distance = F.smooth_l1_loss(deltas[positive], targets, reduction="sum")
+        return entropy[positive | negative].sum() / shares, distance / count
+
+    def forward_inference(
+        self, images: ImageList, features: list[torch.Tensor], predictions: Any
+    ) -> list[Instances]:
+        anchors = Boxes.cat(self.anchor_generator(features)).tensor
+        by_image = zip(*self._flatten(predictions), strict=True)
+        return [
+            self.inference_single_image(anchors, Predictions(*predicted), image_size)
+            for predicted, image_size in zip(by_image, images.image_sizes, strict=True)
+        ]
+
+    def inference_single_image(
+        self, anchors: torch.Tensor, predicted: Predictions, image_size: tuple[int, int]
+    ) -> Instances:
+        """
+        Args:
+            anchors: (R, 4).
+            predicted: of one image.
+            image_size: (h, w).
+
+        Returns:
+            Instances with pred_boxes, scores and pred_classes by falling score.
+        """
+        kept = self.worth_a_look(predicted.arm_logits)
+        refined = self.refine(anchors[kept], predicted.arm_deltas[kept])
+        boxes = self.box2box_transform.apply_deltas(predicted.odm_deltas[kept], refined)
+        scores = predicted.odm_logits[kept].softmax(dim=-1)[:, :-1]
+        anchor, category = self._candidates(scores)
+        found = Instances(image_size)
+        found.pred_boxes = Boxes(boxes[anchor])
+        found.scores = scores[anchor, category]
+        found.pred_classes = category
+        keep = batched_nms(boxes[anchor], found.scores, category, self.test_nms_thresh)
+        return found[keep[: self.max_detections_per_image]]
+
+    def _candidates(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Anchor and class of what goes into NMS, out of scores (R, K)."""
+        most = self.test_topk_candidates
+        if self.test_topk_scope == "class":
+            best, anchor = scores.topk(min(most, len(scores)), dim=0)
+            category = torch.arange(scores.shape[1], device=scores.device).expand_as(anchor)
+        else:
+            best, index = scores.flatten().topk(min(most, scores.numel()))
+            anchor, category = index // scores.shape[1], index % scores.shape[1]
+        good = best > self.test_score_thresh
+        return anchor[good], category[good]
