@@ -41,8 +41,8 @@ class UnsafeFileError(ValueError):
 class SafeCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer that reads tensors and plain values only.
 
-    Reads .pth and .pt (``torch.load(weights_only=True)``), .safetensors, and Darknet's .weights into
-    a YOLOv3, from local disk. Saves what Detectron2 saves, so that training resumes from its own
+    Reads .pth and .pt (``torch.load(weights_only=True)``) and .safetensors from local disk, and for
+    a YOLOv3 Darknet's .weights. Saves what Detectron2 saves, so that training resumes from its own
     files.
     """
 

@@ -7,7 +7,7 @@ Shape legend. N: images of a batch. (H, W): the padded input, multiples of 32. S
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import fvcore.nn.weight_init as weight_init
 import torch
@@ -125,9 +125,10 @@ class Darknet(Backbone):
     def darknet_order(self) -> list[Conv2d]:
         """The convolutions in the order of Darknet's weight files: that of the forward pass."""
         convolutions = [self.stem]
-        for downsample, *residuals in self.stages:
-            convolutions.append(downsample)
-            for residual in residuals:
+        for stage in self.stages:
+            downsample, *residuals = cast(nn.Sequential, stage)
+            convolutions.append(cast(Conv2d, downsample))
+            for residual in cast(list[_Residual], residuals):
                 convolutions += [residual.reduce, residual.expand]
         return convolutions
 

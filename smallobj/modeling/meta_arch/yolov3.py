@@ -1,8 +1,8 @@
 """YOLOv3 (arXiv 1804.02767) on Detectron2's DenseDetector.
 
-Shape legend. N: images of a batch. l: features, the finest first, of (h_l, w_l) places. A: priors at
-a place. R_l = h_l w_l A, R their sum. K: classes. M: objects of an image. Boxes are XYXY in pixels of
-the image that the network sees.
+Shape legend. N: images of a batch. l: features, the finest first, of (h_l, w_l) places. A: priors
+at a place. R_l = h_l w_l A, R their sum. K: classes. M: objects of an image. Boxes are XYXY in
+pixels of the image that the network sees.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class YOLOv3(DenseDetector):
     ) -> dict[str, torch.Tensor]:
         """Losses; arguments as :class:`DenseDetector` gives them."""
         rows = self._rows(predictions)
-        grids = [tuple(prediction.shape[-2:]) for prediction in predictions]
+        grids = [(p.shape[-2], p.shape[-1]) for p in predictions]
         priors = self.prior_generator(features)
         return self.losses(priors, grids, rows, gt_instances)
 
@@ -271,11 +271,8 @@ class YOLOv3(DenseDetector):
         deltas = self._box_deltas(priors, rows)
         results = []
         for index, image_size in enumerate(images.image_sizes):
-            scores = [
-                row[index, :, OBJECTNESS, None].sigmoid()
-                * row[index, :, OBJECTNESS + 1 :].sigmoid()
-                for row in rows
-            ]
+            alone = [row[index].sigmoid() for row in rows]
+            scores = [p[:, OBJECTNESS, None] * p[:, OBJECTNESS + 1 :] for p in alone]
             here = [delta[index] for delta in deltas]
             results.append(self.inference_single_image(priors, scores, here, image_size))
         return results

@@ -7,9 +7,10 @@ objectness, and a logit for each class.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from detectron2.config import CfgNode, configurable
@@ -88,7 +89,7 @@ class YOLOv3Head(nn.Module):
         """
         super().__init__()
         strides = [shape.stride for shape in input_shape]
-        if any(2 * fine != coarse for fine, coarse in zip(strides, strides[1:], strict=False)):
+        if any(2 * fine != coarse for fine, coarse in itertools.pairwise(strides)):
             raise ValueError(
                 "MODEL.YOLO.IN_FEATURES must go from fine to coarse, each stride twice the last; "
                 f"got strides {strides}"
@@ -104,11 +105,11 @@ class YOLOv3Head(nn.Module):
             coarser = width
         # Boxes start as their priors. Were objectness to start at 1/2, the loss, a sum over
         # thousands of priors, would first of all be the background's.
-        for scale, anchors in zip(self.scales, num_anchors[::-1], strict=True):
+        for scale, anchors in zip(self._scales, num_anchors[::-1], strict=True):
             nn.init.normal_(scale.predict.weight, std=0.01)
             bias = torch.zeros(anchors, OBJECTNESS + 1 + num_classes)
             bias[:, OBJECTNESS] = -math.log((1 - prior_prob) / prior_prob)
-            scale.predict.bias.data.copy_(bias.flatten())
+            scale.predict.bias = nn.Parameter(bias.flatten())
 
     @classmethod
     def from_config(
@@ -122,15 +123,20 @@ class YOLOv3Head(nn.Module):
             "prior_prob": cfg.MODEL.YOLO.PRIOR_PROB,
         }
 
+    @property
+    def _scales(self) -> Iterator[_Scale]:
+        """The coarsest first."""
+        yield from cast(Iterable[_Scale], self.scales)
+
     def darknet_order(self) -> list[Conv2d]:
         """The convolutions in the order of Darknet's weight files: the coarsest scale first."""
-        return [convolution for scale in self.scales for convolution in scale.darknet_order()]
+        return [convolution for scale in self._scales for convolution in scale.darknet_order()]
 
     def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
         """Features to predictions, both the finest first."""
         predictions = []
         handed = None
-        for scale, feature in zip(self.scales, reversed(features), strict=True):
+        for scale, feature in zip(self._scales, reversed(features), strict=True):
             handed, prediction = scale(feature, handed)
             predictions.append(prediction)
         return predictions[::-1]
