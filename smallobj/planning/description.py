@@ -116,9 +116,9 @@ def _anchors(advice: AnchorAdvice) -> str:
     headers = ["anchors", "recall@0.5", "recall@0.7", "mean IoU", "shape@0.5", "shape mean"]
     table = tabulate(rows, headers=headers)
     rule = (
-        "YOLO takes each object's\nbest anchor by shape, whatever their IoU, and moves it within its cell"
-        if isinstance(advice.before, SideAnchors)
-        else "The RPN counts anchors from 0.7 on\nas positive, and each object's best one at least"
+        "The RPN counts anchors from 0.7 on\nas positive, and each object's best one at least"
+        if isinstance(advice.before, Anchors)
+        else "YOLO takes the best anchor by\nshape, whatever the IoU, and moves it within its cell"
     )
     return (
         "best possible recall: share of objects whose best anchor, on its grid, reaches the IoU\n"
