@@ -73,7 +73,7 @@ def test_an_object_by_hand(build):
     assert found["loss_center"] == pytest.approx(scale * center)
     assert found["loss_size"] == pytest.approx(scale * math.log(10 / 8) ** 2 / 2)
     assert found["loss_cls"] == pytest.approx(3 * LN2)
-    # 16 x 8 on the centre of the same cell overlaps the object by 70 / 138, more than half; no other.
+    # 16 x 8 on the same cell's centre overlaps the object by 70 / 138, more than half; no other.
     assert found["loss_objectness"] == pytest.approx((PRIORS - 1) * LN2)
 
 
