@@ -7,6 +7,7 @@ import pytest
 # room for other versions of PyTorch.
 RECIPES = [
     ("cascade_tiny", 300, 0.002, {}),
+    ("yolov3_tiny", 120, 0.005, {"batch": 8, "check_every": 10}),
 ]
 
 
