@@ -46,6 +46,30 @@ class Anchors:
         return np.concatenate([self.shapes(level) for level in range(len(self.strides))])
 
 
+@dataclasses.dataclass(frozen=True)
+class SideAnchors:
+    """Anchors of any sides, as YOLO has them.
+
+    Attributes:
+        sides: (w, h) of each anchor, some for each level.
+        strides: distance of neighbouring anchors of each level.
+        offset: of the first anchor from the image's corner, in strides.
+    """
+
+    sides: tuple[tuple[tuple[float, float], ...], ...]
+    strides: tuple[int, ...]
+    offset: float = 0.5
+
+    def shapes(self, level: int) -> np.ndarray:
+        """(A, 2) sides of a level's anchors."""
+        return np.array(self.sides[level])
+
+    @property
+    def all_shapes(self) -> np.ndarray:
+        """(K, 2) sides of the anchors of all levels."""
+        return np.concatenate([self.shapes(level) for level in range(len(self.strides))])
+
+
 def _shapes(sizes: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     root = np.sqrt(ratios)
     sides = np.stack([sizes[:, None] / root, sizes[:, None] * root], axis=-1)
@@ -98,6 +122,25 @@ def cluster_sides(
     return centres[np.argsort(centres.prod(axis=1), kind="stable")]
 
 
+def fit_sides(sides: np.ndarray, count: int, starts: int = 10) -> np.ndarray:
+    """Sides of anchors for objects: the best of several runs of k-means.
+
+    Args:
+        sides: (N, 2), N >= 1.
+        count: number of anchors, K.
+        starts: k-means ends where it began near; so many beginnings are tried.
+
+    Returns:
+        (K, 2) by rising area, in tenths of a pixel.
+
+    Raises:
+        ValueError: as :func:`cluster_sides`.
+    """
+    found = [cluster_sides(sides, count, seed) for seed in range(starts)]
+    best = max(found, key=lambda centres: shape_iou(sides, centres).max(axis=1).mean())
+    return np.maximum(best.round(1), 0.1)
+
+
 def grid_phases(count: int) -> np.ndarray:
     """(P, 2) places in the unit square, evenly spread (the R2 sequence): where objects' centres
     lie relative to the anchors' grid."""
@@ -128,7 +171,9 @@ def level_overlaps(
     return (common / (areas - common)).max(axis=-1)
 
 
-def best_overlaps(sides: np.ndarray, anchors: Anchors, phases: int = 16) -> np.ndarray:
+def best_overlaps(
+    sides: np.ndarray, anchors: Anchors | SideAnchors, phases: int = 16
+) -> np.ndarray:
     """IoU of each object with its best anchor, at ``phases`` places relative to the grid.
 
     Objects lie anywhere and anchors at multiples of their stride, which costs a 10 px object on
@@ -167,7 +212,7 @@ class AnchorFit:
 
 
 def measure_anchors(
-    sides: np.ndarray, anchors: Anchors, thresholds: tuple[float, ...] = (0.5, 0.7)
+    sides: np.ndarray, anchors: Anchors | SideAnchors, thresholds: tuple[float, ...] = (0.5, 0.7)
 ) -> AnchorFit:
     """The fit of anchors to objects (N, 2), N >= 1."""
     placed = best_overlaps(sides, anchors)

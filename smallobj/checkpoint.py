@@ -14,6 +14,8 @@ from detectron2.checkpoint import DetectionCheckpointer
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from smallobj.darknet_weights import DARKNET_SUFFIX, read_darknet_weights
+
 TORCH_SUFFIXES = (".pth", ".pt")
 SAFETENSORS_SUFFIX = ".safetensors"
 # They follow from the config, so files neither carry nor need them.
@@ -39,8 +41,9 @@ class UnsafeFileError(ValueError):
 class SafeCheckpointer(DetectionCheckpointer):
     """Detectron2's checkpointer that reads tensors and plain values only.
 
-    Reads .pth and .pt (``torch.load(weights_only=True)``) and .safetensors from local disk. Saves
-    what Detectron2 saves, so that training resumes from its own files.
+    Reads .pth and .pt (``torch.load(weights_only=True)``) and .safetensors from local disk, and for
+    a YOLOv3 Darknet's .weights. Saves what Detectron2 saves, so that training resumes from its own
+    files.
     """
 
     def load(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -58,17 +61,21 @@ class SafeCheckpointer(DetectionCheckpointer):
         return super().load(path, *args, **kwargs)
 
     def _load_file(self, filename: str) -> dict[str, Any]:
+        if Path(filename).suffix.lower() == DARKNET_SUFFIX:
+            return {"model": read_darknet_weights(self.model, filename)}
         return read_checkpoint(filename)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU: {"model": {name: tensor}, and whatever was saved beside it}.
 
-    Raises: as ``SafeCheckpointer.load``.
+    Raises: as ``SafeCheckpointer.load``; and ValueError for Darknet's weights, which have no names.
     """
     path = os.fspath(path)
     _check_path(path)
     suffix = Path(path).suffix.lower()
+    if suffix == DARKNET_SUFFIX:
+        raise ValueError(f"{path}: Darknet's weights have no names; load_weights reads them")
     content = _read_safetensors(path) if suffix == SAFETENSORS_SUFFIX else _read_torch(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a dict of tensors, found {type(content).__name__}")
@@ -89,7 +96,7 @@ def load_weights(
 
     Args:
         model: changed in place, also where an error about keys is raised.
-        path: .pth, .pt or .safetensors.
+        path: .pth, .pt or .safetensors; for a YOLOv3 also Darknet's .weights.
         strict: False logs keys that do not fit instead of raising.
 
     Returns:
@@ -100,7 +107,9 @@ def load_weights(
         FileNotFoundError, UnsafeFileError: as ``SafeCheckpointer.load``.
     """
     checkpointer = SafeCheckpointer(model)
-    checkpoint = read_checkpoint(path)
+    path = os.fspath(path)
+    _check_path(path)
+    checkpoint = checkpointer._load_file(path)
     misfits = checkpointer._load_model(checkpoint)
     if not strict:
         checkpointer._log_incompatible_keys(misfits)
@@ -118,7 +127,7 @@ def load_weights(
     complaints = [f"{len(v)} {kind}: {_some(v)}" for kind, v in kinds.items() if v]
     if complaints:
         raise ValueError(
-            f"{os.fspath(path)}: these weights do not fit the model that the config describes; "
+            f"{path}: these weights do not fit the model that the config describes; "
             + "; ".join(complaints)
         )
     return checkpoint
@@ -163,7 +172,7 @@ def _check_path(path: str) -> None:
     if not os.path.isfile(path):
         what = "is a folder" if os.path.isdir(path) else "there is no such file"
         raise FileNotFoundError(f"{path}: {what}; the config key MODEL.WEIGHTS names the weights")
-    known = (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX)
+    known = (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX, DARKNET_SUFFIX)
     if suffix not in known:
         raise UnsafeFileError(path, f"weights end in {', '.join(known)} and this in {suffix!r}")
 

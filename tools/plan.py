@@ -23,12 +23,13 @@ import torch
 
 from smallobj import load_config
 from smallobj.data import datasets
+from smallobj.data.survey import survey_datasets
+from smallobj.data.yolo_anchors import resolve_yolo_anchors
 from smallobj.modeling import build_model
 from smallobj.planning.config_file import write_plan
 from smallobj.planning.description import describe
 from smallobj.planning.figure import draw_plan
 from smallobj.planning.recommendation import recommend
-from smallobj.planning.survey import survey_datasets
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -81,6 +82,7 @@ def plan(args: argparse.Namespace) -> None:
     names = names or list(cfg.DATASETS.TRAIN)
     datasets.check_datasets(cfg, names)
     datasets.resolve_num_classes(cfg, names)
+    resolve_yolo_anchors(cfg, names)
     torch.manual_seed(0)
     recommendation = recommend(
         cfg,

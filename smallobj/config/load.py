@@ -20,6 +20,7 @@ from smallobj.config.squash_keys import add_squash_keys
 from smallobj.config.ssd_keys import add_ssd_keys
 from smallobj.config.training_keys import add_training_keys
 from smallobj.config.vgg_keys import add_vgg_keys
+from smallobj.config.yolo_keys import add_yolo_keys
 
 
 def add_smallobj_config(cfg: CfgNode) -> None:
@@ -35,6 +36,7 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_ssd_keys(cfg)
     add_squash_keys(cfg)
     add_solver_keys(cfg)
+    add_yolo_keys(cfg)
 
 
 def get_cfg() -> CfgNode:

@@ -11,6 +11,7 @@ from detectron2.engine import default_setup
 
 from smallobj.config import load_config
 from smallobj.data import datasets
+from smallobj.data.yolo_anchors import resolve_yolo_anchors
 
 
 def check_gpus(requested: int) -> None:
@@ -57,6 +58,8 @@ def prepare_config(
     if cfg.DATASETS.CHECK:
         datasets.check_datasets(cfg, needed)
     cfg = datasets.resolve_num_classes(cfg, needed)
+    if not eval_only:
+        cfg = resolve_yolo_anchors(cfg)
     cfg.freeze()
     return cfg
 

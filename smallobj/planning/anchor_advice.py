@@ -5,12 +5,21 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
 from detectron2.config import CfgNode
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from torch import nn
 
-from smallobj.anchors import AnchorFit, Anchors, fit_anchors, measure_anchors
-from smallobj.planning.survey import Survey, box_sides
+from smallobj.anchors import (
+    AnchorFit,
+    Anchors,
+    SideAnchors,
+    fit_anchors,
+    fit_sides,
+    measure_anchors,
+)
+from smallobj.data.survey import Survey, box_sides
+from smallobj.modeling.yolo import YOLOPriorGenerator
 
 # Changed anchors cost the weights that were trained with the old ones: a trifle isn't worth that.
 _LEAST_RECALL_GAIN = 0.005
@@ -28,8 +37,8 @@ class AnchorAdvice:
             None where one of the halves has no object.
     """
 
-    before: Anchors
-    after: Anchors
+    before: Anchors | SideAnchors
+    after: Anchors | SideAnchors
     fit_before: AnchorFit
     fit_after: AnchorFit
     unseen_before: AnchorFit | None
@@ -40,21 +49,30 @@ class AnchorAdvice:
         """Whether fitting helps by more than a trifle, on all objects and on unseen ones.
 
         Recall at IoU 0.5 rises by half a point, or does not fall while the mean IoU rises by one.
+        YOLO chooses anchors by shape alone and moves them within their cell; there, the fit by
+        shape counts.
         """
         pairs = [(self.fit_before, self.fit_after)]
         if self.unseen_before is not None and self.unseen_after is not None:
             pairs.append((self.unseen_before, self.unseen_after))
-        gains = [new.recall[0.5] - old.recall[0.5] for old, new in pairs]
-        means = [new.mean - old.mean for old, new in pairs]
+        if isinstance(self.before, SideAnchors):
+            gains = [new.shape_recall[0.5] - old.shape_recall[0.5] for old, new in pairs]
+            means = [new.shape_mean - old.shape_mean for old, new in pairs]
+        else:
+            gains = [new.recall[0.5] - old.recall[0.5] for old, new in pairs]
+            means = [new.mean - old.mean for old, new in pairs]
         return min(gains) >= _LEAST_RECALL_GAIN or (
             min(gains) >= 0 and min(means) >= _LEAST_MEAN_GAIN
         )
 
 
-def read_anchors(cfg: CfgNode, model: nn.Module) -> Anchors | None:
-    """The anchors of a model, if Detectron2's DefaultAnchorGenerator makes them."""
+def read_anchors(cfg: CfgNode, model: nn.Module) -> Anchors | SideAnchors | None:
+    """The anchors of a model, if Detectron2's DefaultAnchorGenerator or YOLO's makes them."""
     node = cfg.MODEL.ANCHOR_GENERATOR
     for module in model.modules():
+        if isinstance(module, YOLOPriorGenerator):
+            pairs = [(float(w), float(h)) for w, h in cfg.MODEL.YOLO.ANCHORS]
+            return _by_stride(pairs, tuple(int(stride) for stride in module.strides))
         if isinstance(module, DefaultAnchorGenerator):
             strides = tuple(int(stride) for stride in module.strides)
             sizes, ratios = (_by_level(v, len(strides)) for v in (node.SIZES, node.ASPECT_RATIOS))
@@ -69,12 +87,28 @@ def _by_level(values: Sequence, levels: int) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(value) for value in level) for level in lists)
 
 
+def _by_stride(pairs: Sequence[tuple[float, float]], strides: tuple[int, ...]) -> SideAnchors:
+    """YOLO's rule: equally many for each stride, in order."""
+    each = len(pairs) // len(strides)
+    return SideAnchors(
+        tuple(tuple(pairs[i : i + each]) for i in range(0, len(pairs), each)), strides
+    )
+
+
+def _fit(sides: np.ndarray, like: Anchors | SideAnchors) -> Anchors | SideAnchors:
+    """As many anchors as another set has, of its kind."""
+    if isinstance(like, Anchors):
+        return fit_anchors(sides, like)
+    fitted = fit_sides(sides, len(like.all_shapes))
+    return _by_stride([(w, h) for w, h in fitted.tolist()], like.strides)
+
+
 def advise_anchors(cfg: CfgNode, model: nn.Module, survey: Survey) -> AnchorAdvice | None:
     """Fits anchors to a survey, as many as the model has; None where it has none to replace."""
     before = read_anchors(cfg, model)
     if before is None:
         return None
-    after = fit_anchors(survey.sides, before)
+    after = _fit(survey.sides, before)
     fitted_to, unseen = box_sides(survey.boxes[::2]), box_sides(survey.boxes[1::2])
     both = len(fitted_to) > 0 and len(unseen) > 0
     return AnchorAdvice(
@@ -83,5 +117,5 @@ def advise_anchors(cfg: CfgNode, model: nn.Module, survey: Survey) -> AnchorAdvi
         fit_before=measure_anchors(survey.sides, before),
         fit_after=measure_anchors(survey.sides, after),
         unseen_before=measure_anchors(unseen, before) if both else None,
-        unseen_after=measure_anchors(unseen, fit_anchors(fitted_to, before)) if both else None,
+        unseen_after=measure_anchors(unseen, _fit(fitted_to, before)) if both else None,
     )

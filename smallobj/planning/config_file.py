@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from smallobj.anchors import SideAnchors
 from smallobj.planning.recommendation import Recommendation
 
 
@@ -38,10 +39,20 @@ def _anchor_lines(plan: Recommendation) -> list[str]:
     if advice is None:
         return []
     before, after = advice.fit_before.recall[0.5], advice.fit_after.recall[0.5]
+    if isinstance(advice.after, SideAnchors):
+        before, after = (fit.shape_recall[0.5] for fit in (advice.fit_before, advice.fit_after))
     if not advice.worthwhile:
         return [
             f"# Anchors stay: fitted ones give a best possible recall of {after:.3f} at IoU 0.5, "
             f"these {before:.3f}."
+        ]
+    if isinstance(advice.after, SideAnchors):
+        mean = f"{advice.fit_before.shape_mean:.3f} before, {advice.fit_after.shape_mean:.3f}"
+        return [
+            "MODEL:",
+            "  YOLO:",
+            f"    # Mean IoU of each object's best anchor, by shape: {mean} with these.",
+            f"    ANCHORS: {[list(pair) for level in advice.after.sides for pair in level]}",
         ]
     return [
         "MODEL:",

@@ -8,8 +8,8 @@ import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 
+from smallobj.data.survey import Survey, resized_to
 from smallobj.inference.flops import FlopCount, padded
-from smallobj.planning.survey import Survey, resized_to
 from smallobj.tile_choice import TileChoice, lay_out
 
 # Tiles are cut in multiples of it (smallobj.tiling.plan_tiles), the stride of p5.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tabulate import tabulate
 
-from smallobj.anchors import AnchorFit, Anchors
+from smallobj.anchors import AnchorFit, Anchors, SideAnchors
 from smallobj.inference.memory import MIB
 from smallobj.planning.anchor_advice import AnchorAdvice
 from smallobj.planning.recommendation import Recommendation
@@ -115,10 +115,14 @@ def _anchors(advice: AnchorAdvice) -> str:
     )
     headers = ["anchors", "recall@0.5", "recall@0.7", "mean IoU", "shape@0.5", "shape mean"]
     table = tabulate(rows, headers=headers)
+    rule = (
+        "The RPN counts anchors from 0.7 on\nas positive, and each object's best one at least"
+        if isinstance(advice.before, Anchors)
+        else "YOLO takes the best anchor by\nshape, whatever the IoU, and moves it within its cell"
+    )
     return (
         "best possible recall: share of objects whose best anchor, on its grid, reaches the IoU\n"
-        "(shape: as if an anchor were centred on each object). The RPN counts anchors from 0.7 on\n"
-        "as positive, and each object's best one at least\n"
+        f"(shape: as if an anchor were centred on each object). {rule}\n"
         f"{table}\n{verdict}\n{_listed('config', advice.before)}\n{_listed('fitted', advice.after)}"
     )
 
@@ -128,7 +132,9 @@ def _fit_row(fit: AnchorFit) -> list[str]:
     return [f"{value:.3f}" for value in values]
 
 
-def _listed(name: str, anchors: Anchors) -> str:
+def _listed(name: str, anchors: Anchors | SideAnchors) -> str:
+    if isinstance(anchors, SideAnchors):
+        return f"  {name}: ANCHORS {[list(pair) for level in anchors.sides for pair in level]}"
     sizes = [list(level) for level in anchors.sizes]
     ratios = [list(level) for level in anchors.ratios]
     return f"  {name}: SIZES {sizes} ASPECT_RATIOS {ratios}"

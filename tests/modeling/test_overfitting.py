@@ -8,6 +8,7 @@ import pytest
 RECIPES = [
     ("cascade_tiny", 300, 0.002, {}),
     ("refinedet_tiny", 120, 0.002, {}),
+    ("yolov3_tiny", 120, 0.005, {"batch": 8, "check_every": 10}),
 ]
 
 

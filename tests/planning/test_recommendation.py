@@ -8,13 +8,13 @@ from matplotlib.image import imread
 from smallobj import load_config
 from smallobj.anchors import measure_anchors
 from smallobj.data.datasets import register_dataset
+from smallobj.data.survey import Survey
 from smallobj.modeling import build_model
 from smallobj.planning.anchor_advice import AnchorAdvice, read_anchors
 from smallobj.planning.config_file import write_plan
 from smallobj.planning.description import describe
 from smallobj.planning.figure import draw_plan
 from smallobj.planning.recommendation import covered_length, recommend, training_tile
-from smallobj.planning.survey import Survey
 from smallobj.tiling import plan_tiles
 
 
@@ -157,7 +157,7 @@ def test_the_picture_shows_something(plan, tmp_path):
 def test_a_config_for_whole_images_gets_anchors_but_no_tiles(
     tiny_config, repository, tiny_dataset, catalog, tmp_path
 ):
-    from smallobj.planning.survey import survey_datasets
+    from smallobj.data.survey import survey_datasets
 
     path = str(repository / "configs" / "faster_rcnn_whole.yaml")
     cfg = load_config(path, ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.DEVICE", "cpu"])

@@ -5,7 +5,7 @@ import pytest
 from detectron2.data import DatasetCatalog
 from detectron2.structures import BoxMode
 
-from smallobj.planning.survey import survey_datasets
+from smallobj.data.survey import survey_datasets
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""YOLO's anchors from the training data, when the config leaves them open."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from detectron2.config import CfgNode
+
+from smallobj.anchors import fit_sides, shape_iou
+from smallobj.data.survey import survey_datasets
+
+# The paper's nine on three features.
+PER_FEATURE = 3
+_logger = logging.getLogger(__name__)
+
+
+def resolve_yolo_anchors(cfg: CfgNode, names: Sequence[str] | None = None) -> CfgNode:
+    """Sets an empty MODEL.YOLO.ANCHORS of a YOLOv3 to clusters of DATASETS.TRAIN's boxes.
+
+    k-means with the distance 1 - IoU (arXiv 1804.02767, section 2.3). Boxes are measured as the
+    network sees them. The same data give the same anchors, so that a resumed run keeps its own. The
+    config is changed in place and returned; other detectors' are left alone.
+
+    Args:
+        cfg: of any detector.
+        names: datasets to go by instead.
+
+    Raises:
+        ValueError: the data hold no object.
+    """
+    node = cfg.MODEL.YOLO
+    if cfg.MODEL.META_ARCHITECTURE != "YOLOv3" or len(node.ANCHORS):
+        return cfg
+    survey = survey_datasets(cfg, list(cfg.DATASETS.TRAIN if names is None else names))
+    fitted = fit_sides(survey.sides, PER_FEATURE * len(node.IN_FEATURES))
+    node.ANCHORS = tuple(tuple(pair) for pair in fitted.tolist())
+    _logger.info(
+        "MODEL.YOLO.ANCHORS fitted to %d objects of %s, mean IoU %.3f: %s",
+        len(survey.sides),
+        ", ".join(survey.names),
+        shape_iou(survey.sides, fitted).max(axis=1).mean(),
+        node.ANCHORS,
+    )
+    return cfg

@@ -1,0 +1,304 @@
+"""YOLOv3 (arXiv 1804.02767) on Detectron2's DenseDetector.
+
+Shape legend. N: images of a batch. l: features, the finest first, of (h_l, w_l) places. A: priors
+at a place. R_l = h_l w_l A, R their sum. K: classes. M: objects of an image. Boxes are XYXY in
+pixels of the image that the network sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import batched_nms
+from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
+from detectron2.modeling.box_regression import Box2BoxTransform
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
+from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
+from torch import nn
+from torch.nn import functional as F
+
+from smallobj.modeling.yolo import (
+    YOLOPriorGenerator,
+    YOLOv3Head,
+    assign_priors,
+    last_of_each,
+)
+from smallobj.modeling.yolo.head import OBJECTNESS
+
+CENTER_LOSSES = ("squared_error", "cross_entropy")
+
+
+@META_ARCH_REGISTRY.register()
+class YOLOv3(DenseDetector):
+    """Boxes relative to priors, objectness, and independent classes, on three features.
+
+    Each object trains one prior. A prediction that has no object is trained as background, unless
+    its box overlaps some object well, in which case its objectness isn't trained at all. Losses are
+    sums over an image and means over the batch, as in the authors' program.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        head: nn.Module,
+        head_in_features: Sequence[str],
+        prior_generator: YOLOPriorGenerator,
+        num_classes: int,
+        ignore_iou: float,
+        center_loss: str,
+        score_thresh: float,
+        topk_candidates: int,
+        nms_thresh: float,
+        max_detections: int,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+        input_format: str,
+    ) -> None:
+        """
+        Args:
+            backbone, head: as :class:`DenseDetector`; the head predicts as :class:`YOLOv3Head`.
+            head_in_features: the backbone's features for the head, the finest first.
+            prior_generator: of the priors, p_w and p_h.
+            num_classes: K.
+            ignore_iou: overlap from which a prediction without object isn't background.
+            center_loss: "squared_error" or "cross_entropy".
+            score_thresh, topk_candidates, nms_thresh: of a detection, of a feature's candidates,
+                and of the NMS within a class.
+            max_detections: of an image.
+            pixel_mean, pixel_std: of each channel.
+            input_format: order of the channels, "BGR" or "RGB", which Darknet's weight files need.
+
+        Raises:
+            ValueError: an unknown loss, or a threshold outside [0, 1].
+        """
+        super().__init__(
+            backbone, head, list(head_in_features), pixel_mean=pixel_mean, pixel_std=pixel_std
+        )
+        if center_loss not in CENTER_LOSSES:
+            raise ValueError(
+                f"MODEL.YOLO.CENTER_LOSS must be one of {list(CENTER_LOSSES)}; got {center_loss!r}"
+            )
+        if not 0 <= ignore_iou <= 1:
+            raise ValueError(f"MODEL.YOLO.IGNORE_IOU must lie in [0, 1]; got {ignore_iou}")
+        self.prior_generator = prior_generator
+        self.box2box_transform = Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0))
+        self.num_classes = num_classes
+        self.ignore_iou = ignore_iou
+        self.center_loss = center_loss
+        # Named as DenseDetector's own methods read them.
+        self.test_score_thresh = score_thresh
+        self.test_topk_candidates = topk_candidates
+        self.test_nms_thresh = nms_thresh
+        self.max_detections_per_image = max_detections
+        self.input_format = input_format
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        node = cfg.MODEL.YOLO
+        backbone = build_backbone(cfg)
+        shapes = backbone.output_shape()
+        unknown = [name for name in node.IN_FEATURES if name not in shapes]
+        if unknown or not node.IN_FEATURES:
+            raise ValueError(
+                f"MODEL.YOLO.IN_FEATURES must be among the backbone's {sorted(shapes)}; "
+                f"got {list(node.IN_FEATURES)}"
+            )
+        inputs = [shapes[name] for name in node.IN_FEATURES]
+        priors = YOLOPriorGenerator(cfg, inputs)
+        return {
+            "backbone": backbone,
+            "head": YOLOv3Head(cfg, inputs, priors.num_anchors),
+            "head_in_features": node.IN_FEATURES,
+            "prior_generator": priors,
+            "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
+            "ignore_iou": node.IGNORE_IOU,
+            "center_loss": node.CENTER_LOSS,
+            "score_thresh": node.SCORE_THRESH_TEST,
+            "topk_candidates": node.TOPK_CANDIDATES_TEST,
+            "nms_thresh": node.NMS_THRESH_TEST,
+            "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+            "input_format": cfg.INPUT.FORMAT,
+        }
+
+    def forward_training(
+        self,
+        images: ImageList,
+        features: list[torch.Tensor],
+        predictions: list[torch.Tensor],
+        gt_instances: list[Instances],
+    ) -> dict[str, torch.Tensor]:
+        """Losses; arguments as :class:`DenseDetector` gives them."""
+        rows = self._rows(predictions)
+        grids = [(p.shape[-2], p.shape[-1]) for p in predictions]
+        priors = self.prior_generator(features)
+        return self.losses(priors, grids, rows, gt_instances)
+
+    def losses(
+        self,
+        priors: list[Boxes],
+        grids: list[tuple[int, int]],
+        rows: list[torch.Tensor],
+        gt_instances: list[Instances],
+    ) -> dict[str, torch.Tensor]:
+        """All losses: sums over an image, means over the batch.
+
+        Squared errors are halved, so that their gradients are the paper's differences. Boxes weigh
+        2 - w h, with the object's sides relative to the image: smaller ones more.
+
+        Args:
+            priors: for each feature R_l boxes.
+            grids: (h, w) of each feature.
+            rows: for each feature (N, R_l, 5 + K) predictions.
+            gt_instances: N, with gt_boxes and gt_classes.
+        """
+        deltas = torch.cat(self._box_deltas(priors, rows), dim=1)
+        raw, every_prior = torch.cat(rows, dim=1), Boxes.cat(priors).tensor
+        strides = torch.cat([p.new_full((len(p),), s) for p, s in self._with_strides(priors)])
+        target, weight = torch.zeros_like(raw[..., 0]), torch.ones_like(raw[..., 0])
+        sums = dict.fromkeys(("loss_center", "loss_size", "loss_cls"), raw.new_zeros(()))
+        shapes = list(self.prior_generator.cell_anchors)
+        for index, instances in enumerate(gt_instances):
+            instances = instances[instances.gt_boxes.nonempty()]
+            if not len(instances):
+                continue
+            boxes = instances.gt_boxes.tensor
+            weight[index] = self._is_background(every_prior, deltas[index], boxes)
+            assigned = assign_priors(boxes, shapes, self.prior_generator.strides, grids)
+            target[index, assigned] = weight[index, assigned] = 1
+            owns = last_of_each(assigned, len(every_prior))
+            owned = assigned[owns]
+            wanted = self._targets(every_prior[owned], strides[owned], boxes[owns])
+            # An object that lost its prior to another one still names its class there.
+            names = F.one_hot(instances.gt_classes, self.num_classes).to(raw.dtype)
+            names = ((owned[:, None] == assigned).to(raw.dtype) @ names).clamp(max=1)
+            height, width = instances.image_size
+            scale = 2 - instances.gt_boxes.area()[owns] / (height * width)
+            losses = self._object_losses(raw[index, owned], wanted, names, scale)
+            sums = {name: value + losses[name] for name, value in sums.items()}
+        sums["loss_objectness"] = F.binary_cross_entropy_with_logits(
+            raw[..., OBJECTNESS], target, weight, reduction="sum"
+        )
+        return {name: value / len(gt_instances) for name, value in sums.items()}
+
+    def _object_losses(
+        self, found: torch.Tensor, wanted: torch.Tensor, names: torch.Tensor, scale: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Sums over the priors of an image that have an object.
+
+        Args:
+            found: (M, 5 + K) predictions.
+            wanted: (M, 4) of :meth:`_targets`.
+            names: (M, K) 1 for the object's class or classes.
+            scale: (M,) of the box's losses.
+        """
+        center = self._center_errors(found[:, :2], wanted[:, :2])
+        size = (found[:, 2:4] - wanted[:, 2:]).square().sum(dim=1) / 2
+        return {
+            "loss_center": (scale * center).sum(),
+            "loss_size": (scale * size).sum(),
+            "loss_cls": F.binary_cross_entropy_with_logits(
+                found[:, OBJECTNESS + 1 :], names, reduction="sum"
+            ),
+        }
+
+    def _center_errors(self, logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """(M, 2) t_x, t_y and places in the cell, both in [0, 1], to (M,) errors."""
+        if self.center_loss == "squared_error":
+            return (logits.sigmoid() - wanted).square().sum(dim=1) / 2
+        errors = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return errors.sum(dim=1)
+
+    def _rows(self, predictions: list[torch.Tensor]) -> list[torch.Tensor]:
+        """For each feature (N, A (5 + K), h_l, w_l) to (N, R_l, 5 + K)."""
+        numbers = OBJECTNESS + 1 + self.num_classes
+        return self._transpose_dense_predictions([predictions], [numbers])[0]
+
+    def _with_strides(self, priors: list[Boxes]) -> list[tuple[torch.Tensor, int]]:
+        return [(p.tensor, s) for p, s in zip(priors, self.prior_generator.strides, strict=True)]
+
+    def _box_deltas(self, priors: list[Boxes], rows: list[torch.Tensor]) -> list[torch.Tensor]:
+        """YOLO's numbers as Detectron2's: for each feature (..., R_l, 5 + K) to (..., R_l, 4).
+
+        The published b_x = sigmoid(t_x) + c_x, in cells, and b_w = p_w e^t_w (section 2.1) are
+        Box2BoxTransform's for a prior on the cell's centre, with sigmoid(t_x) - 1/2 cells in units
+        of the prior's side.
+        """
+        found = []
+        for (boxes, stride), numbers in zip(self._with_strides(priors), rows, strict=True):
+            cells = stride / (boxes[:, 2:] - boxes[:, :2])
+            shift = (numbers[..., :2].sigmoid() - 0.5) * cells
+            found.append(torch.cat([shift, numbers[..., 2:4]], dim=-1))
+        return found
+
+    def _targets(
+        self, priors: torch.Tensor, strides: torch.Tensor, boxes: torch.Tensor
+    ) -> torch.Tensor:
+        """What sigmoid(t_x), sigmoid(t_y), t_w, t_h should be.
+
+        Args:
+            priors, strides: (M, 4) and (M,).
+            boxes: (M, 4), the object of each.
+        """
+        deltas = self.box2box_transform.get_deltas(priors, boxes)
+        places = deltas[:, :2] * (priors[:, 2:] - priors[:, :2]) / strides[:, None] + 0.5
+        return torch.cat([places, deltas[:, 2:]], dim=1)
+
+    @torch.no_grad()
+    def _is_background(
+        self, priors: torch.Tensor, deltas: torch.Tensor, boxes: torch.Tensor
+    ) -> torch.Tensor:
+        """(R,) 1 where a predicted box overlaps none of the M >= 1 objects too well, else 0."""
+        predicted = self.box2box_transform.apply_deltas(deltas, priors)
+        overlap = pairwise_iou(Boxes(boxes), Boxes(predicted)).amax(dim=0)
+        return (overlap <= self.ignore_iou).to(deltas.dtype)
+
+    def forward_inference(
+        self,
+        images: ImageList,
+        features: list[torch.Tensor],
+        predictions: list[torch.Tensor],
+    ) -> list[Instances]:
+        """Detections; arguments as :class:`DenseDetector` gives them."""
+        rows = self._rows(predictions)
+        priors = self.prior_generator(features)
+        deltas = self._box_deltas(priors, rows)
+        results = []
+        for index, image_size in enumerate(images.image_sizes):
+            alone = [row[index].sigmoid() for row in rows]
+            scores = [p[:, OBJECTNESS, None] * p[:, OBJECTNESS + 1 :] for p in alone]
+            here = [delta[index] for delta in deltas]
+            results.append(self.inference_single_image(priors, scores, here, image_size))
+        return results
+
+    def inference_single_image(
+        self,
+        priors: list[Boxes],
+        scores: list[torch.Tensor],
+        deltas: list[torch.Tensor],
+        image_size: tuple[int, int],
+    ) -> Instances:
+        """The best boxes of an image after NMS within each class.
+
+        Args:
+            priors: for each feature R_l boxes.
+            scores: for each feature (R_l, K).
+            deltas: for each feature (R_l, 4), of :meth:`_box_deltas`.
+            image_size: (h, w) without padding.
+        """
+        found = self._decode_multi_level_predictions(
+            priors, scores, deltas, self.test_score_thresh, self.test_topk_candidates, image_size
+        )
+        # Before NMS, as Detectron2's RPN: what lies in the padding must not outdo what is seen.
+        found.pred_boxes.clip(image_size)
+        found = found[found.pred_boxes.nonempty()]
+        keep = batched_nms(
+            found.pred_boxes.tensor, found.scores, found.pred_classes, self.test_nms_thresh
+        )
+        return found[keep[: self.max_detections_per_image]]
