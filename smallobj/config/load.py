@@ -14,6 +14,7 @@ from smallobj.config.data_keys import add_dataset_keys, add_input_keys
 from smallobj.config.focus_keys import add_focus_keys
 from smallobj.config.inference_keys import add_test_keys
 from smallobj.config.model_keys import add_model_keys
+from smallobj.config.roi_keys import add_roi_keys
 
 
 def add_smallobj_config(cfg: CfgNode) -> None:
@@ -21,6 +22,7 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_dataset_keys(cfg)
     add_input_keys(cfg)
     add_model_keys(cfg)
+    add_roi_keys(cfg)
     add_test_keys(cfg)
     add_focus_keys(cfg)
 
