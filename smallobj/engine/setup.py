@@ -57,6 +57,8 @@ def prepare_config(
     if cfg.DATASETS.CHECK:
         datasets.check_datasets(cfg, needed)
     cfg = datasets.resolve_num_classes(cfg, needed)
+    if not eval_only:
+        cfg = datasets.resolve_class_frequencies(cfg)
     cfg.freeze()
     return cfg
 
