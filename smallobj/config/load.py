@@ -15,6 +15,7 @@ from smallobj.config.focus_keys import add_focus_keys
 from smallobj.config.inference_keys import add_test_keys
 from smallobj.config.model_keys import add_model_keys
 from smallobj.config.refinedet_keys import add_refinedet_keys
+from smallobj.config.roi_keys import add_roi_keys
 from smallobj.config.solver_keys import add_solver_keys
 from smallobj.config.squash_keys import add_squash_keys
 from smallobj.config.ssd_keys import add_ssd_keys
@@ -29,6 +30,7 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_input_keys(cfg)
     add_model_keys(cfg)
     add_training_keys(cfg)
+    add_roi_keys(cfg)
     add_test_keys(cfg)
     add_focus_keys(cfg)
     add_refinedet_keys(cfg)

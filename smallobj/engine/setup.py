@@ -60,6 +60,7 @@ def prepare_config(
     cfg = datasets.resolve_num_classes(cfg, needed)
     if not eval_only:
         cfg = resolve_yolo_anchors(cfg)
+        cfg = datasets.resolve_class_frequencies(cfg)
     cfg.freeze()
     return cfg
 

@@ -44,6 +44,13 @@ def test_the_device_follows_the_number_of_gpus(prepare):
     assert prepare(num_gpus=1).MODEL.DEVICE == "cuda"
 
 
+def test_frequencies_of_classes_come_from_the_training_data(prepare):
+    loss = ("MODEL.ROI_BOX_HEAD.CLS_LOSS", "equalization")
+    # Six photographs, the last of which shows nothing; the others show all three classes.
+    frequencies = prepare(*loss).MODEL.ROI_BOX_HEAD.CLASS_FREQUENCIES
+    assert frequencies == pytest.approx([5 / 6] * 3)
+
+
 def bad_split(tiny_dataset, tmp_path):
     labels = json.loads((tiny_dataset.root / "train.json").read_text())
     labels["0.jpg"].append([9, 1, 1, 5, 5])

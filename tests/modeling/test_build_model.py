@@ -19,13 +19,23 @@ def test_no_number_of_classes_is_told(tiny_config):
         build_model(tiny_config("MODEL.ROI_HEADS.NUM_CLASSES", 0))
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "SmallObjectROIHeads",
+        "SmallObjectCascadeROIHeads",
+        "IterativeBBoxROIHeads",
+        "IntegralLossROIHeads",
+    ],
+)
 @torch.no_grad()
-def test_an_image_is_detected_alike_alone_and_in_a_batch(tiny_config):
+def test_an_image_is_detected_alike_alone_and_in_a_batch(tiny_config, head):
     torch.manual_seed(0)
-    model = build_model(tiny_config("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0)).eval()
-    for predictor in model.roi_heads.box_predictor:
-        predictor.cls_score.weight.normal_(0, 0.1)
-        predictor.bbox_pred.weight.normal_(0, 0.1)
+    options = ("MODEL.ROI_HEADS.NAME", head, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0)
+    model = build_model(tiny_config(*options)).eval()
+    for name, weight in model.roi_heads.box_predictor.named_parameters():
+        if name.endswith("weight"):
+            weight.normal_(0, 0.1)
     batch = images(3)
     together = model(batch)
     for item, expected in zip(batch, together, strict=True):

@@ -6,6 +6,7 @@ from smallobj.data.datasets.checks import (
     load_checked,
     resolve_num_classes,
 )
+from smallobj.data.datasets.frequencies import class_frequencies, resolve_class_frequencies
 from smallobj.data.datasets.problems import DatasetError, Problem, count_by_rule
 from smallobj.data.datasets.register import (
     class_names,
@@ -23,6 +24,7 @@ __all__ = [
     "DatasetSpec",
     "Problem",
     "check_datasets",
+    "class_frequencies",
     "class_names",
     "count_by_rule",
     "datasets_root",
@@ -32,6 +34,7 @@ __all__ = [
     "register_dataset",
     "register_from_config",
     "registered_spec",
+    "resolve_class_frequencies",
     "resolve_num_classes",
     "unregister_dataset",
 ]

@@ -9,33 +9,15 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec, cat
+from detectron2.layers import ShapeSpec
 from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Instances
-from torch.nn import functional as F
+from torch import nn
 
 from smallobj.boxes import wasserstein_similarity
+from smallobj.modeling.class_losses import ClassLoss, build_class_loss
 
-CLS_LOSSES = ("cross_entropy", "focal")
 BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou", "nwd")
-
-
-def softmax_focal_loss(logits: torch.Tensor, classes: torch.Tensor, gamma: float) -> torch.Tensor:
-    """Mean over regions of -(1 - p)^gamma log p, p the softmax probability of the true class.
-
-    Source: arXiv 1708.02002, equation 4, with softmax in the sigmoid's place.
-
-    Args:
-        logits: (R, K + 1).
-        classes: (R,) int64, K for background.
-        gamma: 0 gives cross entropy.
-    """
-    if classes.numel() == 0:
-        return logits.sum() * 0
-    log_p = F.log_softmax(logits, dim=1).gather(1, classes[:, None])[:, 0]
-    # Below gamma = 1 the power has no finite slope at p = 1, and training would end in NaN.
-    doubt = (-torch.expm1(log_p)).clamp(min=1e-6)
-    return -(doubt**gamma * log_p).mean()
 
 
 class SmallObjectOutputLayers(FastRCNNOutputLayers):
@@ -43,21 +25,16 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
 
     @configurable
     def __init__(
-        self,
-        input_shape: ShapeSpec,
-        *,
-        cls_loss: str,
-        focal_gamma: float,
-        nwd_constant: float,
-        **kwargs: Any,
+        self, input_shape: ShapeSpec, *, class_loss: ClassLoss, nwd_constant: float, **kwargs: Any
     ) -> None:
+        """
+        Args:
+            input_shape: of a region's features.
+            class_loss: makes a loss and scores of K + 1 logits.
+            nwd_constant: C of the "nwd" box loss, in pixels.
+            kwargs: as :class:`FastRCNNOutputLayers`.
+        """
         super().__init__(input_shape, **kwargs)
-        if cls_loss not in CLS_LOSSES:
-            raise ValueError(
-                f"MODEL.ROI_BOX_HEAD.CLS_LOSS must be one of {CLS_LOSSES}; got {cls_loss!r}"
-            )
-        if focal_gamma < 0:
-            raise ValueError(f"MODEL.ROI_BOX_HEAD.FOCAL_GAMMA is at least 0; got {focal_gamma}")
         if self.box_reg_loss_type not in BOX_LOSSES:
             raise ValueError(
                 f"MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE must be one of {BOX_LOSSES}; "
@@ -65,30 +42,46 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
             )
         if nwd_constant <= 0:
             raise ValueError(f"MODEL.ROI_BOX_HEAD.NWD_CONSTANT is positive; got {nwd_constant}")
-        self.cls_loss = cls_loss
-        self.focal_gamma = focal_gamma
+        if getattr(self, "use_sigmoid_ce", False):
+            raise ValueError(
+                "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE is for Detectron2's own heads; here "
+                "MODEL.ROI_BOX_HEAD.CLS_LOSS chooses the loss; got True"
+            )
+        self.class_loss = class_loss
         self.nwd_constant = nwd_constant
+        nn.init.constant_(self.cls_score.bias, class_loss.initial_bias)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
-        head = cfg.MODEL.ROI_BOX_HEAD
         return {
             **super().from_config(cfg, input_shape),
-            "cls_loss": head.CLS_LOSS,
-            "focal_gamma": head.FOCAL_GAMMA,
-            "nwd_constant": head.NWD_CONSTANT,
+            "class_loss": build_class_loss(cfg),
+            "nwd_constant": cfg.MODEL.ROI_BOX_HEAD.NWD_CONSTANT,
         }
 
     def losses(
         self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
     ) -> dict[str, torch.Tensor]:
         """As :meth:`FastRCNNOutputLayers.losses`: {"loss_cls", "loss_box_reg"}."""
-        losses = super().losses(predictions, proposals)
-        if self.cls_loss == "focal" and proposals:
-            classes = cat([p.gt_classes for p in proposals], dim=0)
-            focal = softmax_focal_loss(predictions[0], classes, self.focal_gamma)
-            losses["loss_cls"] = focal * self.loss_weight.get("loss_cls", 1.0)
+        logits, deltas = predictions
+        # For its statistics the base class wants to know which class is the likeliest.
+        scores = self.class_loss.probabilities(logits.detach())
+        losses = super().losses((scores, deltas), proposals)
+        classes = torch.cat([p.gt_classes for p in proposals])
+        losses["loss_cls"] = self.weighted_class_loss(self.class_loss, logits, classes)
         return losses
+
+    def weighted_class_loss(
+        self, class_loss: nn.Module, logits: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
+        return class_loss(logits, classes) * self.loss_weight.get("loss_cls", 1.0)
+
+    def predict_probs(
+        self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
+    ) -> tuple[torch.Tensor, ...]:
+        """Scores of the regions of each image: (R of that image, K + 1)."""
+        scores = self.class_loss.probabilities(predictions[0])
+        return scores.split([len(p) for p in proposals])
 
     def box_reg_loss(
         self,

@@ -18,7 +18,7 @@ from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
 from detectron2.structures import Instances
 
 from smallobj.modeling.roi_heads.box_output import SmallObjectOutputLayers
-from smallobj.modeling.roi_heads.context_pooler import ContextPooler
+from smallobj.modeling.roi_heads.context_pooler import add_context
 
 SCORINGS = ("own_roi", "rescore")
 
@@ -27,32 +27,55 @@ SCORINGS = ("own_roi", "rescore")
 class SmallObjectCascadeROIHeads(CascadeROIHeads):
     """Cascade R-CNN (arXiv 1712.00726) with context, choice of losses, stage weights and scoring.
 
-    The keys are described in :mod:`smallobj.config.model_keys`, under MODEL.ROI_BOX_HEAD and
+    The keys are described in :mod:`smallobj.config.roi_keys`, under MODEL.ROI_BOX_HEAD and
     MODEL.ROI_BOX_CASCADE_HEAD. With their defaults this is Detectron2's cascade.
     """
 
     @configurable
-    def __init__(self, *, stage_loss_weights: Sequence[float], scoring: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        stage_loss_weights: Sequence[float],
+        scoring: str,
+        test_stages: Sequence[int],
+        **kwargs: Any,
+    ) -> None:
+        """
+        Args:
+            stage_loss_weights: one a stage; none weighs all by 1.
+            scoring: one of SCORINGS.
+            test_stages: those whose scores are averaged, from 1 on; none takes all.
+            kwargs: as :class:`CascadeROIHeads`.
+        """
         super().__init__(**kwargs)
-        if len(stage_loss_weights) != self.num_cascade_stages:
+        stages = range(1, self.num_cascade_stages + 1)
+        if len(stage_loss_weights) not in (0, len(stages)):
             raise ValueError(
                 "MODEL.ROI_BOX_CASCADE_HEAD.STAGE_LOSS_WEIGHTS needs one weight for each of the "
-                f"{self.num_cascade_stages} stages; got {list(stage_loss_weights)}"
+                f"{len(stages)} stages, or none for weights of 1; got {list(stage_loss_weights)}"
             )
         if scoring not in SCORINGS:
             raise ValueError(
                 f"MODEL.ROI_BOX_CASCADE_HEAD.SCORING must be one of {SCORINGS}; got {scoring!r}"
             )
-        self.stage_loss_weights = tuple(stage_loss_weights)
+        if list(test_stages) != sorted(set(test_stages) & set(stages)):
+            raise ValueError(
+                "MODEL.ROI_BOX_CASCADE_HEAD.TEST_STAGES names stages from 1 to "
+                f"{len(stages)}, rising; got {list(test_stages)}"
+            )
+        self.stage_loss_weights = tuple(stage_loss_weights) or (1.0,) * len(stages)
         self.scoring = scoring
+        self.test_stages = tuple(stage - 1 for stage in test_stages or stages)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        _check_stages(cfg)
         head = cfg.MODEL.ROI_BOX_CASCADE_HEAD
         return {
             **super().from_config(cfg, input_shape),
             "stage_loss_weights": head.STAGE_LOSS_WEIGHTS,
             "scoring": head.SCORING,
+            "test_stages": head.TEST_STAGES,
         }
 
     @classmethod
@@ -65,14 +88,7 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
             )
             for head, stage_weights in zip(parts["box_heads"], weights, strict=True)
         ]
-        if cfg.MODEL.ROI_BOX_HEAD.CONTEXT_SCALE != 1:
-            parts["box_pooler"] = ContextPooler(
-                parts["box_pooler"],
-                scale=cfg.MODEL.ROI_BOX_HEAD.CONTEXT_SCALE,
-                fusion=cfg.MODEL.ROI_BOX_HEAD.CONTEXT_FUSION,
-                channels=input_shape[parts["box_in_features"][0]].channels,
-            )
-        return parts
+        return add_context(cfg, input_shape, parts)
 
     def _forward_box(
         self,
@@ -86,29 +102,42 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
                 name: loss * self.stage_loss_weights[int(name.rsplit("stage", 1)[1])]
                 for name, loss in losses.items()
             }
-        if self.scoring == "rescore":
-            return self._infer_rescored(features, proposals)
-        return super()._forward_box(features, proposals)
+        if self.scoring == "own_roi" and len(self.test_stages) == self.num_cascade_stages:
+            return super()._forward_box(features, proposals)
+        return self._infer(features, proposals)
 
-    def _infer_rescored(
+    def _infer(
         self, features: dict[str, torch.Tensor], proposals: list[Instances]
     ) -> list[Instances]:
-        """Boxes of the last stage; scores the mean over all stages on the last stage's input."""
+        """Boxes of the last test stage; scores the mean over all test stages.
+
+        Each stage scores its own input with "own_roi", all score the last one's with "rescore".
+        """
         maps = [features[name] for name in self.box_in_features]
         image_sizes = [p.image_size for p in proposals]
-        for stage in range(self.num_cascade_stages - 1):
-            predictions = self._run_stage(maps, proposals, stage)
-            boxes = self.box_predictor[stage].predict_boxes(predictions, proposals)
-            proposals = self._create_proposals_from_boxes(boxes, image_sizes)
+        boxes: Sequence[torch.Tensor] = []
         scores_of_stages = []
-        for stage, predictor in enumerate(self.box_predictor):
+        for stage in range(self.test_stages[-1] + 1):
+            if stage > 0:
+                proposals = self._create_proposals_from_boxes(boxes, image_sizes)
+            predictor = self.box_predictor[stage]
             predictions = self._run_stage(maps, proposals, stage)
-            scores_of_stages.append(predictor.predict_probs(predictions, proposals))
+            boxes = predictor.predict_boxes(predictions, proposals)
+            if stage == self.test_stages[-1] or (
+                stage in self.test_stages and self.scoring == "own_roi"
+            ):
+                scores_of_stages.append(predictor.predict_probs(predictions, proposals))
+        if self.scoring == "rescore":
+            for stage in self.test_stages[:-1]:
+                predictions = self._run_stage(maps, proposals, stage)
+                scores_of_stages.append(
+                    self.box_predictor[stage].predict_probs(predictions, proposals)
+                )
         scores = [
             torch.stack(per_image).mean(0) for per_image in zip(*scores_of_stages, strict=True)
         ]
         instances, _ = fast_rcnn_inference(
-            predictor.predict_boxes(predictions, proposals),
+            boxes,
             scores,
             image_sizes,
             predictor.test_score_thresh,
@@ -116,3 +145,27 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
             predictor.test_topk_per_image,
         )
         return instances
+
+
+def _check_stages(cfg: CfgNode) -> None:
+    """
+    Raises:
+        ValueError: what Detectron2 only asserts, by the names of the keys.
+    """
+    head, first = cfg.MODEL.ROI_BOX_CASCADE_HEAD, list(cfg.MODEL.ROI_HEADS.IOU_THRESHOLDS)
+    if not head.IOUS or len(head.IOUS) != len(head.BBOX_REG_WEIGHTS):
+        raise ValueError(
+            "MODEL.ROI_BOX_CASCADE_HEAD.IOUS and BBOX_REG_WEIGHTS need one entry a stage each; "
+            f"got {len(head.IOUS)} ({list(head.IOUS)}) and {len(head.BBOX_REG_WEIGHTS)} "
+            f"({list(head.BBOX_REG_WEIGHTS)})"
+        )
+    if first != [head.IOUS[0]]:
+        raise ValueError(
+            "the first of MODEL.ROI_BOX_CASCADE_HEAD.IOUS is the IoU by which proposals are "
+            f"sampled, so MODEL.ROI_HEADS.IOU_THRESHOLDS must be [{head.IOUS[0]}]; got {first}"
+        )
+    if not cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG:
+        raise ValueError(
+            "a cascade hands one box a region to the next stage, so "
+            "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG must be True; got False"
+        )

@@ -5,8 +5,11 @@ Shapes: R regions, C channels, P pooled side.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from detectron2.layers import Conv2d, get_norm
+from detectron2.config import CfgNode
+from detectron2.layers import Conv2d, ShapeSpec, get_norm
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes
 from torch import nn
@@ -56,3 +59,24 @@ class ContextPooler(nn.Module):
         if self.mix is None or surroundings.numel() == 0:
             return surroundings
         return self.mix(torch.cat([self.pooler(features, box_lists), surroundings], dim=1))
+
+
+def add_context(
+    cfg: CfgNode, input_shape: dict[str, ShapeSpec], parts: dict[str, Any]
+) -> dict[str, Any]:
+    """Wraps the pooler among a box head's parts, if MODEL.ROI_BOX_HEAD.CONTEXT_SCALE isn't 1.
+
+    Args:
+        cfg: read MODEL.ROI_BOX_HEAD.
+        input_shape: of the feature maps.
+        parts: what ``_init_box_head`` of a Detectron2 ROI head gives; changed and returned.
+    """
+    head = cfg.MODEL.ROI_BOX_HEAD
+    if head.CONTEXT_SCALE != 1:
+        parts["box_pooler"] = ContextPooler(
+            parts["box_pooler"],
+            scale=head.CONTEXT_SCALE,
+            fusion=head.CONTEXT_FUSION,
+            channels=input_shape[parts["box_in_features"][0]].channels,
+        )
+    return parts

@@ -1,0 +1,143 @@
+"""Equalization loss: regions of other objects don't push rare classes down.
+
+Shapes: R regions, K classes; logits (R, K + 1), background last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from torch.nn import functional as F
+
+from smallobj.modeling.class_losses.class_loss import ClassLoss
+
+
+class EqualizationLoss(ClassLoss):
+    """What both kinds of arXiv 2003.05176 share: which classes are rare, and where that counts."""
+
+    rare: torch.Tensor
+
+    @configurable
+    def __init__(
+        self, *, num_classes: int, frequencies: Sequence[float], rare_below: float
+    ) -> None:
+        """
+        Args:
+            num_classes: K.
+            frequencies: share of the training photographs that show each class, K numbers; none for
+                a model that won't be trained.
+            rare_below: lambda; a class of lower frequency is rare.
+
+        Raises:
+            ValueError: not K frequencies, or not shares.
+        """
+        super().__init__()
+        if len(frequencies) not in (0, num_classes):
+            raise ValueError(
+                "MODEL.ROI_BOX_HEAD.CLASS_FREQUENCIES needs one number for each of the "
+                f"{num_classes} classes; got {len(frequencies)}: {list(frequencies)}"
+            )
+        shares = {"CLASS_FREQUENCIES": list(frequencies), "EQUALIZATION_LAMBDA": [rare_below]}
+        for key, values in shares.items():
+            if not all(0 <= value <= 1 for value in values):
+                raise ValueError(
+                    f"MODEL.ROI_BOX_HEAD.{key} is a share of photographs, in [0, 1]; got {values}"
+                )
+        rare = torch.tensor(list(frequencies), dtype=torch.float64) < rare_below
+        # Not in checkpoints: it follows from the config.
+        self.register_buffer("rare", rare, persistent=False)
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        head = cfg.MODEL.ROI_BOX_HEAD
+        return {
+            "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
+            "frequencies": head.CLASS_FREQUENCIES,
+            "rare_below": head.EQUALIZATION_LAMBDA,
+        }
+
+    def spared(self, classes: torch.Tensor) -> torch.Tensor:
+        """E(r) T(f_j) (1 - y_j): where a region of an object would push another, rare class down.
+
+        Background keeps pushing all classes, or nothing would hold rare ones back.
+
+        Args:
+            classes: (R,) int64, K for background.
+
+        Returns:
+            (R, K) bool.
+        """
+        if not len(self.rare):
+            raise ValueError(
+                "an equalization loss needs MODEL.ROI_BOX_HEAD.CLASS_FREQUENCIES, and it is empty: "
+                "train_net.py counts them in DATASETS.TRAIN; otherwise give one number a class"
+            )
+        num_classes = len(self.rare)
+        other = F.one_hot(classes, num_classes + 1)[:, :num_classes] == 0
+        return other & self.rare & (classes < num_classes)[:, None]
+
+
+class SigmoidEqualizationLoss(EqualizationLoss):
+    """Binary cross entropy of K independent classes, summed over them, without what is spared.
+
+    Source: arXiv 2003.05176, section 3. The last logit is not used; as score of background
+    stands the probability that none of the independent classes is there.
+    """
+
+    # Scores begin at 0.01: at 0.5 the first steps' loss, a sum over K classes, would be K log 2.
+    initial_bias = -math.log(99)
+
+    def forward(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        spared = self.spared(classes)
+        truth = F.one_hot(classes, logits.shape[1])[:, :-1].to(logits.dtype)
+        losses = F.binary_cross_entropy_with_logits(logits[:, :-1], truth, reduction="none")
+        loss = losses.masked_fill(spared, 0).sum() / max(len(logits), 1)
+        # DistributedDataParallel wants every logit in the graph.
+        return loss + logits[:, -1].sum() * 0
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        independent = logits[:, :-1]
+        none = F.logsigmoid(-independent).sum(dim=1, keepdim=True).exp()
+        return torch.cat([torch.sigmoid(independent), none], dim=1)
+
+
+class SoftmaxEqualizationLoss(EqualizationLoss):
+    """Cross entropy whose softmax leaves spared classes out of its sum, each with a probability.
+
+    Source: arXiv 2003.05176, section 3, where it is for classification without background; here
+    background is a class of the softmax that is never spared.
+    """
+
+    @configurable
+    def __init__(self, *, spare_probability: float, **kwargs: Any) -> None:
+        """
+        Args:
+            spare_probability: gamma, the probability that beta is 1.
+
+        Raises:
+            ValueError: no probability.
+        """
+        super().__init__(**kwargs)
+        if not 0 <= spare_probability <= 1:
+            raise ValueError(
+                "MODEL.ROI_BOX_HEAD.EQUALIZATION_GAMMA is a probability, in [0, 1]; "
+                f"got {spare_probability}"
+            )
+        self.spare_probability = spare_probability
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        gamma = cfg.MODEL.ROI_BOX_HEAD.EQUALIZATION_GAMMA
+        return {**super().from_config(cfg), "spare_probability": gamma}
+
+    def forward(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        spared = self.spared(classes)
+        if not len(logits):
+            return logits.sum() * 0
+        beta = torch.rand(spared.shape, device=logits.device) < self.spare_probability
+        spared = F.pad(spared & beta, (0, 1))  # background
+        return F.cross_entropy(logits.masked_fill(spared, -math.inf), classes)

@@ -1,0 +1,68 @@
+"""Iterative BBox: one box head, applied again and again to the boxes that it gives.
+
+Shapes: R regions an image, K classes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import ROI_HEADS_REGISTRY
+from detectron2.modeling.roi_heads import CascadeROIHeads
+from detectron2.structures import Instances
+
+from smallobj.modeling.roi_heads.standard import SmallObjectROIHeads
+
+
+@ROI_HEADS_REGISTRY.register()
+class IterativeBBoxROIHeads(SmallObjectROIHeads):
+    """The first rival of Cascade R-CNN's paper (arXiv 1712.00726, section 3.2).
+
+    Trains as SmallObjectROIHeads does; at test time its boxes become proposals again,
+    MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS times in all. Scores and boxes are the last round's.
+    """
+
+    @configurable
+    def __init__(self, *, iterations: int, **kwargs: Any) -> None:
+        """
+        Args:
+            iterations: rounds at test time, at least 1.
+            kwargs: as :class:`SmallObjectROIHeads`.
+        """
+        super().__init__(**kwargs)
+        if iterations < 1:
+            raise ValueError(
+                f"MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS is at least 1; got {iterations}"
+            )
+        self.iterations = iterations
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        if not cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG:
+            raise ValueError(
+                "IterativeBBoxROIHeads hands one box a region to the next round, so "
+                "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG must be True; got False"
+            )
+        return {
+            **super().from_config(cfg, input_shape),
+            "iterations": cfg.MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS,
+        }
+
+    # As from one stage of a cascade to the next: clipped to the image, without gradients.
+    _create_proposals_from_boxes = CascadeROIHeads._create_proposals_from_boxes
+
+    def _forward_box(
+        self, features: dict[str, torch.Tensor], proposals: list[Instances]
+    ) -> dict[str, torch.Tensor] | list[Instances]:
+        if not self.training:
+            maps = [features[name] for name in self.box_in_features]
+            image_sizes = [p.image_size for p in proposals]
+            for _ in range(self.iterations - 1):
+                pooled = self.box_pooler(maps, [p.proposal_boxes for p in proposals])
+                predictions = self.box_predictor(self.box_head(pooled))
+                boxes = self.box_predictor.predict_boxes(predictions, proposals)
+                proposals = self._create_proposals_from_boxes(boxes, image_sizes)
+        return super()._forward_box(features, proposals)
