@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultTrainer, HookBase
 from detectron2.evaluation import DatasetEvaluators
@@ -18,15 +19,18 @@ from smallobj.checkpoint import SafeCheckpointer
 from smallobj.data.build import build_test_loader, build_train_loader
 from smallobj.engine.evaluation_pictures import put_evaluation_pictures
 from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
+from smallobj.engine.optimizer import build_optimizer
 from smallobj.evaluation.build import build_evaluator
 from smallobj.inference import wrap_for_test
 from smallobj.modeling import build_model
+from smallobj.modeling.norms import check_from_scratch
 
 
 class Trainer(DefaultTrainer):
     """Trains on tiles; validates on whole photographs by the code that the demo runs."""
 
     def build_hooks(self) -> list[HookBase | None]:
+        check_from_scratch(self.model, self.cfg.MODEL.WEIGHTS)
         # Here, because the base class hands its own checkpointer, which unpickles, to the hooks.
         self.checkpointer = SafeCheckpointer(
             self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
@@ -58,6 +62,10 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         return build_model(cfg)
+
+    @classmethod
+    def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+        return build_optimizer(cfg, model)
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
