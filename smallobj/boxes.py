@@ -45,9 +45,7 @@ def wasserstein_similarity(
     return torch.exp(-torch.sqrt(squared + 1e-7) / constant)
 
 
-def wasserstein_matrix(
-    boxes1: torch.Tensor, boxes2: torch.Tensor, constant: float
-) -> torch.Tensor:
+def wasserstein_matrix(boxes1: torch.Tensor, boxes2: torch.Tensor, constant: float) -> torch.Tensor:
     """:func:`wasserstein_similarity` of each box with each, for matching; it needs one matrix.
 
     Args:

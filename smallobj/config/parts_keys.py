@@ -11,8 +11,8 @@ def add_parts_keys(cfg: CfgNode) -> None:
     cfg.MODEL.TIMM = CfgNode()
     # A model of timm that gives features of strides 4, 8, 16 and 32, by its name there.
     cfg.MODEL.TIMM.NAME = "convnext_tiny"
-    # Further arguments of timm.create_model, such as {drop_path_rate: 0.1, strict_img_size: False}.
-    cfg.MODEL.TIMM.OPTIONS = CfgNode(new_allowed=True)
+    # Further arguments of timm.create_model, each as "NAME=VALUE", such as "drop_path_rate=0.1".
+    cfg.MODEL.TIMM.OPTIONS = []
 
 
 def _add_rpn_keys(cfg: CfgNode) -> None:
@@ -22,8 +22,8 @@ def _add_rpn_keys(cfg: CfgNode) -> None:
     cfg.MODEL.RPN.MATCH_METRIC = "iou"
     # Likewise for NMS among proposals; MODEL.RPN.NMS_THRESH is its threshold (paper: 0.85).
     cfg.MODEL.RPN.NMS_METRIC = "iou"
-    # C, in pixels: the typical side of an object. Detectron2's key MODEL.RPN.BBOX_REG_LOSS_TYPE also
-    # takes "nwd", 1 - exp(-W2 / C).
+    # C, in pixels: the typical side of an object. Detectron2's key MODEL.RPN.BBOX_REG_LOSS_TYPE
+    # also takes "nwd", 1 - exp(-W2 / C).
     cfg.MODEL.RPN.NWD_CONSTANT = 12.8
     # "fixed": anchors are positive from the upper of MODEL.RPN.IOU_THRESHOLDS on. "scale_adaptive":
     # from BASE + SLOPE log2(sqrt(w h) / SIZE) on, w and h of the object, held within BOUNDS

@@ -47,9 +47,7 @@ class ScaleAdaptiveMatcher(Matcher):
         """
         node = "MODEL.RPN.SCALE_ADAPTIVE"
         if not (len(bounds) == 2 and 0 < bounds[0] <= bounds[1] <= 1):
-            raise ValueError(
-                f"{node}.BOUNDS are two rising numbers in (0, 1]; got {tuple(bounds)}"
-            )
+            raise ValueError(f"{node}.BOUNDS are two rising numbers in (0, 1]; got {tuple(bounds)}")
         if not 0 < background <= bounds[0]:
             raise ValueError(
                 f"{node}.BACKGROUND must lie in (0, {bounds[0]}], the lower of BOUNDS; "

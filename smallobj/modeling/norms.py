@@ -63,9 +63,9 @@ def check_from_scratch(model: nn.Module, weights: str) -> None:
     rule = 'MODEL.WEIGHTS is "", so training starts from random numbers'
     if any(isinstance(module, FrozenBatchNorm2d) for module in model.modules()):
         raise ValueError(
-            f"{rule}, and FrozenBN would pass everything on as it is, without normalising. Take GN, "
-            "BN or SyncBN for MODEL.RESNETS.NORM and MODEL.FPN.NORM (and MODEL.BACKBONE.FREEZE_AT "
-            "0), or give weights"
+            f"{rule}, and FrozenBN would pass everything on as it is, without normalising. Take "
+            "GN, BN or SyncBN for MODEL.RESNETS.NORM and MODEL.FPN.NORM (and "
+            "MODEL.BACKBONE.FREEZE_AT 0), or give weights"
         )
     frozen = [name for name, weight in model.named_parameters() if not weight.requires_grad]
     if frozen:

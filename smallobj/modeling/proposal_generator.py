@@ -38,6 +38,8 @@ class SmallObjectRPN(RPN):
     with their defaults it trains as Detectron2's RPN.
     """
 
+    box_reg_loss_type: str
+
     @configurable
     def __init__(
         self,
@@ -79,8 +81,8 @@ class SmallObjectRPN(RPN):
             raise ValueError(f"MODEL.RPN.NWD_CONSTANT must be positive; got {nwd_constant}")
         if match_metric == "nwd" and isinstance(self.anchor_matcher, ScaleAdaptiveMatcher):
             raise ValueError(
-                "MODEL.RPN.MATCHING scale_adaptive has thresholds of IoU, so MODEL.RPN.MATCH_METRIC "
-                "must be iou; got nwd"
+                "MODEL.RPN.MATCHING scale_adaptive has thresholds of IoU, so "
+                "MODEL.RPN.MATCH_METRIC must be iou; got nwd"
             )
         self.score_thresh_test = score_thresh_test
         self.pixels_per_proposal_test = pixels_per_proposal_test

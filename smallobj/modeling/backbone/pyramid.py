@@ -58,12 +58,12 @@ class PathAggregationFPN(FPN):
         in_features: list[str],
         out_channels: int,
         norm: str = "",
-        top_block: nn.Module | None = None,
+        top_block: Any = None,
         fuse_type: str = "sum",
     ) -> None:
         """As :class:`FPN`; the top block is fed from the coarsest of the new levels."""
         super().__init__(bottom_up, in_features, out_channels, norm, None, fuse_type)
-        self.top = top_block
+        self.top: Any = top_block
         self._coarser = self._out_features[1:]
         for level in self._coarser:
             for name, stride in (("down", 2), ("aggregate", 1)):

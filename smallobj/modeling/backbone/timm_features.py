@@ -5,6 +5,8 @@ Shapes: feature of stride s (N, C, H / s, W / s).
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,11 +22,11 @@ _LEVELS = {4: "res2", 8: "res3", 16: "res4", 32: "res5"}
 class TimmFeatures(Backbone):
     """Features of a model of timm, untrained, by the names that ResNet's have: res2 to res5."""
 
-    def __init__(self, name: str, options: dict[str, Any], channels_in: int = 3) -> None:
+    def __init__(self, name: str, options: Sequence[str] = (), channels_in: int = 3) -> None:
         """
         Args:
             name: of the model in timm.
-            options: further arguments of timm.create_model.
+            options: further arguments of timm.create_model, each "NAME=VALUE".
             channels_in: channels of the image.
 
         Raises:
@@ -32,7 +34,7 @@ class TimmFeatures(Backbone):
                 gives no features of strides 4, 8, 16 and 32.
         """
         super().__init__()
-        self.body = _create(name, {"in_chans": channels_in, **options})
+        self.body = _create(name, {"in_chans": channels_in, **_arguments(options)})
         info = self.body.feature_info
         shapes = dict(zip(info.reduction(), info.channels(), strict=True))
         if not set(_LEVELS) <= set(shapes):
@@ -58,6 +60,20 @@ class TimmFeatures(Backbone):
         }
 
 
+def _arguments(options: Sequence[str]) -> dict[str, Any]:
+    """Values are Python literals; what is none is taken for a string."""
+    found = {}
+    for option in options:
+        name, sign, value = option.partition("=")
+        if not (name.isidentifier() and sign):
+            raise ValueError(f'MODEL.TIMM.OPTIONS are each "NAME=VALUE"; got {option!r}')
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found
+
+
 def _create(name: str, options: dict[str, Any]) -> Any:
     try:
         import timm
@@ -78,7 +94,7 @@ def _create(name: str, options: dict[str, Any]) -> Any:
 
 def _build(kind: type[FPN], cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
     node = cfg.MODEL.TIMM
-    features = TimmFeatures(node.NAME, dict(node.OPTIONS), input_shape.channels)
+    features = TimmFeatures(node.NAME, node.OPTIONS, input_shape.channels)
     return build_pyramid(kind, cfg, features)
 
 

@@ -15,7 +15,12 @@ KINDS = {"GN": nn.GroupNorm, "SyncBN": NaiveSyncBatchNorm, "FrozenBN": FrozenBat
 
 def resnet(depth, norm):
     return (
-        *("MODEL.RESNETS.DEPTH", depth, "MODEL.RESNETS.RES2_OUT_CHANNELS", 64 if depth < 50 else 256),
+        *(
+            "MODEL.RESNETS.DEPTH",
+            depth,
+            "MODEL.RESNETS.RES2_OUT_CHANNELS",
+            64 if depth < 50 else 256,
+        ),
         *("MODEL.RESNETS.NORM", norm, "MODEL.FPN.NORM", "GN" if norm == "FrozenBN" else norm),
     )
 
