@@ -10,9 +10,12 @@ from smallobj.boxes import (
     annotation_boxes,
     connected_components,
     enlarge,
+    greedy_heads,
     overlapping_pair_chunks,
     overlapping_pairs,
     paired_overlap,
+    wasserstein_matrix,
+    wasserstein_nms,
     wasserstein_similarity,
 )
 
@@ -43,6 +46,55 @@ def test_wasserstein_similarity_is_symmetric_and_blind_to_position():
     there = wasserstein_similarity(a, b, 20)
     torch.testing.assert_close(there, wasserstein_similarity(b, a, 20))
     torch.testing.assert_close(there, wasserstein_similarity(a + 64, b + 64, 20), atol=1e-4, rtol=0)
+
+
+def made_boxes(count, seed=0, far=0.0):
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.rand(count, 4, generator=generator) * 60
+    return torch.cat([corners[:, :2], corners[:, :2] + corners[:, 2:] + 1], dim=1) + far
+
+
+@pytest.mark.parametrize("far", [0.0, 3000.0])
+def test_the_matrix_holds_the_similarity_of_each_pair(far):
+    a, b = made_boxes(40, 1, far), made_boxes(30, 2, far)
+    matrix = wasserstein_matrix(a, b, 12.8)
+    assert matrix.shape == (40, 30)
+    for i in range(40):
+        expected = wasserstein_similarity(a[i].expand(30, 4), b, 12.8)
+        torch.testing.assert_close(matrix[i], expected, atol=1e-4, rtol=0)
+    assert (wasserstein_matrix(a, a, 12.8).diagonal() == 1).all()
+    assert wasserstein_matrix(a, b[:0], 12.8).shape == (40, 0)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.85])
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_wasserstein_nms_against_a_slow_reference(count, threshold):
+    boxes = made_boxes(count)
+    boxes[count // 2 :: 7] = boxes[:1].clone()  # equal ones, too
+    kept = []
+    for i in range(count):
+        alike = wasserstein_similarity(boxes[i].expand(len(kept), 4), boxes[kept], 12.8)
+        if not (alike > threshold).any():
+            kept.append(i)
+    assert wasserstein_nms(boxes, threshold, 12.8).tolist() == kept
+    assert count < 2 or 1 < len(kept) < count
+
+
+def test_wasserstein_nms_of_more_boxes_than_are_looked_at_together():
+    boxes = made_boxes(5000).round()
+    kept = wasserstein_nms(boxes, 0.7, 12.8)
+    alike = wasserstein_matrix(boxes[kept], boxes, 12.8) > 0.7
+    assert not alike[:, kept].triu(1).any()
+    # Each box that went is like a better one that stayed.
+    gone = torch.ones(5000, dtype=torch.bool).index_fill(0, kept, False).nonzero()[:, 0]
+    earlier = kept[:, None] < gone[None]
+    assert (alike[:, gone] & earlier).any(dim=0).all()
+
+
+def test_a_box_that_was_taken_takes_none():
+    # 0 takes 1 and 2, so 1 can't take 3; 3 takes 4.
+    upper, lower = torch.tensor([0, 0, 1, 3]), torch.tensor([1, 2, 3, 4])
+    assert greedy_heads(6, upper, lower).tolist() == [0, 0, 0, 3, 3, 5]
 
 
 def test_no_boxes():
@@ -173,5 +225,10 @@ def test_paired_overlap_by_hand():
     iou, ios = (paired_overlap(first, second, metric) for metric in ("iou", "ios"))
     torch.testing.assert_close(iou, torch.tensor([1 / 3, 0.1, 0, 0]))
     torch.testing.assert_close(ios, torch.tensor([0.5, 1, 0, 0]))
-    with pytest.raises(ValueError, match=r"must be .iou. or .ios.; got 'giou'"):
+    # Centres 5 apart; centres (2, 0.5) apart and half sides (4, 2.5); the others share no area.
+    expected = [math.exp(-5 / 12.8), math.exp(-math.sqrt(4 + 0.25 + 16 + 6.25) / 12.8), 0, 0]
+    torch.testing.assert_close(paired_overlap(first, second, "nwd"), torch.tensor(expected))
+    half = paired_overlap(first[:1], second[:1], "nwd", constant=5)
+    assert half.item() == pytest.approx(math.exp(-1))
+    with pytest.raises(ValueError, match=r"must be .iou., .ios. or .nwd.; got 'giou'"):
         paired_overlap(first, second, "giou")

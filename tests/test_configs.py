@@ -117,6 +117,8 @@ def test_a_focus_network_builds_and_runs(path):
 @pytest.mark.parametrize("path", DETECTORS, ids=name_of)
 def test_it_builds_and_runs(path):
     cfg = load_config(str(path), ON_CPU)
+    if "timm" in cfg.MODEL.BACKBONE.NAME:
+        pytest.importorskip("timm", reason="timm is optional: requirements-timm.txt")
     build_train_mapper(cfg)
     build_merger(cfg)
     torch.manual_seed(0)

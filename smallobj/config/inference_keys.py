@@ -33,8 +33,11 @@ def add_test_keys(cfg: CfgNode) -> None:
     cfg.TEST.MERGER.NAME = "nms"
     # Boxes of one class that overlap by more than this are one object (Nt in the Soft-NMS paper).
     cfg.TEST.MERGER.IOU_THRESHOLD = 0.5
-    # Overlap: "iou", intersection over union, or "ios", intersection over the smaller area.
+    # Overlap: "iou", intersection over union; "ios", intersection over the smaller area; "nwd",
+    # normalised Gaussian Wasserstein distance (arXiv 2110.13389) of boxes that share some area.
     cfg.TEST.MERGER.METRIC = "iou"
+    # C of "nwd", in pixels: the typical side of an object.
+    cfg.TEST.MERGER.NWD_CONSTANT = 12.8
     # Merge across classes too.
     cfg.TEST.MERGER.CLASS_AGNOSTIC = False
     # soft_nms: scores times exp(-overlap^2 / SIGMA), "gaussian", or (1 - overlap) beyond the

@@ -14,6 +14,7 @@ from smallobj.config.data_keys import add_dataset_keys, add_input_keys
 from smallobj.config.focus_keys import add_focus_keys
 from smallobj.config.inference_keys import add_test_keys
 from smallobj.config.model_keys import add_model_keys
+from smallobj.config.parts_keys import add_parts_keys
 from smallobj.config.refinedet_keys import add_refinedet_keys
 from smallobj.config.roi_keys import add_roi_keys
 from smallobj.config.solver_keys import add_solver_keys
@@ -39,6 +40,7 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_squash_keys(cfg)
     add_solver_keys(cfg)
     add_yolo_keys(cfg)
+    add_parts_keys(cfg)
 
 
 def get_cfg() -> CfgNode:

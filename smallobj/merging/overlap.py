@@ -11,9 +11,10 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Instances
 
-from smallobj.boxes import overlapping_pair_chunks, paired_overlap
+from smallobj import boxes
+from smallobj.boxes import overlapping_pair_chunks, paired_overlap, where
 
-METRICS = ("iou", "ios")
+METRICS = ("iou", "ios", "nwd")
 
 
 class OverlapGraph(NamedTuple):
@@ -42,20 +43,31 @@ class OverlapMerger:
     """
 
     @configurable
-    def __init__(self, *, iou_threshold: float, class_agnostic: bool, metric: str = "iou") -> None:
+    def __init__(
+        self,
+        *,
+        iou_threshold: float,
+        class_agnostic: bool,
+        metric: str = "iou",
+        nwd_constant: float = 12.8,
+    ) -> None:
         """
         Args:
             iou_threshold: boxes that overlap by more than this are one object, in [0, 1].
             class_agnostic: relate boxes of different classes too.
             metric: as :func:`smallobj.boxes.paired_overlap`.
+            nwd_constant: C of the metric "nwd", in pixels.
         """
         if not 0 <= iou_threshold <= 1:
             raise ValueError(f"TEST.MERGER.IOU_THRESHOLD must lie in [0, 1]; got {iou_threshold}")
         if metric not in METRICS:
             raise ValueError(f"TEST.MERGER.METRIC must be one of {METRICS}; got {metric!r}")
+        if not nwd_constant > 0:
+            raise ValueError(f"TEST.MERGER.NWD_CONSTANT must be positive; got {nwd_constant}")
         self.iou_threshold = iou_threshold
         self.class_agnostic = class_agnostic
         self.metric = metric
+        self.nwd_constant = nwd_constant
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -64,6 +76,7 @@ class OverlapMerger:
             "iou_threshold": node.IOU_THRESHOLD,
             "class_agnostic": node.CLASS_AGNOSTIC,
             "metric": node.METRIC,
+            "nwd_constant": node.NWD_CONSTANT,
         }
 
     def __call__(self, instances: Instances) -> Instances:
@@ -85,22 +98,20 @@ class OverlapMerger:
 
     def graph(self, ranked: Instances, threshold: float) -> OverlapGraph:
         """Pairs that overlap by more than ``threshold``, of one class unless class-agnostic."""
-        boxes = ranked.pred_boxes.tensor
+        found = ranked.pred_boxes.tensor
         # In float32 an exact tie with the threshold can fall either way.
-        exact = boxes.double()
+        exact = found.double()
         pieces = []
         groups = None if self.class_agnostic else ranked.pred_classes
-        for upper, lower in overlapping_pair_chunks(boxes, groups):
-            first, second = exact.index_select(0, upper), exact.index_select(0, lower)
-            piece = OverlapGraph(upper, lower, paired_overlap(first, second, self.metric))
+        for upper, lower in overlapping_pair_chunks(found, groups):
+            overlap = self.overlap(exact.index_select(0, upper), exact.index_select(0, lower))
+            piece = OverlapGraph(upper, lower, overlap)
             pieces.append(piece.where(piece.overlap > threshold) if threshold > 0 else piece)
         return OverlapGraph(*(torch.cat(column) for column in zip(*pieces, strict=True)))
 
-
-def where(chosen: torch.Tensor, *columns: torch.Tensor) -> list[torch.Tensor]:
-    """``column[chosen]`` for each, several times faster on a CPU than brackets."""
-    index = chosen.nonzero().squeeze(1)
-    return [column.index_select(0, index) for column in columns]
+    def overlap(self, boxes1: torch.Tensor, boxes2: torch.Tensor) -> torch.Tensor:
+        """(P,) overlap of each box with the one beside it, by the merger's metric."""
+        return paired_overlap(boxes1, boxes2, self.metric, self.nwd_constant)
 
 
 def check_score_threshold(threshold: float) -> float:
@@ -114,33 +125,5 @@ def by_falling_score(instances: Instances) -> Instances:
 
 
 def greedy_heads(count: int, graph: OverlapGraph) -> torch.Tensor:
-    """Greedy clusters: the best box left takes all that overlap it, until none is left.
-
-    Everything is compared with the best box of a cluster, never with what the cluster has grown
-    to, so that objects in a row aren't chained into one.
-
-    Each round decides all boxes that no undecided better one overlaps, which gives what going
-    through them one by one gives.
-
-    Args:
-        count: number of boxes, N.
-        graph: the pairs that count as overlapping.
-
-    Returns:
-        (N,) int64: the rank of the best box of each box's cluster.
-    """
-    upper, lower, _ = graph
-    kept = torch.zeros(count, dtype=torch.bool, device=upper.device)
-    undecided = ~kept
-    while len(upper):
-        best = undecided.index_fill(0, lower, False)
-        kept |= best
-        undecided &= ~best
-        [taken] = where(best.index_select(0, upper), lower)
-        undecided.index_fill_(0, taken, False)
-        left = undecided.index_select(0, upper) & undecided.index_select(0, lower)
-        upper, lower = where(left, upper, lower)
-    kept |= undecided
-    upper, lower = where(kept.index_select(0, graph.upper), graph.upper, graph.lower)
-    heads = torch.arange(count, device=upper.device)
-    return heads.scatter_reduce_(0, lower, upper, "amin")
+    """:func:`smallobj.boxes.greedy_heads` with the pairs of ``graph``."""
+    return boxes.greedy_heads(count, graph.upper, graph.lower)

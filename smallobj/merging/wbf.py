@@ -8,7 +8,6 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Boxes, Instances
 
-from smallobj.boxes import paired_overlap
 from smallobj.merging.overlap import OverlapGraph, OverlapMerger, where
 from smallobj.merging.registry import MERGER_REGISTRY
 
@@ -88,9 +87,7 @@ class WBFMerger(OverlapMerger):
             ready = (heads == count).index_fill(0, blocked, False)
 
             box, candidate = where(ready.index_select(0, lower), lower, cluster)
-            overlap = paired_overlap(
-                fused.index_select(0, candidate), boxes.index_select(0, box), self.metric
-            )
+            overlap = self.overlap(fused.index_select(0, candidate), boxes.index_select(0, box))
             box, candidate, overlap = where(overlap > self.iou_threshold, box, candidate, overlap)
             most = torch.zeros_like(scores).scatter_reduce_(0, box, overlap, "amax")
             # Of equally good clusters the oldest: its founder ranks first.

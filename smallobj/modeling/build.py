@@ -6,6 +6,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import build_model as build_detectron2_model
 from torch import nn
 
+from smallobj.modeling.norms import norms_for_device
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
 
 
@@ -21,6 +22,6 @@ def build_model(cfg: CfgNode) -> nn.Module:
             "MODEL.ROI_HEADS.NUM_CLASSES is 0, so the number of classes has to come from a "
             "dataset, and none was read. Give the number, or the config.yaml that training wrote."
         )
-    model = build_detectron2_model(cfg)
+    model = build_detectron2_model(norms_for_device(cfg))
     set_precision(model, training, test)
     return model

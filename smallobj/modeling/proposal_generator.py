@@ -1,4 +1,7 @@
-"""RPN that proposes nothing where there is nothing."""
+"""RPN that proposes nothing where there is nothing, and can match small objects in other ways.
+
+Shapes: N images, L levels, A anchors of all levels; boxes (A, 4) XYXY in pixels of the input.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,18 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec
+from detectron2.layers import ShapeSpec, cat
 from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY, RPN
 from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_proposals
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, Instances, pairwise_iou
+from detectron2.utils.memory import retry_if_cuda_oom
 
+from smallobj.boxes import wasserstein_matrix, wasserstein_nms, wasserstein_similarity
+from smallobj.modeling.matching import ScaleAdaptiveMatcher
+
+METRICS = ("iou", "nwd")
+MATCHINGS = ("fixed", "scale_adaptive")
+BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou", "nwd")
 # Boxes of a level that go into NMS for each one that may come out of it.
 _CANDIDATES = 4
 
@@ -22,21 +32,37 @@ class SmallObjectRPN(RPN):
 
     Detectron2 hands on the best few hundred of every image, also of one that is a hundred pixels
     wide, or shows nothing; the ROI heads would spend their time on them.
+
+    In training it may match anchors by normalised Gaussian Wasserstein distance or by a threshold
+    that follows an object's size. The keys are described in :mod:`smallobj.config.parts_keys`;
+    with their defaults it trains as Detectron2's RPN.
     """
+
+    box_reg_loss_type: str
 
     @configurable
     def __init__(
-        self, *, score_thresh_test: float, pixels_per_proposal_test: int, **kwargs: Any
+        self,
+        *,
+        score_thresh_test: float,
+        pixels_per_proposal_test: int,
+        match_metric: str = "iou",
+        nms_metric: str = "iou",
+        nwd_constant: float = 12.8,
+        **kwargs: Any,
     ) -> None:
         """
         Args:
             score_thresh_test: lowest objectness (probability) of a proposal at test time.
             pixels_per_proposal_test: an image of so many pixels gets one proposal at test time,
                 one of twice as many two; 0: no such limit.
-            kwargs: as Detectron2's RPN.
+            match_metric, nms_metric: "iou" or "nwd".
+            nwd_constant: C of "nwd", in pixels.
+            kwargs: as Detectron2's RPN; ``box_reg_loss_type`` may be "nwd".
 
         Raises:
-            ValueError: a threshold outside [0, 1), or a negative number of pixels.
+            ValueError: a threshold outside [0, 1), a negative number of pixels, an unknown metric
+                or loss.
         """
         super().__init__(**kwargs)
         if not 0 <= score_thresh_test < 1:
@@ -48,16 +74,102 @@ class SmallObjectRPN(RPN):
                 "MODEL.RPN.PIXELS_PER_PROPOSAL_TEST must not be negative; "
                 f"got {pixels_per_proposal_test}"
             )
+        _check_choice("MATCH_METRIC", match_metric, METRICS)
+        _check_choice("NMS_METRIC", nms_metric, METRICS)
+        _check_choice("BBOX_REG_LOSS_TYPE", self.box_reg_loss_type, BOX_LOSSES)
+        if not nwd_constant > 0:
+            raise ValueError(f"MODEL.RPN.NWD_CONSTANT must be positive; got {nwd_constant}")
+        if match_metric == "nwd" and isinstance(self.anchor_matcher, ScaleAdaptiveMatcher):
+            raise ValueError(
+                "MODEL.RPN.MATCHING scale_adaptive has thresholds of IoU, so "
+                "MODEL.RPN.MATCH_METRIC must be iou; got nwd"
+            )
         self.score_thresh_test = score_thresh_test
         self.pixels_per_proposal_test = pixels_per_proposal_test
+        self.match_metric = match_metric
+        self.nms_metric = nms_metric
+        self.nwd_constant = nwd_constant
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
+        node = cfg.MODEL.RPN
+        parts = super().from_config(cfg, input_shape)
+        _check_choice("MATCHING", node.MATCHING, MATCHINGS)
+        if node.MATCHING == "scale_adaptive":
+            parts["anchor_matcher"] = ScaleAdaptiveMatcher(
+                base=node.SCALE_ADAPTIVE.BASE,
+                slope=node.SCALE_ADAPTIVE.SLOPE,
+                size=node.SCALE_ADAPTIVE.SIZE,
+                bounds=node.SCALE_ADAPTIVE.BOUNDS,
+                background=node.SCALE_ADAPTIVE.BACKGROUND,
+            )
         return {
-            **super().from_config(cfg, input_shape),
-            "score_thresh_test": cfg.MODEL.RPN.SCORE_THRESH_TEST,
-            "pixels_per_proposal_test": cfg.MODEL.RPN.PIXELS_PER_PROPOSAL_TEST,
+            **parts,
+            "score_thresh_test": node.SCORE_THRESH_TEST,
+            "pixels_per_proposal_test": node.PIXELS_PER_PROPOSAL_TEST,
+            "match_metric": node.MATCH_METRIC,
+            "nms_metric": node.NMS_METRIC,
+            "nwd_constant": node.NWD_CONSTANT,
         }
+
+    @torch.no_grad()
+    def label_and_sample_anchors(
+        self, anchors: list[Boxes], gt_instances: list[Instances]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """As the base class, which has IoU and a fixed threshold in its midst."""
+        if self.match_metric == "iou" and not isinstance(self.anchor_matcher, ScaleAdaptiveMatcher):
+            return super().label_and_sample_anchors(anchors, gt_instances)
+        every = Boxes.cat(anchors)
+        labels, boxes = [], []
+        for truth in gt_instances:
+            # All anchors times all objects: on the CPU where the GPU's memory doesn't hold that.
+            matched, label = retry_if_cuda_oom(self._match)(truth.gt_boxes, every)
+            label = label.to(every.device)
+            if self.anchor_boundary_thresh >= 0:
+                label[~every.inside_box(truth.image_size, self.anchor_boundary_thresh)] = -1
+            labels.append(self._subsample_labels(label))
+            boxes.append(
+                truth.gt_boxes.tensor[matched.to(every.device)]
+                if len(truth)
+                else torch.zeros_like(every.tensor)
+            )
+        return labels, boxes
+
+    def _match(self, objects: Boxes, anchors: Boxes) -> tuple[torch.Tensor, torch.Tensor]:
+        """(A,) int64 the object of each anchor; (A,) int8 1 positive, 0 background, -1 ignored."""
+        if self.match_metric == "nwd":
+            quality = wasserstein_matrix(objects.tensor, anchors.tensor, self.nwd_constant)
+            return self.anchor_matcher(quality)
+        return self.anchor_matcher.match(pairwise_iou(objects, anchors), objects.tensor)
+
+    def losses(
+        self,
+        anchors: list[Boxes],
+        pred_objectness_logits: list[torch.Tensor],
+        gt_labels: list[torch.Tensor],
+        pred_anchor_deltas: list[torch.Tensor],
+        gt_boxes: list[torch.Tensor],
+    ) -> dict[str, torch.Tensor]:
+        """As the base class, and "nwd": 1 - exp(-W2 / C), summed over the positive anchors."""
+        given = (anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes)
+        if self.box_reg_loss_type != "nwd":
+            return super().losses(*given)
+        # The base class knows no "nwd" and can't leave out its own loss, which costs little.
+        self.box_reg_loss_type = "smooth_l1"
+        try:
+            losses = super().losses(*given)
+        finally:
+            self.box_reg_loss_type = "nwd"
+        positive = torch.stack(gt_labels) == 1
+        every = Boxes.cat(anchors).tensor.expand(len(gt_labels), -1, -1)
+        boxes = self.box2box_transform.apply_deltas(
+            cat(pred_anchor_deltas, dim=1)[positive], every[positive]
+        )
+        truth = torch.stack(gt_boxes)[positive]
+        loss = (1 - wasserstein_similarity(boxes, truth, self.nwd_constant)).sum()
+        weight = self.loss_weight.get("loss_rpn_loc", 1.0)
+        losses["loss_rpn_loc"] = loss * weight / (self.batch_size_per_image * len(gt_labels))
+        return losses
 
     def predict_proposals(
         self,
@@ -66,28 +178,77 @@ class SmallObjectRPN(RPN):
         pred_anchor_deltas: list[torch.Tensor],
         image_sizes: list[tuple[int, int]],
     ) -> list[Instances]:
-        if self.training:
-            return super().predict_proposals(
-                anchors, pred_objectness_logits, pred_anchor_deltas, image_sizes
-            )
         candidates, most = self._limits(image_sizes)
         with torch.no_grad():
-            found = find_top_rpn_proposals(
-                self._decode_proposals(anchors, pred_anchor_deltas),
-                pred_objectness_logits,
+            decoded = self._decode_proposals(anchors, pred_anchor_deltas)
+            select = self._select_by_nwd if self.nms_metric == "nwd" else self._select_by_iou
+            found = select(decoded, pred_objectness_logits, image_sizes, candidates, most)
+        return found if self.training else [self._believable(proposals) for proposals in found]
+
+    def _select_by_iou(
+        self,
+        boxes: list[torch.Tensor],
+        logits: list[torch.Tensor],
+        image_sizes: list[tuple[int, int]],
+        candidates: int,
+        most: int,
+    ) -> list[Instances]:
+        """The best ``most`` proposals of each image, after NMS among the best of each level.
+
+        Args:
+            boxes, logits: of each level, (N, its anchors, 4) and (N, its anchors).
+            image_sizes: (h, w) of each image.
+            candidates: boxes of a level that go into NMS.
+            most: proposals that come out of it.
+        """
+        return find_top_rpn_proposals(
+            boxes,
+            logits,
+            image_sizes,
+            self.nms_thresh,
+            candidates,
+            most,
+            self.min_box_size,
+            self.training,
+        )
+
+    def _select_by_nwd(
+        self,
+        boxes: list[torch.Tensor],
+        logits: list[torch.Tensor],
+        image_sizes: list[tuple[int, int]],
+        candidates: int,
+        most: int,
+    ) -> list[Instances]:
+        """As :meth:`_select_by_iou`."""
+        levels = [
+            find_top_rpn_proposals(
+                [of_level],
+                [logits_of_level],
                 image_sizes,
-                self.nms_thresh,
+                2.0,  # an IoU that nothing exceeds
                 candidates,
-                most,
+                candidates,
                 self.min_box_size,
-                False,
+                self.training,
             )
-        return [self._believable(proposals) for proposals in found]
+            for of_level, logits_of_level in zip(boxes, logits, strict=True)
+        ]
+        found = []
+        for per_level in zip(*levels, strict=True):
+            kept = Instances.cat([self._without_alike(proposals) for proposals in per_level])
+            best = kept.objectness_logits.argsort(descending=True, stable=True)
+            found.append(kept[best[:most]])
+        return found
+
+    def _without_alike(self, ranked: Instances) -> Instances:
+        boxes = ranked.proposal_boxes.tensor
+        return ranked[wasserstein_nms(boxes, self.nms_thresh, self.nwd_constant)]
 
     def _limits(self, image_sizes: list[tuple[int, int]]) -> tuple[int, int]:
         """Boxes of a level that go into NMS, and proposals that may come out of it."""
-        candidates, most = self.pre_nms_topk[False], self.post_nms_topk[False]
-        if not self.pixels_per_proposal_test:
+        candidates, most = self.pre_nms_topk[self.training], self.post_nms_topk[self.training]
+        if self.training or not self.pixels_per_proposal_test:
             return candidates, most
         pixels = max(height * width for height, width in image_sizes)
         held = max(pixels // self.pixels_per_proposal_test, 1)
@@ -98,3 +259,8 @@ class SmallObjectRPN(RPN):
             return proposals
         least = math.log(self.score_thresh_test / (1 - self.score_thresh_test))
         return proposals[proposals.objectness_logits >= least]
+
+
+def _check_choice(key: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"MODEL.RPN.{key} must be one of {known}; got {value!r}")

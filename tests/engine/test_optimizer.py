@@ -50,3 +50,23 @@ def test_the_trainer_takes_it(tiny_config, tiny_dataset, tmp_path, catalog):
     cfg = tiny_config(*tiny_dataset.options("optimizer"), *options)
     register_from_config(cfg)
     assert isinstance(Trainer(cfg)._trainer.optimizer, torch.optim.Adam)
+
+
+def test_adamw_makes_pytorchs_steps_and_spares_norms_the_decay():
+    torch.manual_seed(0)
+    ours, reference = (nn.Sequential(nn.Conv2d(3, 4, 1), nn.LayerNorm(4)) for _ in range(2))
+    reference.load_state_dict(ours.state_dict())
+    optimizer = build_optimizer(config("AdamW"), ours)
+    groups = [
+        {"params": list(reference[0].parameters()), "weight_decay": 0.02},
+        {"params": list(reference[1].parameters()), "weight_decay": 0.0},
+    ]
+    expected = torch.optim.AdamW(groups, lr=0.003)
+    for seed in range(3):
+        for network, stepper in ((ours, optimizer), (reference, expected)):
+            torch.manual_seed(seed)
+            stepper.zero_grad()
+            network[1](network[0](torch.randn(2, 3, 5, 5)).movedim(1, 3)).pow(3).sum().backward()
+            stepper.step()
+    for here, there in zip(ours.parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(here, there)

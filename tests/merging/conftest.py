@@ -1,5 +1,7 @@
 """Scenes to merge, and slow, obvious references that several mergers share."""
 
+import math
+
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
@@ -41,6 +43,10 @@ def make_scene(kind, count=40, seed=0):
 def slow_overlap(a, b, metric):
     width = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
     height = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+    if metric == "nwd":
+        moved = math.dist((a[0] + a[2], a[1] + a[3]), (b[0] + b[2], b[1] + b[3])) / 2
+        grown = math.dist((a[2] - a[0], a[3] - a[1]), (b[2] - b[0], b[3] - b[1])) / 2
+        return math.exp(-math.hypot(moved, grown) / 12.8) if width * height > 0 else 0.0
     areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
     whole = min(areas) if metric == "ios" else sum(areas) - width * height
     return width * height / whole
@@ -103,7 +109,7 @@ def agnostic(request):
     return request.param
 
 
-@pytest.fixture(params=["iou", "ios"])
+@pytest.fixture(params=["iou", "ios", "nwd"])
 def metric(request):
     return request.param
 

@@ -37,6 +37,17 @@ def test_an_overlap_of_exactly_the_threshold_is_kept(make_instances):
     assert len(NMSMerger(iou_threshold=0.29, class_agnostic=False)(found)) == 1
 
 
+def test_nwd_joins_boxes_that_a_few_pixels_part_and_never_those_that_share_no_area(make_instances):
+    # 5 px apart, exp(-5 / 12.8) = 0.68, an IoU of 0.13; 6 px and side by side.
+    found = make_instances([[0, 0, 6, 6], [3, 4, 9, 10], [0, 6, 6, 12]], [0.9, 0.8, 0.7], [0] * 3)
+    merger = NMSMerger(iou_threshold=0.5, class_agnostic=False, metric="nwd")
+    assert merger(found).number.tolist() == [0, 2]
+    assert len(NMSMerger(iou_threshold=0.5, class_agnostic=False)(found)) == 3
+    strict = NMSMerger(iou_threshold=0.5, class_agnostic=False, metric="nwd", nwd_constant=7)
+    # 0.49 now, so the second stays and takes the third, 3.6 px off, exp(-3.6 / 7) = 0.60.
+    assert strict(found).number.tolist() == [0, 1]
+
+
 def test_half_a_pixel_more_than_half_of_a_large_box_counts(make_instances):
     # 3037 * 5525 = (5793 * 5793 + 1) / 2; in float32 the overlap would round to one half.
     found = make_instances([[0, 0, 5793, 5793], [0, 0, 3037, 5525]], [0.9, 0.8], [0, 0])

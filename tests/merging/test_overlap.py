@@ -117,11 +117,12 @@ def test_keys_of_the_config_arrive():
     cfg = get_cfg()
     node = cfg.TEST.MERGER
     node.IOU_THRESHOLD, node.CLASS_AGNOSTIC, node.METRIC = 0.7, True, "ios"
+    node.NWD_CONSTANT = 20.0
     node.DECAY, node.SIGMA, node.SCORE_THRESHOLD, node.WBF_SCORE = "linear", 0.3, 0.2, "max"
     for node.NAME in NAMES:
         merger = build_merger(cfg)
         assert (merger.iou_threshold, merger.class_agnostic) == (0.7, True)
-        assert merger.metric == "ios"
+        assert (merger.metric, merger.nwd_constant) == ("ios", 20.0)
         own = {"decay": "linear", "sigma": 0.3, "score_threshold": 0.2, "wbf_score": "max"}
         for key, value in own.items():
             assert getattr(merger, key, value) == value
@@ -142,3 +143,5 @@ def test_bad_values_are_told():
             build(name, "TEST.MERGER.SCORE_THRESHOLD", -0.1)
     with pytest.raises(ValueError, match=r"METRIC must be one of .*got 'giou'"):
         NMSMerger(iou_threshold=0.5, class_agnostic=False, metric="giou")
+    with pytest.raises(ValueError, match=r"NWD_CONSTANT must be positive; got 0"):
+        NMSMerger(iou_threshold=0.5, class_agnostic=False, nwd_constant=0)

@@ -1,0 +1,6 @@
+"""Which anchors stand for which object."""
+
+from smallobj.modeling.matching.bipartite import BipartiteMatcher, bind
+from smallobj.modeling.matching.scale_adaptive import ScaleAdaptiveMatcher
+
+__all__ = ["BipartiteMatcher", "ScaleAdaptiveMatcher", "bind"]

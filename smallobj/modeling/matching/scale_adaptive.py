@@ -1,0 +1,85 @@
+"""Which anchors answer for which object, by a threshold that follows the object's size.
+
+Shapes: G objects and A anchors of an image; quality (G, A) IoU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from detectron2.modeling.matcher import Matcher
+
+
+class ScaleAdaptiveMatcher(Matcher):
+    """Asks less IoU of anchors for a small object than for a large one.
+
+    A shift that costs an object of 100 px a tenth of its IoU costs one of 12 px more than half, so
+    one threshold for all leaves small objects with hardly an anchor. Here an anchor is positive
+    when its IoU with the object that it overlaps most reaches
+
+        T = base + slope log2(sqrt(w h) / size), held within bounds,
+
+    background when no object reaches ``background``, and ignored in between. As everywhere in
+    Detectron2's RPN, the best anchor of each object is positive too.
+
+    Source: area-based anchor mining, arXiv 2308.09534, section 3.1. Formula and constants are those
+    of the paper's release, which differs from this in two ways: there T can only lower a
+    threshold of ``base``, never raise it, and objects get no best anchor.
+    """
+
+    def __init__(
+        self,
+        *,
+        base: float,
+        slope: float,
+        size: float,
+        bounds: Sequence[float],
+        background: float,
+    ) -> None:
+        """
+        Args:
+            base, slope, size, bounds: of T; ``size`` in pixels.
+            background: in (0, the lower bound].
+
+        Raises:
+            ValueError: numbers that give no threshold.
+        """
+        node = "MODEL.RPN.SCALE_ADAPTIVE"
+        if not (len(bounds) == 2 and 0 < bounds[0] <= bounds[1] <= 1):
+            raise ValueError(f"{node}.BOUNDS are two rising numbers in (0, 1]; got {tuple(bounds)}")
+        if not 0 < background <= bounds[0]:
+            raise ValueError(
+                f"{node}.BACKGROUND must lie in (0, {bounds[0]}], the lower of BOUNDS; "
+                f"got {background}"
+            )
+        if not size > 0:
+            raise ValueError(f"{node}.SIZE must be positive; got {size}")
+        if slope < 0:
+            raise ValueError(f"{node}.SLOPE must not be negative; got {slope}")
+        super().__init__([background, bounds[1]], [0, -1, 1], allow_low_quality_matches=True)
+        self.base = base
+        self.slope = slope
+        self.size = size
+        self.bounds = tuple(bounds)
+
+    def positive_thresholds(self, boxes: torch.Tensor) -> torch.Tensor:
+        """(G,) least IoU of a positive anchor for each object of ``boxes``, (G, 4) XYXY pixels."""
+        width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(dim=1)
+        threshold = self.base + self.slope * torch.log2((width * height).sqrt() / self.size)
+        return threshold.clamp(*self.bounds)
+
+    def match(
+        self, quality: torch.Tensor, boxes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As :meth:`Matcher.__call__`, for objects at ``boxes``, (G, 4).
+
+        Returns:
+            (A,) int64 the object that each anchor overlaps most; (A,) int8 labels: 1 positive, 0
+            background, -1 ignored.
+        """
+        objects, labels = self(quality)
+        if len(boxes):
+            reached = quality.amax(dim=0) >= self.positive_thresholds(boxes)[objects]
+            labels[reached] = 1
+        return objects, labels

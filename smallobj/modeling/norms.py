@@ -1,0 +1,75 @@
+"""Normalisation layers: which a device can compute, and which can't be trained from scratch."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import FrozenBatchNorm2d
+from torch import nn
+
+logger = logging.getLogger(__name__)
+
+_SYNCHRONISED = ("SyncBN", "nnSyncBN")
+
+
+def norms_for_device(cfg: CfgNode) -> CfgNode:
+    """The config with norms that MODEL.DEVICE can train.
+
+    PyTorch's SyncBatchNorm computes on GPUs only. On a CPU Detectron2's own version takes its
+    place: over several processes it synchronises too, in one it is BatchNorm. Weights of the one
+    fit the other.
+    """
+    if torch.device(cfg.MODEL.DEVICE).type != "cpu":
+        return cfg
+    keys = _keys_with(cfg.MODEL, _SYNCHRONISED, "MODEL")
+    if not keys:
+        return cfg
+    logger.info(
+        "%s: PyTorch's SyncBN needs GPUs, so on this CPU Detectron2's naiveSyncBN takes its place "
+        "(in one process it is plain BatchNorm)",
+        ", ".join(keys),
+    )
+    changed = cfg.clone()
+    changed.defrost()
+    changed.merge_from_list([word for key in keys for word in (key, "naiveSyncBN")])
+    return changed
+
+
+def _keys_with(node: CfgNode, values: tuple[str, ...], name: str) -> list[str]:
+    """Names of the NORM keys below ``node`` with one of the values."""
+    found = []
+    for key, value in node.items():
+        if isinstance(value, CfgNode):
+            found += _keys_with(value, values, f"{name}.{key}")
+        elif key == "NORM" and value in values:
+            found.append(f"{name}.{key}")
+    return found
+
+
+def check_from_scratch(model: nn.Module, weights: str) -> None:
+    """Refuses to train a model of which some parts would stay as random as they begin.
+
+    Args:
+        model: to be trained.
+        weights: MODEL.WEIGHTS, which it starts from.
+
+    Raises:
+        ValueError: there are no weights, and a layer is frozen.
+    """
+    if weights:
+        return
+    rule = 'MODEL.WEIGHTS is "", so training starts from random numbers'
+    if any(isinstance(module, FrozenBatchNorm2d) for module in model.modules()):
+        raise ValueError(
+            f"{rule}, and FrozenBN would pass everything on as it is, without normalising. Take "
+            "GN, BN or SyncBN for MODEL.RESNETS.NORM and MODEL.FPN.NORM (and "
+            "MODEL.BACKBONE.FREEZE_AT 0), or give weights"
+        )
+    frozen = [name for name, weight in model.named_parameters() if not weight.requires_grad]
+    if frozen:
+        raise ValueError(
+            f"{rule}, and {len(frozen)} frozen tensors would stay so, {frozen[0]} for one. Set "
+            "MODEL.BACKBONE.FREEZE_AT 0, or give weights"
+        )
