@@ -26,12 +26,14 @@ from smallobj.engine.time_budget import BudgetSpent, TimeBudget
 from smallobj.evaluation.build import build_evaluator
 from smallobj.inference import wrap_for_test
 from smallobj.modeling import build_model
+from smallobj.modeling.norms import check_from_scratch
 
 
 class Trainer(DefaultTrainer):
     """Trains on tiles; validates on whole photographs by the code that the demo runs."""
 
     def build_hooks(self) -> list[HookBase | None]:
+        check_from_scratch(self.model, self.cfg.MODEL.WEIGHTS)
         # Here, because the base class hands its own checkpointer, which unpickles, to the hooks.
         self.checkpointer = SafeCheckpointer(
             self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
