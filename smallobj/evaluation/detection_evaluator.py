@@ -8,17 +8,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
+from detectron2.structures import Instances
 from detectron2.utils import comm
 
 from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
+from smallobj.masks import Rle, mask_rles
 
 
 class ImageDetections(NamedTuple):
-    """The detections in one image: XYXY pixels (N, 4) float64, (N,) float64, (N,) int64."""
+    """The detections in one image: XYXY pixels (N, 4) float64, (N,) float64, (N,) int64.
+
+    ``masks`` are N run-length masks, for an evaluator that wants them.
+    """
 
     boxes: np.ndarray
     scores: np.ndarray
     categories: np.ndarray
+    masks: list[Rle] | None = None
 
 
 Detections = dict[int | str, ImageDetections]
@@ -30,6 +36,9 @@ class DetectionEvaluator(DatasetEvaluator):
     An image that was seen twice counts once, with its later detections. Labelled images that were
     not seen count as images without detections.
     """
+
+    # Whether masks are compared, of labels and detections.
+    with_masks = False
 
     def __init__(self, dataset_name: str) -> None:
         """
@@ -62,9 +71,11 @@ class DetectionEvaluator(DatasetEvaluator):
             outputs: dicts with "instances": pred_boxes, scores, pred_classes in image pixels.
 
         Raises:
-            ValueError: a class number that the dataset does not have.
+            ValueError: a class number that the dataset does not have, or no masks where they are
+                compared.
         """
         for record, output in zip(inputs, outputs, strict=True):
+            masks = _run_lengths(output["instances"]) if self.with_masks else None
             instances = output["instances"].to("cpu")
             categories = instances.pred_classes.numpy().astype(np.int64)
             count = len(self.class_names)
@@ -77,6 +88,7 @@ class DetectionEvaluator(DatasetEvaluator):
                 instances.pred_boxes.tensor.detach().numpy().astype(np.float64),
                 instances.scores.detach().numpy().astype(np.float64),
                 categories,
+                masks,
             )
 
     def evaluate(self) -> dict[str, dict[str, float]]:
@@ -89,7 +101,7 @@ class DetectionEvaluator(DatasetEvaluator):
         for part in gathered:
             found.update(part)
         self.write(found)
-        labels = read_ground_truth(self.dataset_name)
+        labels = read_ground_truth(self.dataset_name, self.with_masks)
         if labels is None:
             self.logger.info(f"{self.dataset_name} has no labels: nothing to evaluate")
             return {}
@@ -101,3 +113,14 @@ class DetectionEvaluator(DatasetEvaluator):
     def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
         """{task: {metric: percent, NaN where undefined}} of all images' detections."""
         raise NotImplementedError
+
+
+def _run_lengths(instances: Instances) -> list[Rle]:
+    if instances.has("pred_masks"):
+        return mask_rles(instances.pred_masks)
+    if len(instances):
+        raise ValueError(
+            "the metric coco_masks compares masks, and the model gives none; it needs "
+            "MODEL.MASK_ON True, or TEST.METRICS without coco_masks"
+        )
+    return []
