@@ -1,0 +1,19 @@
+"""A detector that can learn anything learns eight tiles by heart."""
+
+import pytest
+
+# Config in configs/quick/, most steps, learning rate (Adam; keywords for ``overfit`` behind them).
+# In alphabetical order. Aim at a minute on one core: with twice the steps that it takes there is
+# room for other versions of PyTorch.
+RECIPES = [
+    ("cascade_tiny", 300, 0.002, {}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "steps", "rate", "more"), RECIPES, ids=[recipe[0] for recipe in RECIPES]
+)
+def test_eight_tiles_are_learnt_by_heart(overfit, config, steps, rate, more):
+    result = overfit(f"configs/quick/{config}.yaml", steps=steps, learning_rate=rate, **more)
+    assert result.map50 >= 0.95, result.history
