@@ -251,7 +251,7 @@ def resized_instances(found: Instances, height: int, width: int) -> Instances:
     found = Instances(found.image_size, **found.get_fields())
     # In the place of the masks, which it would paste at full size: it may drop boxes.
     found.remove("pred_masks")
-    found.number = torch.arange(len(masks))
+    found.number = torch.arange(len(masks), device=found.pred_boxes.device)
     found = detector_postprocess(found, height, width)
     found.pred_masks = masks[found.number].resized((height, width))
     found.remove("number")
