@@ -93,6 +93,26 @@ def _provide_coco_eval_stand_in() -> None:
     sys.modules.setdefault(module.__name__, module)
 
 
+def allow_group_norm_in_retinanet() -> None:
+    """Lets MODEL.RETINANET.NORM be GN. Apart from ``prepare``, which imports no models.
+
+    0.6 finds out the type of a norm by making one of a single channel, which GroupNorm's 32 groups
+    can't share; upstream's main makes one of 32.
+    """
+    if has_extension():
+        return
+    from detectron2.modeling.meta_arch import retinanet
+
+    get_norm = retinanet.get_norm
+    if get_norm.__module__ == __name__:
+        return
+
+    def get_norm_of_enough_channels(norm: Any, channels: int) -> Any:
+        return get_norm(norm, 32 if channels == 1 else channels)
+
+    retinanet.get_norm = get_norm_of_enough_channels
+
+
 def prepare() -> None:
     """Bridge what differs. Safe to call again; does nothing on a source build.
 

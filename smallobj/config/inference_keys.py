@@ -49,9 +49,10 @@ def add_test_keys(cfg: CfgNode) -> None:
     cfg.TEST.MERGER.SCORE_THRESHOLD = 0.001
     # wbf: score of a fused box, "mean" or "max" of the boxes in it.
     cfg.TEST.MERGER.WBF_SCORE = "mean"
-    # Which metrics to compute: "coco", "challenge" (the 2021 challenge's mAP50), "analysis" (by
-    # size, best F1, misses, types of errors, calibration; and their pictures), "focus" (objects
-    # kept and area read by a network that chooses regions).
+    # Which metrics to compute: "coco" (boxes), "coco_masks" (masks, of labels that all have one),
+    # "challenge" (the 2021 challenge's mAP50), "analysis" (by size, best F1, misses, types of
+    # errors, calibration; and their pictures), "focus" (objects kept and area read by a network
+    # that chooses regions).
     cfg.TEST.METRICS = ["coco", "challenge", "analysis"]
     # Sizes of objects (square root of the area) that "analysis" looks at apart: bounds in px, or
     # "default" (10,20,40,70,100), "coco", "ai-tod".

@@ -11,12 +11,16 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetMapper, detection_utils
 from detectron2.data import transforms as T
+from detectron2.structures import BitMasks, BoxMode, Instances, PolygonMasks
 from detectron2.utils.registry import Registry
 from fvcore.transforms.transform import CropTransform
 
 from smallobj.boxes import annotation_boxes
 from smallobj.data.image_file import check_format, read_image
+from smallobj.data.object_mask import object_mask
 from smallobj.tiling import sample_training_tiles, visible_fraction
+
+MASK_FORMATS = ("polygon", "bitmask")
 
 MAPPER_REGISTRY = Registry("MAPPER")
 MAPPER_REGISTRY.__doc__ = """
@@ -46,7 +50,7 @@ class TileMapper:
 
     Tiles are placed by :func:`smallobj.tiling.sample_training_tiles`. An object that a tile cuts
     keeps its label, clipped, while enough of it is visible; Detectron2's own rule would also keep
-    slivers of 1e-5 px.
+    slivers of 1e-5 px. With MODEL.MASK_ON the mask goes through the same cut.
     """
 
     @configurable
@@ -62,6 +66,7 @@ class TileMapper:
         color_jitter: float,
         image_format: str,
         with_masks: bool,
+        mask_format: str = "polygon",
     ) -> None:
         if tile < 1 or per_image < 1:
             raise ValueError(
@@ -75,6 +80,10 @@ class TileMapper:
         }.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"INPUT.TILE.{name} must lie in [0, 1]; got {value}")
+        if mask_format not in MASK_FORMATS:
+            raise ValueError(
+                f"INPUT.MASK_FORMAT must be one of {MASK_FORMATS}; got {mask_format!r}"
+            )
         self.tile = tile
         self.per_image = per_image
         self.background_ratio = background_ratio
@@ -84,6 +93,7 @@ class TileMapper:
         self.color_jitter = color_jitter
         self.image_format = check_format(image_format)
         self.with_masks = with_masks
+        self.mask_format = mask_format
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -106,6 +116,7 @@ class TileMapper:
             "color_jitter": node.COLOR_JITTER,
             "image_format": cfg.INPUT.FORMAT,
             "with_masks": cfg.MODEL.MASK_ON,
+            "mask_format": cfg.INPUT.MASK_FORMAT,
         }
 
     def __call__(self, dataset_dict: dict[str, Any]) -> list[dict[str, Any]]:
@@ -116,9 +127,15 @@ class TileMapper:
         Returns:
             ``per_image`` dicts with "image" (3, h, w) uint8, "height" and "width" of the tile,
             "instances" in the tile's frame, "tile" (x0, y0, x1, y1) in image pixels, and
-            "file_name" and "image_id" of the photograph.
+            "file_name" and "image_id" of the photograph. With MODEL.MASK_ON the instances have
+            "gt_masks", and what shows of an object is told by its mask instead of its box.
+
+        Raises:
+            ValueError: an object has no mask, or none in INPUT.MASK_FORMAT.
         """
         image, annotations = self._read(dataset_dict)
+        if self.with_masks:
+            annotations = [self._with_mask(one, dataset_dict) for one in annotations]
         # A draw from NumPy's global state, which Detectron2 seeds apart for each worker.
         rng = np.random.default_rng(np.random.randint(2**31, size=4))  # noqa: NPY002
         boxes = annotation_boxes(annotations)
@@ -151,18 +168,23 @@ class TileMapper:
         x0, y0, x1, y1 = tile.tolist()
         augmented = T.AugInput(image[y0:y1, x0:x1])
         crop = CropTransform(x0, y0, x1 - x0, y1 - y0, *reversed(image.shape[:2]))
-        transforms = T.TransformList([crop]) + self.augmentations(augmented)
+        flips = self.augmentations(augmented)
+        transforms = T.TransformList([crop]) + flips
         pixels = jitter_color(rng, augmented.image, self.color_jitter)
         if self.image_format == "RGB":
             pixels = pixels[:, :, ::-1]
         size = pixels.shape[:2]
-        visible = visible_fraction(boxes, tile) >= max(self.min_visible, 1e-9)
-        kept = [
-            detection_utils.transform_instance_annotations(
-                self._fields_of(annotations[index]), transforms, size
-            )
-            for index in np.flatnonzero(visible)
-        ]
+        shown = visible_fraction(boxes, tile)
+        if self.with_masks:
+            instances = self._masked_instances(annotations, shown, tile, flips, size)
+        else:
+            kept = [
+                detection_utils.transform_instance_annotations(
+                    _box_of(annotations[index]), transforms, size
+                )
+                for index in np.flatnonzero(shown >= self.least_visible)
+            ]
+            instances = detection_utils.annotations_to_instances(kept, size)
         return {
             "file_name": source["file_name"],
             "image_id": source["image_id"],
@@ -170,13 +192,66 @@ class TileMapper:
             "image": torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))),
             "height": size[0],
             "width": size[1],
-            "instances": detection_utils.annotations_to_instances(kept, size),
+            "instances": instances,
         }
 
-    def _fields_of(self, annotation: dict[str, Any]) -> dict[str, Any]:
-        # transform_instance_annotations writes into its argument, and other tiles need it whole.
-        names = ["bbox", "bbox_mode", "category_id"] + ["segmentation"] * self.with_masks
-        return {name: annotation[name] for name in names if name in annotation}
+    @property
+    def least_visible(self) -> float:
+        """Share of its area of which an object must show more than nothing."""
+        return max(self.min_visible, 1e-9)
+
+    def _with_mask(self, annotation: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
+        segmentation = annotation.get("segmentation")
+        if not segmentation or (self.mask_format == "polygon" and isinstance(segmentation, dict)):
+            found = "a run-length mask (INPUT.MASK_FORMAT bitmask takes both)"
+            raise ValueError(
+                f"{source['file_name']}: MODEL.MASK_ON with INPUT.MASK_FORMAT {self.mask_format} "
+                f"needs {'polygons' if self.mask_format == 'polygon' else 'a mask'} of every object; "
+                f"the one at {annotation['bbox']} has {found if segmentation else 'none'}"
+            )
+        return {**annotation, "mask": object_mask(segmentation)}
+
+    def _masked_instances(
+        self,
+        annotations: list[dict[str, Any]],
+        shown: np.ndarray,
+        tile: np.ndarray,
+        flips: T.TransformList,
+        size: tuple[int, int],
+    ) -> Instances:
+        """The objects of which the tile shows enough; a cut one's box fits what is left of it."""
+        kept = []
+        for index in np.flatnonzero(shown > 0):
+            whole = annotations[index]["mask"]
+            left = whole.cut(tuple(tile.tolist()))
+            if left.area() < self.least_visible * whole.area() or left.area() == 0:
+                continue
+            left = left.transformed(flips)
+            if shown[index] < 1:
+                box = left.box()
+            else:
+                crop = annotation_boxes([annotations[index]])[0] - np.tile(tile[:2], 2)
+                box = flips.apply_box(crop[None])[0]
+            kept.append(
+                {
+                    "bbox": box,
+                    "bbox_mode": BoxMode.XYXY_ABS,
+                    "category_id": annotations[index]["category_id"],
+                    "segmentation": left.segmentation(),
+                }
+            )
+        instances = detection_utils.annotations_to_instances(kept, size, self.mask_format)
+        if not kept:
+            no_masks = torch.zeros(0, *size, dtype=torch.bool)
+            is_polygon = self.mask_format == "polygon"
+            instances.gt_masks = PolygonMasks([]) if is_polygon else BitMasks(no_masks)
+        # An outline thinner than a pixel leaves no pixel in a bitmap.
+        return instances[instances.gt_masks.nonempty()]
+
+
+def _box_of(annotation: dict[str, Any]) -> dict[str, Any]:
+    # A copy: transform_instance_annotations writes into it, and other tiles need it whole.
+    return {name: annotation[name] for name in ("bbox", "bbox_mode", "category_id")}
 
 
 def single_objects(dataset_dict: dict[str, Any]) -> list[dict[str, Any]]:

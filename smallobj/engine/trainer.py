@@ -110,7 +110,12 @@ def best_metric(cfg: CfgNode) -> str:
 
     mAP50; for a network that chooses regions, the share of the area that need not be read.
     """
-    names = {"coco": "bbox/AP50", "challenge": "challenge/mAP50", "focus": "focus/saved"}
+    names = {
+        "coco": "bbox/AP50",
+        "challenge": "challenge/mAP50",
+        "coco_masks": "segm/AP50",
+        "focus": "focus/saved",
+    }
     # Without any the name stands for nothing, and no checkpoint is the best.
     metric = next((name for key, name in names.items() if key in cfg.TEST.METRICS), "none")
     # With several test sets Detectron2 puts each one's name in front; the first decides.

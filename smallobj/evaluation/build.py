@@ -10,11 +10,11 @@ from detectron2.evaluation import DatasetEvaluators
 
 from smallobj.evaluation.analysis import AnalysisEvaluator, Watch
 from smallobj.evaluation.challenge import ChallengeEvaluator
-from smallobj.evaluation.coco import FastCOCOEvaluator
+from smallobj.evaluation.coco import FastCOCOEvaluator, MaskCOCOEvaluator
 from smallobj.evaluation.focus import FocusEvaluator
 from smallobj.evaluation.size_bins import parse_size_bins
 
-METRICS = ("coco", "challenge", "analysis", "focus")
+METRICS = ("coco", "coco_masks", "challenge", "analysis", "focus")
 
 
 def build_evaluator(
@@ -39,7 +39,10 @@ def build_evaluator(
     if len(set(names)) < len(names):
         raise ValueError(f"TEST.METRICS: each metric once at most, got {names}")
     output_dir = output_dir or os.path.join(cfg.OUTPUT_DIR, "inference")
-    coco = partial(FastCOCOEvaluator, dataset_name, output_dir, cfg.TEST.DETECTIONS_PER_IMAGE)
+    coco, coco_masks = (
+        partial(kind, dataset_name, output_dir, cfg.TEST.DETECTIONS_PER_IMAGE)
+        for kind in (FastCOCOEvaluator, MaskCOCOEvaluator)
+    )
     rules = cfg.TEST.CHALLENGE
     challenge = partial(
         ChallengeEvaluator, dataset_name, plus_one=rules.PLUS_ONE, fall_back=rules.FALL_BACK
@@ -61,5 +64,11 @@ def build_evaluator(
         max_area=choice.MAX_AREA,
         keep=choice.KEEP,
     )
-    makers = {"coco": coco, "challenge": challenge, "analysis": analysis, "focus": focus}
+    makers = {
+        "coco": coco,
+        "coco_masks": coco_masks,
+        "challenge": challenge,
+        "analysis": analysis,
+        "focus": focus,
+    }
     return DatasetEvaluators([makers[name]() for name in names])

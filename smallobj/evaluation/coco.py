@@ -16,6 +16,7 @@ from smallobj.evaluation.ground_truth import ImageLabels
 from smallobj.evaluation.tables import EvaluationSet
 
 RESULTS_FILE = "coco_instances_results.json"
+MASK_RESULTS_FILE = "coco_masks_results.json"
 # APs, APm and APl: of labels under 32² px², to 96², and larger.
 COCO_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
 
@@ -27,13 +28,16 @@ class FastCOCOEvaluator(DetectionEvaluator):
     any detection 0, and averages over as many detections an image as it is told, not 100.
     """
 
+    # Name of the metrics, and of the file that the detections go to.
+    task, results_file = "bbox", RESULTS_FILE
+
     def __init__(
         self, dataset_name: str, output_dir: str | None = None, max_detections: int = 100
     ) -> None:
         """
         Args:
             dataset_name: a registered dataset.
-            output_dir: where coco_instances_results.json is written; None writes nothing.
+            output_dir: where ``results_file`` is written; None writes nothing.
             max_detections: the most confident detections that count, per image and class (COCO's
                 maxDets).
 
@@ -58,17 +62,24 @@ class FastCOCOEvaluator(DetectionEvaluator):
                 row["category_id"] = own_ids.get(row["category_id"], row["category_id"])
                 rows.append(row)
         os.makedirs(self.output_dir, exist_ok=True)
-        Path(self.output_dir, RESULTS_FILE).write_text(json.dumps(rows), encoding="utf-8")
+        Path(self.output_dir, self.results_file).write_text(json.dumps(rows), encoding="utf-8")
 
     def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
-        """{"bbox": {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "AP-<class>" ...}}."""
+        """{``task``: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "AP-<class>" ...}}."""
         data = EvaluationSet.of(labels, found, self.class_names)
         metrics = coco_metrics(data, self.max_detections)
         self.logger.info(
-            f"COCO metrics, {self.max_detections} detections:\n"
+            f"COCO metrics of {self.task}, {self.max_detections} detections:\n"
             + create_small_table({name: metrics[name] for name in COCO_METRICS})
         )
-        return {"bbox": metrics}
+        return {self.task: metrics}
+
+
+class MaskCOCOEvaluator(FastCOCOEvaluator):
+    """Mask AP and AR as pycocotools computes them for "segm", of labels that all have a mask."""
+
+    with_masks = True
+    task, results_file = "segm", MASK_RESULTS_FILE
 
 
 def coco_metrics(data: EvaluationSet, max_detections: int = 100) -> dict[str, float]:
@@ -101,10 +112,13 @@ def _result_rows(image_id: int | str, detections: ImageDetections) -> list[dict[
     sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
     bboxes = np.concatenate([detections.boxes[:, :2], sides], axis=1).tolist()
     columns = (bboxes, detections.scores.tolist(), detections.categories.tolist())
-    return [
+    rows = [
         {"image_id": image_id, "category_id": category, "bbox": bbox, "score": score}
         for bbox, score, category in zip(*columns, strict=True)
     ]
+    for row, mask in zip(rows, detections.masks or (), strict=False):
+        row["segmentation"] = mask
+    return rows
 
 
 def _percent(values: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import faster_coco_eval.core.mask as mask_api
 import faster_coco_eval.faster_eval_api_cpp as compiled
 import numpy as np
 from faster_coco_eval.core.cocoeval import Params
@@ -69,7 +70,8 @@ def coco_curves(
     scores; ids that have no order stay in the data's.
 
     Args:
-        data: labels and detections with finite boxes and scores.
+        data: labels and detections with finite boxes and scores. Where both have masks, these are
+            compared instead of boxes.
         max_detections: the most confident detections that count, per image and class (maxDets).
         area_ranges: px², both ends belong to it.
         iou_thresholds: smallest IoU of a match, over 0.
@@ -88,7 +90,9 @@ def coco_curves(
     precision, recall = np.full(shape, -1.0), np.full(shape[:1] + shape[2:], -1.0)
     with _no_collection():
         slots, occurrences = _slots(groups, label_groups, len(data.class_names), max(len(place), 1))
-        ious = _matrices(detections, groups, labels, label_groups, min(iou_thresholds))
+        with_masks = labels.masks is not None and detections.masks is not None
+        matrices = _mask_matrices if with_masks else _matrices
+        ious = matrices(detections, groups, labels, label_groups, min(iou_thresholds))
         truth = _dataset(_label_rows(labels), label_groups, slots)
         found = _dataset(_detection_rows(detections), groups, slots)
         params = _params(area_ranges, iou_thresholds)
@@ -195,6 +199,32 @@ def _matrices(
             both.tolist(), offset.tolist(), end.tolist(), width.tolist(), strict=True
         )
     }
+
+
+def _mask_matrices(
+    detections: DetectionTable,
+    groups: _Groups,
+    labels: LabelTable,
+    label_groups: _Groups,
+    _threshold: float,
+) -> dict[int, list[list[float]]]:
+    """As :func:`_matrices`, of masks."""
+    assert labels.masks is not None
+    assert detections.masks is not None
+    both, mine, theirs = np.intersect1d(
+        groups.unique, label_groups.unique, assume_unique=True, return_indices=True
+    )
+    matrices = {}
+    for number, row, column in zip(both.tolist(), mine.tolist(), theirs.tolist(), strict=True):
+        found = slice(groups.start[row], groups.start[row + 1])
+        truth = slice(label_groups.start[column], label_groups.start[column + 1])
+        matrix = mask_api.iou(
+            detections.masks[found].tolist(),
+            labels.masks[truth].tolist(),
+            labels.crowd[truth].astype(int).tolist(),
+        )
+        matrices[number] = np.asarray(matrix).tolist()
+    return matrices
 
 
 def _slots(

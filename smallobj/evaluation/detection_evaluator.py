@@ -8,21 +8,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
+from detectron2.structures import Instances
 from detectron2.utils import comm
 
 from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
+from smallobj.masks import Rle, mask_rles
 
 
 class ImageDetections(NamedTuple):
     """The detections in one image: XYXY pixels (N, 4) float64, (N,) float64, (N,) int64.
 
     ``tiles`` are those that the image was read in, (T, 4) XYXY; None where that isn't told.
+    ``masks`` are N run-length masks, for an evaluator that wants them.
     """
 
     boxes: np.ndarray
     scores: np.ndarray
     categories: np.ndarray
     tiles: np.ndarray | None = None
+    masks: list[Rle] | None = None
 
 
 Detections = dict[int | str, ImageDetections]
@@ -34,6 +38,9 @@ class DetectionEvaluator(DatasetEvaluator):
     An image that was seen twice counts once, with its later detections. Labelled images that were
     not seen count as images without detections.
     """
+
+    # Whether masks are compared, of labels and detections.
+    with_masks = False
 
     def __init__(self, dataset_name: str) -> None:
         """
@@ -67,9 +74,11 @@ class DetectionEvaluator(DatasetEvaluator):
                 of tiled detectors "tiles" (T, 4).
 
         Raises:
-            ValueError: a class number that the dataset does not have.
+            ValueError: a class number that the dataset does not have, or no masks where they are
+                compared.
         """
         for record, output in zip(inputs, outputs, strict=True):
+            masks = _run_lengths(output["instances"]) if self.with_masks else None
             instances = output["instances"].to("cpu")
             categories = instances.pred_classes.numpy().astype(np.int64)
             count = len(self.class_names)
@@ -83,6 +92,7 @@ class DetectionEvaluator(DatasetEvaluator):
                 instances.scores.detach().numpy().astype(np.float64),
                 categories,
                 output.get("tiles"),
+                masks,
             )
 
     def evaluate(self) -> dict[str, dict[str, float]]:
@@ -95,7 +105,7 @@ class DetectionEvaluator(DatasetEvaluator):
         for part in gathered:
             found.update(part)
         self.write(found)
-        labels = read_ground_truth(self.dataset_name)
+        labels = read_ground_truth(self.dataset_name, self.with_masks)
         if labels is None:
             self.logger.info(f"{self.dataset_name} has no labels: nothing to evaluate")
             return {}
@@ -107,3 +117,14 @@ class DetectionEvaluator(DatasetEvaluator):
     def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
         """{task: {metric: percent, NaN where undefined}} of all images' detections."""
         raise NotImplementedError
+
+
+def _run_lengths(instances: Instances) -> list[Rle]:
+    if instances.has("pred_masks"):
+        return mask_rles(instances.pred_masks)
+    if len(instances):
+        raise ValueError(
+            "the metric coco_masks compares masks, and the model gives none; it needs "
+            "MODEL.MASK_ON True, or TEST.METRICS without coco_masks"
+        )
+    return []

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import faster_coco_eval.core.mask as mask_api
 import numpy as np
 
 from smallobj.evaluation.detection_evaluator import Detections, ImageDetections
@@ -34,6 +36,7 @@ class LabelTable:
         boxes: (G, 4) float64, XYXY in pixels.
         areas: (G,) float64, px²: the label's own area where it has one, else the box's.
         crowd: (G,) bool, regions that stand for many objects.
+        masks: (G,) objects, COCO's run-length masks; None where boxes are what counts.
     """
 
     images: np.ndarray
@@ -41,14 +44,15 @@ class LabelTable:
     boxes: np.ndarray
     areas: np.ndarray
     crowd: np.ndarray
+    masks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, chosen: np.ndarray) -> LabelTable:
         """The labels at an index array or mask."""
-        columns = (self.images, self.categories, self.boxes, self.areas, self.crowd)
-        return LabelTable(*(column[chosen] for column in columns))
+        columns = (self.images, self.categories, self.boxes, self.areas, self.crowd, self.masks)
+        return LabelTable(*(None if column is None else column[chosen] for column in columns))
 
 
 @dataclass(frozen=True)
@@ -60,25 +64,29 @@ class DetectionTable:
         categories: (D,) int64, contiguous from 0.
         boxes: (D, 4) float64, XYXY in pixels.
         scores: (D,) float64.
+        masks: (D,) objects, COCO's run-length masks; None where boxes are what counts.
     """
 
     images: np.ndarray
     categories: np.ndarray
     boxes: np.ndarray
     scores: np.ndarray
+    masks: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, chosen: np.ndarray) -> DetectionTable:
         """The detections at an index array or mask."""
-        columns = (self.images, self.categories, self.boxes, self.scores)
-        return DetectionTable(*(column[chosen] for column in columns))
+        columns = (self.images, self.categories, self.boxes, self.scores, self.masks)
+        return DetectionTable(*(None if column is None else column[chosen] for column in columns))
 
     @property
     def areas(self) -> np.ndarray:
-        """(D,) float64, px²."""
-        return box_areas(self.boxes)
+        """(D,) float64, px²: of the masks where there are some, else of the boxes."""
+        if self.masks is None:
+            return box_areas(self.boxes)
+        return np.array([mask_api.area(mask) for mask in self.masks], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -159,12 +167,14 @@ class EvaluationSet:
                 _column([image.boxes for image in labels], np.float64).reshape(-1, 4),
                 _column([image.areas for image in labels], np.float64),
                 _column([image.crowd for image in labels], bool),
+                _mask_column([image.masks for image in labels]),
             ),
             detections=DetectionTable(
                 _numbers([(i, len(one.scores)) for i, one in seen]),
                 _column([one.categories for _, one in seen], np.int64),
                 _column([one.boxes for _, one in seen], np.float64).reshape(-1, 4),
                 _column([one.scores for _, one in seen], np.float64),
+                _mask_column([one.masks for _, one in seen]),
             ),
             # Of some images only it would be no property of the set.
             tiles=[t for t in tiles if t is not None] if _is_told(tiles, len(ids)) else (),
@@ -182,3 +192,13 @@ def _numbers(counts: Sequence[tuple[int, int]]) -> np.ndarray:
 
 def _column(parts: Sequence[np.ndarray], kind: type) -> np.ndarray:
     return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
+
+
+def _mask_column(parts: Sequence[list[dict[str, Any]] | None]) -> np.ndarray | None:
+    """The masks of all images in one column; None where an image has none."""
+    if any(part is None for part in parts):
+        return None
+    masks = [mask for part in parts for mask in part or ()]
+    column = np.empty(len(masks), dtype=object)
+    column[:] = masks
+    return column

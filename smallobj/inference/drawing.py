@@ -18,6 +18,7 @@ from detectron2.structures import Instances
 from smallobj.boxes import annotation_boxes
 from smallobj.data.image_file import read_image
 from smallobj.inference.labels import Color, draw_labels, write_text
+from smallobj.masks import CropMasks
 
 # One letter height, and one pixel of line, per so many pixels of the image's longer side.
 _PIXELS_PER_LETTER = 100
@@ -35,7 +36,7 @@ def draw_detections(
     class_names: Sequence[str],
     tiles: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draws boxes, class names and scores, the best on top.
+    """Draws boxes, class names and scores, the best on top; masks as tints below them.
 
     Args:
         image: (H, W, 3) uint8, BGR; not changed.
@@ -49,8 +50,24 @@ def draw_detections(
     picture = np.ascontiguousarray(image).copy()
     if tiles is not None:
         _draw_grid(picture, tiles)
+    if instances.has("pred_masks"):
+        _tint(picture, instances)
     _draw_boxes(picture, *_of_instances(instances, class_names))
     return picture
+
+
+def _tint(picture: np.ndarray, instances: Instances) -> None:
+    """Blends each object's mask half and half with the colour of its class."""
+    masks = instances.pred_masks
+    if not isinstance(masks, CropMasks):
+        masks = CropMasks.from_bitmasks(masks)
+    corners = masks.corners().tolist()
+    for index in instances.scores.argsort().tolist():
+        x0, y0, x1, y1 = corners[index]
+        inside = masks.crops[index].numpy()
+        region = picture[y0:y1, x0:x1]
+        color = np.array(class_color(int(instances.pred_classes[index])))
+        region[inside] = ((region[inside] + color) / 2).astype(np.uint8)
 
 
 def class_color(index: int) -> Color:

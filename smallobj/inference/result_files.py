@@ -15,12 +15,17 @@ from typing import Any, TextIO
 import numpy as np
 from detectron2.structures import Instances
 
+from smallobj.masks import Rle, mask_rles
+
 _CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageDetections:
-    """What was found in one image; boxes are (N, 4) float32 XYXY in its pixels."""
+    """What was found in one image; boxes are (N, 4) float32 XYXY in its pixels.
+
+    ``masks`` are N run-length masks, or None where the model gives none.
+    """
 
     file: str
     image_id: int
@@ -29,6 +34,7 @@ class ImageDetections:
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
+    masks: list[Rle] | None = None
 
     @classmethod
     def from_instances(cls, file: str, image_id: int, instances: Instances) -> ImageDetections:
@@ -36,7 +42,8 @@ class ImageDetections:
         height, width = instances.image_size
         boxes = instances.pred_boxes.tensor.numpy().round(2)
         scores, classes = instances.scores.numpy().round(4), instances.pred_classes.numpy()
-        return cls(file, image_id, height, width, boxes, scores, classes)
+        masks = mask_rles(instances.pred_masks) if instances.has("pred_masks") else None
+        return cls(file, image_id, height, width, boxes, scores, classes, masks)
 
     @classmethod
     def from_entry(cls, entry: dict[str, Any], image_id: int) -> ImageDetections:
@@ -50,6 +57,7 @@ class ImageDetections:
             np.array([one["box"] for one in found], np.float32).reshape(-1, 4),
             np.array([one["score"] for one in found], np.float32),
             np.array([one["class_id"] for one in found], np.int64),
+            [one["mask"] for one in found] if found and "mask" in found[0] else None,
         )
 
     def entry(self, class_names: Sequence[str]) -> dict[str, Any]:
@@ -64,8 +72,9 @@ class ImageDetections:
                     "class_id": index,
                     "score": _short(score),
                     "box": list(map(_short, box)),
+                    **({"mask": mask} if mask else {}),
                 }
-                for box, score, index in self._each()
+                for box, score, index, mask in self._each()
             ],
         }
 
@@ -73,7 +82,7 @@ class ImageDetections:
         """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
         return [
             (self.file, index, class_names[index], _short(score), *map(_short, box))
-            for box, score, index in self._each()
+            for box, score, index, _ in self._each()
         ]
 
     def coco(self, category_ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -84,8 +93,9 @@ class ImageDetections:
                 "category_id": category_ids[index],
                 "bbox": [_short(x1), _short(y1), _short(x2 - x1), _short(y2 - y1)],
                 "score": _short(score),
+                **({"segmentation": mask} if mask else {}),
             }
-            for (x1, y1, x2, y2), score, index in self._each()
+            for (x1, y1, x2, y2), score, index, mask in self._each()
         ]
 
     def blocks(self, size: int = 4096) -> Iterator[ImageDetections]:
@@ -93,11 +103,16 @@ class ImageDetections:
         for start in range(0, max(len(self.boxes), 1), size):
             part = slice(start, start + size)
             yield dataclasses.replace(
-                self, boxes=self.boxes[part], scores=self.scores[part], classes=self.classes[part]
+                self,
+                boxes=self.boxes[part],
+                scores=self.scores[part],
+                classes=self.classes[part],
+                masks=self.masks[part] if self.masks is not None else None,
             )
 
-    def _each(self) -> zip[tuple[Any, Any, int]]:
-        return zip(self.boxes, self.scores, self.classes.tolist(), strict=True)
+    def _each(self) -> zip[tuple[Any, Any, int, Rle | None]]:
+        masks = [None] * len(self.boxes) if self.masks is None else self.masks
+        return zip(self.boxes, self.scores, self.classes.tolist(), masks, strict=True)
 
 
 def _short(value: float) -> float:

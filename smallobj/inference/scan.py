@@ -182,7 +182,8 @@ class Scanner:
         outputs = []
         # A row begins a batch of its own, so that a resumed scan computes the very same batches.
         for output in self.detector.runner(inputs()):
-            outputs.append(output["instances"].to("cpu"))
+            # Without masks, of which a map would have too many.
+            outputs.append(_plain(output["instances"]).to("cpu"))
             share = len(outputs) * len(tiles) // len(chosen)
             bar.update(share - told)
             told = share
@@ -210,7 +211,7 @@ def read_strips(raster: Raster, rows: Iterable[np.ndarray]) -> Iterator[np.ndarr
 
 
 def _plain(instances: Instances) -> Instances:
-    """Without the fields that only settling needs."""
+    """Boxes, scores and classes: without masks and without the fields that only settling needs."""
     plain = Instances(instances.image_size)
     plain.pred_boxes = instances.pred_boxes
     plain.scores = instances.scores

@@ -15,6 +15,7 @@ from torch import nn
 
 from smallobj.boxes import overlapping_pairs
 from smallobj.inference.batching import BatchRunner
+from smallobj.masks import CropMasks
 from smallobj.merging import build_merger
 from smallobj.merging.registry import Merger
 from smallobj.tiling import cut_by_seam, plan_tiles, superseded
@@ -23,7 +24,7 @@ Item = dict[str, Any]
 
 
 class TiledDetector(nn.Module):
-    """Runs any detector over tiles of each image and merges the boxes that it finds (no masks yet).
+    """Runs any detector over tiles of each image and merges what it finds.
 
     Wrapped or bare, a detector takes and gives the same things, so evaluators, predictors and
     other wrappers need not know.
@@ -109,8 +110,8 @@ class TiledDetector(nn.Module):
 
         Returns:
             A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
-            score, at most ``max_detections``; and "tiles" (T, 4) float64 XYXY, in the same frame:
-            what was read.
+            score, at most ``max_detections``, and pred_masks as CropMasks if the model gives masks;
+            and "tiles" (T, 4) float64 XYXY, in the same frame: what was read.
         """
         return list(self.stream(batched_inputs))
 
@@ -136,7 +137,7 @@ class TiledDetector(nn.Module):
         for output in self.runner(inputs()):
             while not len(waiting[0][1]):
                 yield self._finish(*waiting.popleft(), [])
-            outputs.append(output["instances"])
+            outputs.append(with_crop_masks(output["instances"]))
             if len(outputs) == len(waiting[0][1]):
                 yield self._finish(*waiting.popleft(), outputs)
                 outputs = []
@@ -159,7 +160,7 @@ class TiledDetector(nn.Module):
         if not len(tiles):
             return self._nothing(image_size(item))
         outputs = self.runner(_crop(item, tile) for tile in tiles.tolist())
-        found = [output["instances"] for output in outputs]
+        found = [with_crop_masks(output["instances"]) for output in outputs]
         return self.to_image_frame(found, tiles, image_size(item))
 
     def _finish(self, item: Item, tiles: np.ndarray, outputs: list[Instances]) -> Item:
@@ -174,7 +175,7 @@ class TiledDetector(nn.Module):
         for field in ("tile", "cut"):
             instances.remove(field)
         height, width = item.get("height", size[0]), item.get("width", size[1])
-        found = detector_postprocess(instances[: self.max_detections], height, width)
+        found = resized_instances(instances[: self.max_detections], height, width)
         scale = np.tile([width / size[1], height / size[0]], 2)
         return {"instances": found, "tiles": tiles * scale}
 
@@ -189,8 +190,9 @@ class TiledDetector(nn.Module):
             size: (h, w) of the image.
 
         Returns:
-            Instances in the image's frame with pred_boxes, scores, pred_classes, and of each box
-            "tile" (N, 4) int64 and "cut" (N,) bool (touches a seam), as :meth:`settle` wants them.
+            Instances in the image's frame with pred_boxes, scores, pred_classes, pred_masks where
+            each of ``outputs`` has them as CropMasks, and of each box "tile" (N, 4) int64 and "cut"
+            (N,) bool (touches a seam), as :meth:`settle` wants them.
         """
         counts = torch.tensor([len(output) for output in outputs])
         boxes = torch.cat([output.pred_boxes.tensor for output in outputs])
@@ -199,6 +201,14 @@ class TiledDetector(nn.Module):
         found.pred_boxes = Boxes(boxes + origin[:, [0, 1, 0, 1]].to(boxes))
         found.scores = torch.cat([output.scores for output in outputs])
         found.pred_classes = torch.cat([output.pred_classes for output in outputs])
+        if all(output.has("pred_masks") for output in outputs):
+            corners = torch.as_tensor(tiles)[:, :2].tolist()
+            found.pred_masks = CropMasks.cat(
+                [
+                    output.pred_masks.moved(x, y, size)
+                    for output, (x, y) in zip(outputs, corners, strict=True)
+                ]
+            )
         found.tile = origin
         found.cut = cut_by_seam(found.pred_boxes.tensor, origin, size, self.seam_margin)
         return found
@@ -224,6 +234,28 @@ class TiledDetector(nn.Module):
         empty.tile = torch.zeros(0, 4, dtype=torch.int64, device=device)
         empty.cut = torch.zeros(0, dtype=torch.bool, device=device)
         return empty
+
+
+def with_crop_masks(found: Instances) -> Instances:
+    """The same with masks, if any, as CropMasks: those of all tiles at full size fill memory."""
+    if found.has("pred_masks") and not isinstance(found.pred_masks, CropMasks):
+        found.pred_masks = CropMasks.from_bitmasks(found.pred_masks)
+    return found
+
+
+def resized_instances(found: Instances, height: int, width: int) -> Instances:
+    """Detectron2's ``detector_postprocess`` for instances whose masks, if any, are CropMasks."""
+    if not found.has("pred_masks"):
+        return detector_postprocess(found, height, width)
+    masks = found.pred_masks
+    found = Instances(found.image_size, **found.get_fields())
+    # In the place of the masks, which it would paste at full size: it may drop boxes.
+    found.remove("pred_masks")
+    found.number = torch.arange(len(masks), device=found.pred_boxes.device)
+    found = detector_postprocess(found, height, width)
+    found.pred_masks = masks[found.number].resized((height, width))
+    found.remove("number")
+    return found
 
 
 def _crop(item: Item, tile: list[int]) -> Item:

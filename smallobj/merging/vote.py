@@ -22,9 +22,9 @@ from smallobj.merging.registry import MERGER_REGISTRY
 class VoteMerger(OverlapMerger):
     """Gives the best box of each cluster the cluster's mean place, weighted by scores.
 
-    Score, class and other fields stay the best box's. Source: arXiv 1505.01749, section 5. The
-    paper weighs in all boxes that overlap a kept one; as in RefineDet's release, a box votes once
-    here, for the best box that takes it.
+    Score, class, mask and other fields stay the best box's. Source: arXiv 1505.01749, section 5.
+    The paper weighs in all boxes that overlap a kept one; as in RefineDet's release, a box votes
+    once here, for the best box that takes it.
     """
 
     def merge(self, ranked: Instances) -> Instances:

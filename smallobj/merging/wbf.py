@@ -23,7 +23,7 @@ class WBFMerger(OverlapMerger):
     (arXiv 1910.13302, section 3): the score isn't lowered for models, here tiles, that saw no
     box, since most tiles don't show the object at all; and a box joins only a cluster of which
     it overlaps one box by more than half the threshold, since a fused box may reach where
-    none of its boxes do. Class and other fields are the best box's.
+    none of its boxes do. Class, mask and other fields are the best box's.
     """
 
     @configurable

@@ -6,6 +6,7 @@ from detectron2.config import CfgNode
 from detectron2.modeling import build_model as build_detectron2_model
 from torch import nn
 
+from smallobj.detectron2_compat import allow_group_norm_in_retinanet
 from smallobj.modeling.norms import norms_for_device
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
 
@@ -14,7 +15,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
     """Detectron2's ``build_model``, with mixed precision and the fastest memory layout.
 
     Raises:
-        ValueError: a precision is unknown, or no number of classes is set.
+        ValueError: a precision is unknown, no number of classes is set, or two that differ.
     """
     training, test = precision_in_training(cfg), precision_at_test(cfg)
     if cfg.MODEL.ROI_HEADS.NUM_CLASSES < 1:
@@ -22,6 +23,23 @@ def build_model(cfg: CfgNode) -> nn.Module:
             "MODEL.ROI_HEADS.NUM_CLASSES is 0, so the number of classes has to come from a "
             "dataset, and none was read. Give the number, or the config.yaml that training wrote."
         )
-    model = build_detectron2_model(norms_for_device(cfg))
+    allow_group_norm_in_retinanet()
+    model = build_detectron2_model(norms_for_device(_with_one_number_of_classes(cfg)))
     set_precision(model, training, test)
     return model
+
+
+def _with_one_number_of_classes(cfg: CfgNode) -> CfgNode:
+    """Detectron2's RetinaNet has a key of its own for what is one number here."""
+    number, own = cfg.MODEL.ROI_HEADS.NUM_CLASSES, cfg.MODEL.RETINANET.NUM_CLASSES
+    if cfg.MODEL.META_ARCHITECTURE != "RetinaNet" or own == number:
+        return cfg
+    if own:
+        raise ValueError(
+            f"MODEL.RETINANET.NUM_CLASSES is {own} and MODEL.ROI_HEADS.NUM_CLASSES {number}; leave "
+            "the former at 0, which takes it from the latter"
+        )
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.RETINANET.NUM_CLASSES = number
+    return cfg

@@ -42,7 +42,7 @@ def test_sizes_are_those_of_the_bins(random_set):
 
 def test_nothing_found(random_set):
     data = random_set(2)
-    nothing = DetectionTable(*(column[:0] for column in vars(data.detections).values()))
+    nothing = data.detections[np.zeros(0, np.int64)]
     data = data.with_detections(nothing)
     figures = figures_at_half(data, find_errors(data))
     assert figures["misses"]["LAMR"] == 100

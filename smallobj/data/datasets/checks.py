@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 
+from smallobj.data.datasets.mask_checks import check_masks
 from smallobj.data.datasets.problems import DatasetError, Problem, count_by_rule
 from smallobj.data.datasets.register import (
     class_names,
@@ -81,14 +82,16 @@ def _log_dropped(name: str, dropped: Sequence[Problem]) -> None:
 
 
 def check_datasets(cfg: CfgNode, names: Sequence[str] | None = None) -> list[DatasetCounts]:
-    """``load_checked`` of DATASETS.TRAIN and TEST, or of the given names, as the config asks.
+    """``load_checked`` and ``check_masks`` of DATASETS.TRAIN and TEST, or of the given names.
 
     Raises:
         DatasetError: lists what is wrong.
     """
     if names is None:
         names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
-    return load_checked(names, cfg.DATASETS.DROP_BAD_BOXES)
+    counts = load_checked(names, cfg.DATASETS.DROP_BAD_BOXES)
+    check_masks(cfg, names)
+    return counts
 
 
 def resolve_num_classes(cfg: CfgNode, names: Sequence[str] | None = None) -> CfgNode:

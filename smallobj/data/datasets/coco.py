@@ -14,6 +14,7 @@ from smallobj.data.datasets.image_size import read_sizes
 from smallobj.data.datasets.problems import Problem, shown
 from smallobj.data.datasets.reading import MUST_EXIST, Reading, make_record, read_json
 from smallobj.data.datasets.rules import KNOWN_CLASS, is_number, to_float
+from smallobj.data.datasets.segmentations import read_segmentation
 from smallobj.data.datasets.spec import DatasetSpec
 
 _FILE_RULE = "the file must be a JSON object with the lists images, annotations and categories"
@@ -33,7 +34,7 @@ _KNOWN_IMAGE = "image_id must be the id of an image"
 
 
 def read_coco(spec: DatasetSpec) -> Reading:
-    """Reads images, boxes and polygons; category ids become 0, 1, … in the order of the ids.
+    """Reads images, boxes and masks; category ids become 0, 1, … in the order of the ids.
 
     Without a folder of images the sizes are those that the file tells.
     """
@@ -217,10 +218,12 @@ def _read_annotation(
         reading.problems.append(Problem(spec.annotations, where, KNOWN_CLASS, value, is_box=True))
     size = (record["height"], record["width"]) if record and record["height"] else None
     good_box = reading.box(spec.annotations, where, [to_float(value) for value in box], size)
-    if index is None or good_box is None:
+    segmentation, broken = _segmentation(entry, size)
+    if broken is not None:
+        reading.problems.append(Problem(spec.annotations, where, *broken, is_box=True))
+    if index is None or good_box is None or broken is not None:
         return None
     annotation = reading.make_annotation(good_box, index, int(is_crowd == 1))
-    segmentation = _usable_segmentation(entry.get("segmentation"))
     if segmentation:
         annotation["segmentation"] = segmentation
     area: Any = entry.get("area")
@@ -229,22 +232,8 @@ def _read_annotation(
     return annotation
 
 
-def _usable_segmentation(value: object) -> object:
-    """Polygons of at least three points, or a run-length encoding as it is; else None.
-
-    Many writers put an empty list or two-point polygons where they know only the box, so this is
-    not treated as a broken label.
-    """
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, list):
-        return None
-    polygons = [
-        polygon
-        for polygon in value
-        if isinstance(polygon, list)
-        and len(polygon) >= 6
-        and len(polygon) % 2 == 0
-        and all(map(is_number, polygon))
-    ]
-    return polygons or None
+def _segmentation(
+    entry: dict[str, Any], size: tuple[int, int] | None
+) -> tuple[Any, tuple[str, str] | None]:
+    # Of an image that can't be read, that is told already.
+    return read_segmentation(entry.get("segmentation"), size) if size else (None, None)

@@ -1,0 +1,187 @@
+"""Masks of an image's objects, none stored larger than its object. Pure geometry, no model.
+
+N objects. A frame is (h, w) in pixels; ``origins`` are (x, y) of a crop's first pixel in it.
+A run-length mask ("RLE") is COCO's compressed one, {"size": [h, w], "counts": text}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pycocotools import mask as mask_util
+
+Rle = dict[str, Any]
+
+
+class CropMasks:
+    """N masks as crops: of 100 small objects in 2800 x 2100 px some kilobytes, not 588 MB.
+
+    Stands where Detectron2 has a bool tensor (N, H, W): it can be indexed, concatenated and moved
+    like one, and makes the full-size bitmap of an object when that is asked for, by iteration or by
+    ``numpy.asarray``. So Detectron2's Visualizer and COCOEvaluator take it as it is.
+
+    Attributes:
+        crops: N bool tensors (h_i, w_i).
+        origins: (N, 2) int64 on the CPU, each (x, y) inside the frame.
+        image_size: (H, W) of the frame.
+    """
+
+    def __init__(
+        self, crops: Sequence[torch.Tensor], origins: torch.Tensor, image_size: tuple[int, int]
+    ) -> None:
+        assert len(crops) == len(origins)
+        self.crops = list(crops)
+        self.origins = origins.reshape(-1, 2).to("cpu", torch.int64)
+        self.image_size = image_size
+
+    @classmethod
+    def from_bitmasks(cls, masks: torch.Tensor) -> CropMasks:
+        """From (N, H, W), which may be freed afterwards; an empty mask gets an empty crop."""
+        masks = masks.bool()
+        first, last = [], []
+        for axis in (1, 2):  # extent along x, then along y
+            used = masks.any(dim=axis)
+            is_empty = ~used.any(dim=1)
+            ranked = used.to(torch.uint8)  # argmax, the first of the largest, takes no bool
+            end = used.shape[1] - ranked.flip(1).argmax(dim=1)
+            first.append(ranked.argmax(dim=1).masked_fill(is_empty, 0))
+            last.append(end.masked_fill(is_empty, 0))
+        origins, ends = torch.stack(first, dim=1).cpu(), torch.stack(last, dim=1).cpu()
+        corners = torch.cat([origins, ends], dim=1).tolist()
+        # Copies: a view would keep the whole bitmap in memory.
+        crops = [
+            mask[y0:y1, x0:x1].clone()
+            for mask, (x0, y0, x1, y1) in zip(masks, corners, strict=True)
+        ]
+        return cls(crops, origins, (masks.shape[1], masks.shape[2]))
+
+    @staticmethod
+    def cat(parts: Sequence[CropMasks]) -> CropMasks:
+        """All masks of one frame together; for ``Instances.cat``."""
+        assert len({part.image_size for part in parts}) == 1
+        crops = [crop for part in parts for crop in part.crops]
+        return CropMasks(crops, torch.cat([p.origins for p in parts]), parts[0].image_size)
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, item: int | slice | torch.Tensor) -> CropMasks:
+        """As a tensor's rows; an integer gives one mask, still as CropMasks."""
+        if isinstance(item, torch.Tensor):
+            item = item.cpu()
+        rows = torch.arange(len(self))[item].reshape(-1)
+        return CropMasks(
+            [self.crops[row] for row in rows.tolist()], self.origins[rows], self.image_size
+        )
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        """The full-size bitmaps (H, W), one at a time."""
+        for index in range(len(self)):
+            yield self.bitmask(index)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """(N, H, W), all at once."""
+        full = self.to_bitmasks().cpu().numpy()
+        return full if dtype is None else full.astype(dtype)
+
+    @property
+    def device(self) -> torch.device:
+        return self.crops[0].device if self.crops else torch.device("cpu")
+
+    def to(self, *args: Any, **kwargs: Any) -> CropMasks:
+        """The crops elsewhere, as ``Tensor.to``."""
+        crops = [crop.to(*args, **kwargs) for crop in self.crops]
+        return CropMasks(crops, self.origins, self.image_size)
+
+    def corners(self) -> torch.Tensor:
+        """(N, 4) int64 XYXY: where each crop lies."""
+        sides = torch.tensor([crop.shape[::-1] for crop in self.crops], dtype=torch.int64)
+        return torch.cat([self.origins, self.origins + sides.reshape(-1, 2)], dim=1)
+
+    def areas(self) -> torch.Tensor:
+        """(N,) int64 number of pixels."""
+        return torch.tensor([int(crop.sum()) for crop in self.crops], dtype=torch.int64)
+
+    def moved(self, x: int, y: int, image_size: tuple[int, int]) -> CropMasks:
+        """In the frame of which this one is the part that begins at (x, y)."""
+        return CropMasks(self.crops, self.origins + torch.tensor([x, y]), image_size)
+
+    def resized(self, image_size: tuple[int, int]) -> CropMasks:
+        """In the same image at another size: each pixel takes what lies nearest to its centre."""
+        if tuple(image_size) == tuple(self.image_size):
+            return self
+        crops, origins = [], []
+        for crop, (x, y) in zip(self.crops, self.origins.tolist(), strict=True):
+            top, rows = _nearest(y, crop.shape[0], self.image_size[0], image_size[0])
+            left, columns = _nearest(x, crop.shape[1], self.image_size[1], image_size[1])
+            rows, columns = rows.to(crop.device), columns.to(crop.device)
+            crops.append(crop.index_select(0, rows).index_select(1, columns))
+            origins.append([left, top])
+        return CropMasks(crops, torch.tensor(origins), image_size)
+
+    def bitmask(self, index: int) -> torch.Tensor:
+        """(H, W) bool of one object."""
+        crop = self.crops[index]
+        x, y = self.origins[index].tolist()
+        full = torch.zeros(self.image_size, dtype=torch.bool, device=crop.device)
+        full[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
+        return full
+
+    def to_bitmasks(self) -> torch.Tensor:
+        """(N, H, W) bool: everything at full size, N * H * W bytes."""
+        full = torch.zeros(len(self), *self.image_size, dtype=torch.bool, device=self.device)
+        for index, (crop, (x, y)) in enumerate(zip(self.crops, self.origins.tolist(), strict=True)):
+            full[index, y : y + crop.shape[0], x : x + crop.shape[1]] = crop
+        return full
+
+    def rles(self) -> list[Rle]:
+        """A run-length mask each, made without a full-size bitmap."""
+        origins = self.origins.tolist()
+        return [
+            crop_rle(crop.cpu().numpy(), x, y, self.image_size)
+            for crop, (x, y) in zip(self.crops, origins, strict=True)
+        ]
+
+
+def _nearest(start: int, length: int, before: int, after: int) -> tuple[int, torch.Tensor]:
+    """Along one axis: first pixel of a crop in the new frame, and the old pixel of each.
+
+    Old pixel p covers the centres c of new pixels with p <= (c + 0.5) * before / after < p + 1.
+    """
+    centres = (torch.arange(after, dtype=torch.float64) + 0.5) * before / after
+    source = centres.floor().long().clamp(max=before - 1) - start
+    inside = ((source >= 0) & (source < length)).nonzero().squeeze(1)
+    return int(inside[0]) if len(inside) else 0, source[inside]
+
+
+def crop_rle(crop: np.ndarray, x: int, y: int, image_size: tuple[int, int]) -> Rle:
+    """The run-length mask of a (h, w) bool crop whose first pixel is (x, y) of the image."""
+    height, width = image_size
+    columns, rows = crop.T.nonzero()
+    # COCO counts pixels column by column.
+    place = (columns + x) * height + rows + y
+    first = np.flatnonzero(np.diff(place, prepend=-2) != 1)
+    starts = place[first]
+    ends = place[np.append(first[1:], len(place)) - 1] + 1 if len(place) else place
+    edges = np.stack([starts, ends], axis=1).ravel()
+    counts = np.diff(edges, prepend=0, append=height * width).tolist()
+    if len(counts) > 1 and counts[-1] == 0:
+        counts.pop()
+    return compressed({"size": [height, width], "counts": counts})
+
+
+def compressed(rle: Rle) -> Rle:
+    """A run-length mask with its list of counts as text, which JSON and pycocotools take."""
+    height, width = rle["size"]
+    packed = mask_util.frPyObjects(rle, height, width)
+    return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
+
+
+def mask_rles(masks: CropMasks | torch.Tensor) -> list[Rle]:
+    """Run-length masks of what a detector leaves in pred_masks: CropMasks, or (N, H, W) bool."""
+    if not isinstance(masks, CropMasks):
+        masks = CropMasks.from_bitmasks(masks)
+    return masks.rles()
