@@ -14,6 +14,7 @@ from smallobj.config.data_keys import add_dataset_keys, add_input_keys
 from smallobj.config.focus_keys import add_focus_keys
 from smallobj.config.inference_keys import add_test_keys
 from smallobj.config.model_keys import add_model_keys
+from smallobj.config.tta_keys import add_ensemble_keys, add_tta_keys
 
 
 def add_smallobj_config(cfg: CfgNode) -> None:
@@ -23,6 +24,8 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_model_keys(cfg)
     add_test_keys(cfg)
     add_focus_keys(cfg)
+    add_tta_keys(cfg)
+    add_ensemble_keys(cfg)
 
 
 def get_cfg() -> CfgNode:
