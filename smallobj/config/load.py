@@ -21,6 +21,7 @@ from smallobj.config.solver_keys import add_solver_keys
 from smallobj.config.squash_keys import add_squash_keys
 from smallobj.config.ssd_keys import add_ssd_keys
 from smallobj.config.training_keys import add_training_keys
+from smallobj.config.tta_keys import add_ensemble_keys, add_tta_keys
 from smallobj.config.vgg_keys import add_vgg_keys
 from smallobj.config.yolo_keys import add_yolo_keys
 
@@ -41,6 +42,8 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_solver_keys(cfg)
     add_yolo_keys(cfg)
     add_parts_keys(cfg)
+    add_tta_keys(cfg)
+    add_ensemble_keys(cfg)
 
 
 def get_cfg() -> CfgNode:

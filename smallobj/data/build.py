@@ -93,6 +93,11 @@ def check_native_resolution(cfg: CfgNode, who: str) -> None:
         raise ValueError(f"{who}; it needs INPUT.SQUASH (0, 0); got {tuple(cfg.INPUT.SQUASH)}")
 
 
+def resize_on_reading(cfg: CfgNode) -> T.Augmentation | None:
+    """:func:`resize_at_test`, or None for an ensemble, whose members each resize for themselves."""
+    return None if cfg.TEST.ENSEMBLE.MEMBERS else resize_at_test(cfg)
+
+
 def image_tensor(
     image: np.ndarray, resize: T.Augmentation | None, image_format: str
 ) -> torch.Tensor:
@@ -115,10 +120,10 @@ def image_tensor(
 
 
 class WholeImageMapper:
-    """Reads a photograph for testing, resized as :func:`resize_at_test` says."""
+    """Reads a photograph for testing; resized as :func:`resize_on_reading` says."""
 
     def __init__(self, cfg: CfgNode) -> None:
-        self.resize = resize_at_test(cfg)
+        self.resize = resize_on_reading(cfg)
         self.image_format = cfg.INPUT.FORMAT
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:

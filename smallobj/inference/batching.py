@@ -14,6 +14,17 @@ logger = logging.getLogger(__name__)
 Item = dict[str, Any]
 
 
+def stream_through(detector: Any, items: Iterable[Item]) -> Iterator[Item]:
+    """Outputs in order: by the detector's own ``stream``, which batches, or else one by one."""
+    if hasattr(detector, "stream"):
+        yield from detector.stream(items)
+        return
+    for item in items:
+        with torch.no_grad():
+            outputs = detector([item])
+        yield outputs[0]
+
+
 class BatchRunner:
     """Feeds consecutive inputs of one shape to a model together; none is ever padded.
 

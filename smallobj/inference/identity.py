@@ -24,7 +24,10 @@ def detector_identity(cfg: CfgNode, model: torch.nn.Module, threads: int) -> dic
         threads: with which a CPU computes.
     """
     kind = torch.device(cfg.MODEL.DEVICE).type
+    # Of an ensemble's other members the config above knows no more than where they lie.
+    members = [config_digest(one) for one in getattr(model, "configs", ())]
     return {
+        **({"members": members} if members else {}),
         "config": config_digest(cfg),
         "weights": model_digest(model),
         "device": kind,

@@ -14,15 +14,14 @@ from detectron2.config import CfgNode
 from detectron2.data import Metadata
 from detectron2.engine import DefaultPredictor
 from detectron2.structures import Instances
-from torch import nn
 
 from smallobj.checkpoint import load_weights
-from smallobj.data.build import image_tensor, resize_at_test
+from smallobj.data.build import image_tensor, resize_on_reading
 from smallobj.data.datasets.image_size import read_size
 from smallobj.data.image_file import read_image
 from smallobj.data.prefetch import map_ahead
+from smallobj.inference.batching import stream_through
 from smallobj.inference.focus import FocusedDetector
-from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.wrap import wrap_for_test
 from smallobj.modeling import build_model
 from smallobj.modeling.precision import precision_at_test, settle_precision
@@ -80,7 +79,7 @@ class SmallObjectPredictor(DefaultPredictor):
         load_weights(detector, cfg.MODEL.WEIGHTS)
         settle_precision(detector, precision_at_test(self.cfg))
         self.model: Any = wrap_for_test(self.cfg, detector.eval())
-        self.aug = resize_at_test(self.cfg)
+        self.aug = resize_on_reading(self.cfg)
         self.input_format = cfg.INPUT.FORMAT
         self.class_names = list(cfg.MODEL.CLASS_NAMES) or [
             f"class {index}" for index in range(cfg.MODEL.ROI_HEADS.NUM_CLASSES)
@@ -124,7 +123,7 @@ class SmallObjectPredictor(DefaultPredictor):
                 if file.item is not None:
                     yield file.item
 
-        for output in _run(detector, items()):
+        for output in stream_through(detector, items()):
             while waiting[0].error:
                 broken = waiting.popleft()
                 yield Prediction(broken.path, error=broken.error)
@@ -174,16 +173,6 @@ class SmallObjectPredictor(DefaultPredictor):
         if opened.item is None:
             return opened
         return replace(opened, item={**opened.item, "tiles": file.item["tiles"]})
-
-
-def _run(detector: nn.Module, items: Iterable[Item]) -> Iterator[Item]:
-    if isinstance(detector, TiledDetector | FocusedDetector):
-        yield from detector.stream(items)
-        return
-    for item in items:
-        with torch.no_grad():
-            outputs = detector([item])
-        yield outputs[0]
 
 
 def _decoders() -> int:

@@ -14,11 +14,13 @@ from smallobj.boxes import connected_components, overlapping_pairs
 from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.prefetch import prefetch
 from smallobj.data.raster import Raster
+from smallobj.inference.ensemble import EnsembleDetector
 from smallobj.inference.focus import FocusedDetector
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.scan_log import ScanLog
 from smallobj.inference.strip_focus import StripFocus
 from smallobj.inference.tiled import TiledDetector
+from smallobj.inference.tta import TTADetector
 from smallobj.tiling import plan_tiles
 
 # About three rows of tiles are in memory.
@@ -101,6 +103,16 @@ class Scanner:
         if isinstance(detector, FocusedDetector):
             choose = choose or StripFocus(detector.chooser, self._tensor)
             detector = detector.detector
+        if isinstance(detector, TTADetector):
+            raise ValueError(
+                "a scan goes over its image once, row by row; with TEST.TTA.ENABLED it needs "
+                "TEST.TTA.PER_TILE True"
+            )
+        if isinstance(detector, EnsembleDetector):
+            raise ValueError(
+                "a scan runs one detector, and TEST.ENSEMBLE.MEMBERS names others; scan with each "
+                "and merge their results files: tools/ensemble.py"
+            )
         if not isinstance(detector, TiledDetector):
             raise ValueError(
                 "a scan reads tiles at native resolution; it needs TEST.TILE.ENABLED True"

@@ -6,22 +6,50 @@ from detectron2.config import CfgNode
 from torch import nn
 
 from smallobj.data.build import check_native_resolution
+from smallobj.inference.ensemble import build_ensemble
 from smallobj.inference.focus import FocusedDetector, build_focus
 from smallobj.inference.tiled import TiledDetector
+from smallobj.inference.tta import TTADetector
 
 
 def wrap_for_test(cfg: CfgNode, model: nn.Module) -> nn.Module:
-    """The model bare, tiled (TEST.TILE.ENABLED), or tiled where a focus network points.
+    """The model as TEST says: in tiles, where a focus network points, seen several times, and
+    beside other models.
+
+    From the inside out: passes over each tile (TEST.TTA.PER_TILE), tiles, passes over the image,
+    focus, ensemble. Each is there only where its key asks for it.
 
     Raises:
-        ValueError: TEST.FOCUS.ENABLED without tiles, or a key out of range.
-        FileNotFoundError: no file where TEST.FOCUS says.
+        ValueError: keys that don't go together, or one out of range.
+        FileNotFoundError: no file where TEST.FOCUS or TEST.ENSEMBLE says.
     """
-    if not cfg.TEST.TILE.ENABLED:
-        if cfg.TEST.FOCUS.ENABLED:
-            raise ValueError("TEST.FOCUS.ENABLED chooses tiles, and needs TEST.TILE.ENABLED True")
-        return model
+    detector = _wrap_alone(cfg, model)
+    if cfg.TEST.ENSEMBLE.MEMBERS:
+        return build_ensemble(cfg, detector, _wrap_alone)
+    return detector
+
+
+def _wrap_alone(cfg: CfgNode, model: nn.Module) -> nn.Module:
+    _check(cfg)
+    tta = cfg.TEST.TTA
+    detector = TTADetector(cfg, model) if tta.ENABLED and tta.PER_TILE else model
+    if cfg.TEST.TILE.ENABLED:
+        detector = TiledDetector(cfg, detector)
+    if tta.ENABLED and not tta.PER_TILE:
+        detector = TTADetector(cfg, detector)
+    return FocusedDetector(build_focus(cfg), detector) if cfg.TEST.FOCUS.ENABLED else detector
+
+
+def _check(cfg: CfgNode) -> None:
+    if cfg.TEST.FOCUS.ENABLED and not cfg.TEST.TILE.ENABLED:
+        raise ValueError("TEST.FOCUS.ENABLED chooses tiles, and needs TEST.TILE.ENABLED True")
     if cfg.TEST.FOCUS.ENABLED:
         check_native_resolution(cfg, "TEST.FOCUS.ENABLED looks at images at full scale")
-    detector = TiledDetector(cfg, model)
-    return FocusedDetector(build_focus(cfg), detector) if cfg.TEST.FOCUS.ENABLED else detector
+    tta = cfg.TEST.TTA
+    if tta.ENABLED and tta.PER_TILE and not cfg.TEST.TILE.ENABLED:
+        raise ValueError("TEST.TTA.PER_TILE looks at tiles, and needs TEST.TILE.ENABLED True")
+    if cfg.MODEL.META_ARCHITECTURE == "FocusNet" and (tta.ENABLED or cfg.TEST.ENSEMBLE.MEMBERS):
+        raise ValueError(
+            "TEST.TTA and TEST.ENSEMBLE merge boxes, and a FocusNet finds none; set them in the "
+            "config of the detector"
+        )

@@ -1,5 +1,6 @@
 """Mergers: one image's boxes from many tiles in, one box an object out."""
 
+from smallobj.merging.models import ModelMerger, build_model_merger
 from smallobj.merging.nmm import NMMMerger
 from smallobj.merging.nms import NMSMerger
 from smallobj.merging.registry import MERGER_REGISTRY, build_merger
@@ -9,6 +10,7 @@ from smallobj.merging.wbf import WBFMerger
 
 __all__ = [
     "MERGER_REGISTRY",
+    "ModelMerger",
     "NMMMerger",
     "NMSMerger",
     "SoftNMSMerger",
@@ -16,4 +18,5 @@ __all__ = [
     "VoteMerger",
     "WBFMerger",
     "build_merger",
+    "build_model_merger",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from detectron2.config import CfgNode
 from detectron2.structures import Instances
@@ -26,12 +27,36 @@ _NAMES = {
 }
 
 
-def build_merger(cfg: CfgNode) -> Merger:
-    """The merger that TEST.MERGER.NAME names: a short name, or that of a registered class.
+def build_merger(cfg: CfgNode, key: str = "TEST.MERGER") -> Merger:
+    """The merger that NAME below ``key`` names: a short name, or that of a registered class.
+
+    Args:
+        cfg: the config.
+        key: of the merger's keys; others than TEST.MERGER hold the same ones.
 
     Raises:
-        ValueError: no merger has that name.
+        ValueError: no merger has that name, or a value out of range.
     """
+    with keys_below(cfg, key) as own:
+        return _build(own)
+
+
+@contextmanager
+def keys_below(cfg: CfgNode, key: str) -> Iterator[CfgNode]:
+    """A copy of the config whose TEST.MERGER is what stands below ``key``; errors name ``key``."""
+    node = cfg
+    for part in key.split("."):
+        node = node[part]
+    own = cfg.clone()
+    own.defrost()
+    own.TEST.MERGER = node.clone()
+    try:
+        yield own
+    except ValueError as error:
+        raise ValueError(str(error).replace("TEST.MERGER", key)) from error
+
+
+def _build(cfg: CfgNode) -> Merger:
     name = cfg.TEST.MERGER.NAME
     registered = _NAMES.get(name, name)
     if registered not in MERGER_REGISTRY:

@@ -50,11 +50,18 @@ class WBFMerger(OverlapMerger):
         kept = heads == torch.arange(len(heads), device=heads.device)
         merged = ranked[kept]
         merged.pred_boxes = Boxes(fused[kept].to(ranked.pred_boxes.tensor.dtype))
+        members = torch.bincount(heads, minlength=len(heads))[kept]
         if self.wbf_score == "mean":
-            mean = torch.zeros_like(scores).index_add_(0, heads, scores)
-            mean = mean / torch.bincount(heads, minlength=len(heads))
-            merged.scores = mean[kept].to(ranked.scores.dtype)
+            total = torch.zeros_like(scores).index_add_(0, heads, scores)
+            fused_scores = self.rescore(total[kept] / members, members)
+        else:
+            fused_scores = scores[kept]
+        merged.scores = fused_scores.to(ranked.scores.dtype)
         return merged
+
+    def rescore(self, means: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
+        """What becomes of the mean scores (F,) of clusters with so many ``members`` (F,)."""
+        return means
 
     def _fuse(
         self, boxes: torch.Tensor, scores: torch.Tensor, graph: OverlapGraph

@@ -1,0 +1,183 @@
+"""Several detectors as one, behind Detectron2's model contract: list[dict] in, list[dict] out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import tee
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import transforms as T
+from torch import nn
+
+from smallobj.checkpoint import load_weights
+from smallobj.data.build import image_tensor, resize_at_test
+from smallobj.inference.batching import stream_through
+from smallobj.inference.bundled import prepare_detector_config
+from smallobj.inference.tiled import image_size
+from smallobj.merging import ModelMerger, build_model_merger
+from smallobj.modeling import build_model
+from smallobj.modeling.precision import precision_at_test, settle_precision
+
+Item = dict[str, Any]
+Wrap = Callable[[CfgNode, nn.Module], nn.Module]
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """How a member wants to be shown a photograph.
+
+    Attributes:
+        resize: of whole images at test time.
+        swap_channels: it takes the other order of channels than the photographs come in.
+    """
+
+    resize: T.Augmentation
+    swap_channels: bool = False
+
+    def __call__(self, item: Item) -> Item:
+        """The photograph as this member takes it; boxes stay asked for in the frame they were."""
+        pixels = item["image"].cpu().permute(1, 2, 0).numpy()
+        # image_tensor calls its input BGR, and "RGB" what has its channels turned round.
+        order = "RGB" if self.swap_channels else "BGR"
+        height, width = image_size(item)
+        shown = image_tensor(pixels, self.resize, order).to(item["image"].device)
+        return {"height": height, "width": width, **item, "image": shown}
+
+
+class EnsembleDetector(nn.Module):
+    """Runs several detectors over each image and merges what they find.
+
+    The first is the config's own, which training may be training; the others only ever test.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        eyes: Sequence[Eyes],
+        merger: ModelMerger,
+        max_detections: int,
+        configs: Sequence[CfgNode] = (),
+    ) -> None:
+        """
+        Args:
+            members: detectors; all but the first in evaluation mode.
+            eyes: one for each.
+            merger: of the boxes of all.
+            max_detections: most boxes that an image may have.
+            configs: of all but the first.
+        """
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.eyes = list(eyes)
+        self.merger = merger
+        self.max_detections = max_detections
+        self.configs = list(configs)
+        self.train(members[0].training)
+
+    def train(self, mode: bool = True) -> EnsembleDetector:
+        super().train(mode)
+        for other in self.members[1:]:
+            other.eval()
+        return self
+
+    def forward(self, batched_inputs: list[Item]) -> list[Item]:
+        """
+        Args:
+            batched_inputs: dicts with "image" (C, H, W) of a photograph's own size, and "height"
+                and "width" of the frame in which boxes are wanted (the image's where absent).
+
+        Returns:
+            A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
+            score, at most ``max_detections``; and "tiles", what the first member read, if it says
+            so.
+        """
+        return list(self.stream(batched_inputs))
+
+    @torch.no_grad()
+    def _found(self, items: Iterable[Item], index: int) -> Iterator[Item]:
+        yield from stream_through(self.members[index], map(self.eyes[index], items))
+
+    def stream(self, items: Iterable[Item]) -> Iterator[Item]:
+        """As :meth:`forward`, over an endless supply of images.
+
+        Each member batches as it does alone, so it finds the same to the last bit. Images wait in
+        memory for the member that reads furthest ahead.
+        """
+        copies = tee(items, len(self.members))
+        streams = [self._found(copy, index) for index, copy in enumerate(copies)]
+        for outputs in zip(*streams, strict=True):
+            found = self.merger([output["instances"] for output in outputs])
+            result: Item = {"instances": found[: self.max_detections]}
+            if "tiles" in outputs[0]:
+                result["tiles"] = outputs[0]["tiles"]
+            yield result
+
+
+def build_ensemble(cfg: CfgNode, own: nn.Module, wrap: Wrap) -> EnsembleDetector:
+    """The config's own detector with TEST.ENSEMBLE.MEMBERS beside it.
+
+    Args:
+        cfg: of the first member.
+        own: that detector, wrapped for test.
+        wrap: wraps another one as its config says.
+
+    Raises:
+        ValueError: a member is an ensemble itself, or finds other classes; or as
+            :func:`prepare_detector_config` and :func:`load_weights`.
+        FileNotFoundError: there is no config, or there are no weights, where a member says.
+    """
+    names = list(cfg.TEST.ENSEMBLE.MEMBERS)
+    merger = build_model_merger(cfg, 1 + len(names))
+    members, eyes, configs = [own], [Eyes(resize_at_test(cfg))], []
+    for name in names:
+        other = _member_config(cfg, name)
+        members.append(wrap(other, _load(other)))
+        eyes.append(Eyes(resize_at_test(other), other.INPUT.FORMAT != cfg.INPUT.FORMAT))
+        configs.append(other)
+    return EnsembleDetector(members, eyes, merger, cfg.TEST.DETECTIONS_PER_IMAGE, configs)
+
+
+def _member_config(cfg: CfgNode, name: Any) -> CfgNode:
+    if not isinstance(name, str) or not name:
+        raise ValueError(
+            'TEST.ENSEMBLE.MEMBERS must hold texts "CONFIG.yaml" or "CONFIG.yaml:WEIGHTS"; '
+            f"got {name!r}"
+        )
+    config_file, _, weights = name.partition(":")
+    other = prepare_detector_config(config_file, weights or None, cfg.MODEL.DEVICE)
+    if other.TEST.ENSEMBLE.MEMBERS:
+        raise ValueError(
+            f"{config_file} in TEST.ENSEMBLE.MEMBERS is an ensemble itself; list its members, or "
+            "empty the key there"
+        )
+    _check_classes(cfg, other, config_file)
+    return other
+
+
+def _check_classes(cfg: CfgNode, other: CfgNode, config_file: str) -> None:
+    names = list(cfg.MODEL.CLASS_NAMES), list(other.MODEL.CLASS_NAMES)
+    counts = cfg.MODEL.ROI_HEADS.NUM_CLASSES, other.MODEL.ROI_HEADS.NUM_CLASSES
+    if all(names) and names[0] != names[1]:
+        differing = [i for i, pair in enumerate(zip(*names, strict=False)) if pair[0] != pair[1]]
+        first = differing[0] if differing else min(map(len, names))
+        ours, theirs = (repr(some[first]) if first < len(some) else "none" for some in names)
+        raise ValueError(
+            "the models of an ensemble must find the same classes in the same order; class "
+            f"{first} is {ours} in this config ({len(names[0])} classes) and {theirs} in "
+            f"{config_file} ({len(names[1])} classes)"
+        )
+    if counts[0] != counts[1]:
+        raise ValueError(
+            "the models of an ensemble must find the same classes; this config has "
+            f"{counts[0]} and {config_file} has {counts[1]}"
+        )
+
+
+def _load(cfg: CfgNode) -> nn.Module:
+    model = build_model(cfg)
+    load_weights(model, cfg.MODEL.WEIGHTS)
+    settle_precision(model, precision_at_test(cfg))
+    return model.eval()

@@ -1,0 +1,180 @@
+"""Test-time augmentation, behind Detectron2's model contract: list[dict] in, list[dict] out.
+
+Detectron2's own, GeneralizedRCNNWithTTA, calls the inner parts of a two-stage model; this one calls
+nothing but the model, so that dense, tiled and nested detectors go with it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.data import transforms as T
+from detectron2.structures import Boxes, Instances
+from torch import nn
+
+from smallobj.data.build import image_tensor
+from smallobj.inference.batching import stream_through
+from smallobj.inference.tiled import image_size
+from smallobj.inference.views import View, make_views, preset_views
+from smallobj.merging import build_merger
+from smallobj.merging.registry import Merger
+
+Item = dict[str, Any]
+
+
+class TTADetector(nn.Module):
+    """Runs any detector over several views of each image and merges what it finds (boxes only)."""
+
+    @configurable
+    def __init__(
+        self, detector: Any, *, views: Sequence[View], merger: Merger, max_detections: int
+    ) -> None:
+        """
+        Args:
+            detector: in evaluation mode; sees each view as an image of its own.
+            views: one at least. What a single one finds goes out unmerged; if that is the image
+                as it is, the detector's output is passed on untouched.
+            merger: boxes of all views in, one an object out.
+            max_detections: most boxes that an image may have.
+        """
+        super().__init__()
+        self.detector = detector
+        self.views = list(views)
+        self.merger = merger
+        self.max_detections = max_detections
+        self.train(detector.training)  # a wrapper made in mid-training must hand that mode back
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, detector: Any) -> dict[str, Any]:
+        node = cfg.TEST.TTA
+        return {
+            "detector": detector,
+            "views": preset_views(node.PRESET)
+            if node.PRESET
+            else make_views(node.SCALES, node.FLIPS, node.KEEP),
+            "merger": build_merger(cfg, "TEST.TTA.MERGER"),
+            "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
+        }
+
+    @property
+    def changes_nothing(self) -> bool:
+        """The only view is the image itself."""
+        return self.views == [View()]
+
+    @torch.no_grad()
+    def forward(self, batched_inputs: list[Item]) -> list[Item]:
+        """
+        Args:
+            batched_inputs: dicts with "image" (C, H, W), "height" and "width" of the frame in
+                which boxes are wanted (the image's own where absent), and "tiles" (T, 4) XYXY in
+                the image's pixels where a tiled detector is to read those, in every view.
+
+        Returns:
+            A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
+            score, at most ``max_detections``; and "tiles", what was read in the first view, if the
+            detector says so.
+        """
+        if self.changes_nothing:
+            return self.detector(batched_inputs)
+        shapes = {tuple(item["image"].shape) for item in batched_inputs}
+        if len(shapes) != 1 or hasattr(self.detector, "stream"):
+            return list(self.stream(batched_inputs))
+        # Tiles of one shape: the views of all together, as the detector would see the tiles.
+        found: list[list[Item]] = [[] for _ in batched_inputs]
+        cuts = [self._cut(item) for item in batched_inputs]
+        for _ in self.views:
+            for outputs, output in zip(found, self.detector(list(map(next, cuts))), strict=True):
+                outputs.append(output)
+        return [self._finish(*pair) for pair in zip(batched_inputs, found, strict=True)]
+
+    def stream(self, items: Iterable[Item]) -> Iterator[Item]:
+        """As :meth:`forward`, over an endless supply of images.
+
+        A scaled image is in memory while its views are being read, and with a tiled detector
+        until their last batch is through; never all scales at once.
+        """
+        if self.changes_nothing:
+            yield from stream_through(self.detector, items)
+            return
+        waiting: deque[Item] = deque()
+
+        def inputs() -> Iterator[Item]:
+            for item in items:
+                waiting.append(item)
+                yield from self._cut(item)
+
+        outputs: list[Item] = []
+        for output in stream_through(self.detector, inputs()):
+            outputs.append(output)
+            if len(outputs) == len(self.views):
+                yield self._finish(waiting.popleft(), outputs)
+                outputs = []
+
+    def _cut(self, item: Item) -> Iterator[Item]:
+        """The item of each view, made when it is asked for."""
+        size = image_size(item)
+        # What else an item holds is about its image; a view is another one.
+        named = {key: item[key] for key in ("file_name", "image_id") if key in item}
+        scaled, scale = item["image"], (1.0, 1.0)
+        unread = "tiles" in item and not len(item["tiles"])
+        for view in self.views:
+            if unread:
+                # Whatever its pixels were, nobody will look at them.
+                scaled, scale = scaled.new_zeros(()).expand(len(scaled), 1, 1), view.scale
+            elif view.scale != scale:
+                scaled, scale = _resize(item["image"], view.scaled_size(size)), view.scale
+            height, width = view.turn.size(view.scaled_size(size))
+            # In the view's own frame: a model that stretched boxes into another would round them.
+            cut = {**named, "image": view.turn.image(scaled), "height": height, "width": width}
+            if "tiles" in item:
+                cut["tiles"] = _view_tiles(item["tiles"], view, size)
+            yield cut
+
+    def _finish(self, item: Item, outputs: list[Item]) -> Item:
+        size = image_size(item)
+        frame = (item.get("height", size[0]), item.get("width", size[1]))
+        parts = [
+            _back(output["instances"], view, size, frame)
+            for output, view in zip(outputs, self.views, strict=True)
+        ]
+        # A single view holds no copies, and the detector has merged already.
+        found = self.merger(Instances.cat(parts)) if len(parts) > 1 else parts[0]
+        result: Item = {"instances": found[: self.max_detections]}
+        if "tiles" in outputs[0]:
+            tiles = torch.as_tensor(np.asarray(outputs[0]["tiles"], dtype=np.float64))
+            result["tiles"] = self.views[0].boxes_back(tiles, size, frame).numpy()
+        return result
+
+
+def _resize(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(C, h, w), by the resizing of whole images at test time."""
+    if tuple(image.shape[1:]) == size:
+        return image
+    pixels = image.cpu().permute(1, 2, 0).numpy()
+    return image_tensor(pixels, T.Resize(size), "BGR").to(image.device)
+
+
+def _view_tiles(tiles: Any, view: View, size: tuple[int, int]) -> np.ndarray:
+    """Tiles (T, 4) of the image in a view, on whole pixels that hold all of theirs."""
+    given = torch.as_tensor(np.asarray(tiles, dtype=np.float64).reshape(-1, 4))
+    # Else 0.1 * 30 would reach into a pixel beyond.
+    placed = view.boxes(given, size).round(decimals=6).numpy()
+    return np.concatenate([np.floor(placed[:, :2]), np.ceil(placed[:, 2:])], axis=1).astype(int)
+
+
+def _back(
+    instances: Instances, view: View, size: tuple[int, int], frame: tuple[int, int]
+) -> Instances:
+    """What was found in a view that counts, in the frame (height, width) of the photograph."""
+    boxes = view.boxes_back(instances.pred_boxes.tensor.double(), size, frame)
+    kept = view.keeps(boxes)
+    found = Instances(frame)
+    found.pred_boxes = Boxes(boxes[kept].to(instances.pred_boxes.tensor.dtype))
+    found.scores = instances.scores[kept]
+    found.pred_classes = instances.pred_classes[kept]
+    return found
