@@ -180,7 +180,7 @@ def seams(data: EvaluationSet, min_score: float, draws: int) -> dict[str, Any] |
     return {
         "note": "Objects by the edges of tiles that lie inside the photograph; detections from "
         f"score {min_score:.3g} on. Objects near edges are larger than those off them, "
-        "which by itself raises their recall; tools/seams.py compares the same objects in "
+        "which by itself changes their recall; tools/seams.py compares the same objects in "
         "both places.",
         "columns": [
             {"name": "Objects", **number},
