@@ -145,7 +145,7 @@ def test_fewer_detections_are_the_best_of_more(detector, tiles):
 
 def test_nothing_found_is_an_answer_too(detector, tiles):
     path, _, _ = detector
-    cfg = read(path, threshold=1)
+    cfg = read(path, threshold=0.9999)
     model = build_model(cfg)
     items = tiles(cfg, (0, 0))
     for found in [*detect(model, items), *detect(TiledDetector(cfg, model), items)]:
