@@ -233,7 +233,9 @@ class _RowFile:
             "threads": self.subject.threads,
         }
         try:
-            row["architecture"] = self.subject.read_config().MODEL.META_ARCHITECTURE
+            model = self.subject.read_config().MODEL
+            two_stages = model.META_ARCHITECTURE == "GeneralizedRCNN"
+            row["architecture"] = model.ROI_HEADS.NAME if two_stages else model.META_ARCHITECTURE
             row["fingerprint"] = self.subject.fingerprint()
         except (ValueError, OSError) as error:
             row |= {"architecture": "", "fingerprint": "", "failures": {"config": str(error)}}

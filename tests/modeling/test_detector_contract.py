@@ -36,11 +36,11 @@ def thresholds(node, prefix=""):
             yield prefix + key
 
 
-def read(path, *options):
+def read(path, *options, threshold=0.0):
     base = ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "3"]
     cfg = load_config(str(path), base)
     for key in thresholds(cfg):
-        base += [key, "0.0"]
+        base += [key, str(float(threshold))]
     return load_config(str(path), [*base, *map(str, options)])
 
 
@@ -141,6 +141,17 @@ def test_fewer_detections_are_the_best_of_more(detector, tiles):
     for all_of_them, best in zip(many, detect(limited, items), strict=True):
         assert len(best) == 3
         torch.testing.assert_close(best.scores, all_of_them.scores[:3])
+
+
+def test_nothing_found_is_an_answer_too(detector, tiles):
+    path, _, _ = detector
+    cfg = read(path, threshold=0.9999)
+    model = build_model(cfg)
+    items = tiles(cfg, (0, 0))
+    for found in [*detect(model, items), *detect(TiledDetector(cfg, model), items)]:
+        assert found.pred_boxes.tensor.shape == (0, 4)
+        assert found.scores.shape == found.pred_classes.shape == (0,)
+        assert found.pred_classes.dtype == torch.int64
 
 
 def test_an_image_alone_and_among_others_of_its_size_gives_the_same_boxes(detector, tiles):
