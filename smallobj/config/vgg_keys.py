@@ -12,8 +12,8 @@ def add_vgg_keys(cfg: CfgNode) -> None:
     # and conv6_1, conv6_2, conv7_1 ... of MODEL.BACKBONE.EXTRA_LAYERS.
     cfg.MODEL.VGG.OUT_FEATURES = ["conv4_3", "fc7"]
     # Detectron2's name of the normalisation behind each convolution. "" is the paper's network,
-    # which needs ImageNet weights to begin with: from scratch its activations drift apart over 15
-    # layers, and it learns many times slower than with GN.
+    # which begins with ImageNet weights; from scratch the tiny one took twice as many steps of Adam
+    # without as with GN (80 and 40) to learn eight tiles by heart.
     cfg.MODEL.VGG.NORM = "GN"
     # Channels of each layer over those of VGG-16; extra layers included.
     cfg.MODEL.VGG.WIDTH = 1.0

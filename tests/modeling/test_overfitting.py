@@ -9,6 +9,8 @@ RECIPES = [
     ("cascade_tiny", 300, 0.002, {}),
     ("refinedet_tiny", 120, 0.002, {}),
     ("yolov3_tiny", 120, 0.005, {"batch": 8, "check_every": 10}),
+    ("ssd_tiny", 120, 0.002, {}),
+    ("ssd_whole_tiny", 120, 0.002, {}),
 ]
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import build_anchor_generator
+from detectron2.structures import Boxes, pairwise_iou
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
@@ -116,3 +117,25 @@ def test_a_number_of_maps_other_than_of_steps_is_told():
     cfg.MODEL.SSD.STEPS = [8, 16]
     with pytest.raises(ValueError, match="got 2 for 6"):
         generator_of(cfg)
+
+
+def test_in_the_organisers_baseline_every_match_is_forced(repository):
+    """99 px of 2800 x 2100, squashed to 300 x 300, fit none of its boxes to an IoU of 0.35."""
+    cfg = load_config(str(repository / "configs" / "ssd300_r50_whole.yaml"))
+    anchors = Boxes.cat(generator_of(cfg)(maps(GRIDS[300])))
+    size = torch.tensor([99 * 300 / 2800, 99 * 300 / 2100])
+    centres = torch.rand(200, 2, generator=torch.Generator().manual_seed(0)) * 280 + 10
+    # One that lies just right.
+    centres[0] = anchors.tensor[0, :2] + 10.5 + 80
+    objects = Boxes(torch.cat([centres - size / 2, centres + size / 2], dim=1))
+    assert 0.33 < pairwise_iou(objects, anchors).max() < 0.35
+
+
+def test_the_organisers_baseline_has_their_numbers(repository):
+    cfg = load_config(str(repository / "configs" / "ssd300_r50_whole.yaml"))
+    assert [round(scale * 300) for scale in cfg.MODEL.SSD.SCALES][::6] == [21, 315]
+    assert tuple(cfg.INPUT.SQUASH) == (300, 300)
+    assert (cfg.SOLVER.OPTIMIZER, cfg.SOLVER.BASE_LR) == ("Adam", 0.001)
+    assert (cfg.SOLVER.IMS_PER_BATCH, cfg.SEED) == (8, 123)
+    assert cfg.MODEL.SSD.NMS_THRESH_TEST == 0.5
+    assert round(30 * 17173 / 8, -2) == cfg.SOLVER.MAX_ITER
