@@ -171,6 +171,14 @@ def test_the_best_of_several_runs_of_k_means():
     assert np.allclose(fitted * 10, np.round(fitted * 10))
 
 
+def test_of_many_objects_a_sample_is_enough():
+    sides = some_sides(3000)
+    every, sampled = fit_sides(sides, 9, 2), fit_sides(sides, 9, 2, most=500)
+    means = [shape_iou(sides, anchors).max(axis=1).mean() for anchors in (every, sampled)]
+    assert means[1] == pytest.approx(means[0], abs=0.02)
+    assert np.array_equal(sampled, fit_sides(sides, 9, 2, most=500))
+
+
 def test_no_side_is_rounded_to_nothing():
     assert fit_sides(np.array([[0.01, 3.0]]), 2).tolist() == [[0.1, 3.0], [0.1, 3.0]]
 
