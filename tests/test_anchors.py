@@ -10,9 +10,11 @@ from detectron2.structures import Boxes, pairwise_iou
 
 from smallobj.anchors import (
     Anchors,
+    SideAnchors,
     best_overlaps,
     cluster_sides,
     fit_anchors,
+    fit_sides,
     grid_phases,
     measure_anchors,
     shape_iou,
@@ -157,3 +159,32 @@ def test_recall_by_hand():
     expected = common / (2 * 256 - common)
     assert best_overlaps(np.array([[16.0, 16.0]]), anchors)[0] == pytest.approx(expected)
     assert fit.recall[0.5] == pytest.approx((expected >= 0.5).mean() / 2)
+
+
+def test_the_best_of_several_runs_of_k_means():
+    sides = some_sides(200)
+    fitted = fit_sides(sides, 9, starts=4)
+    runs = [cluster_sides(sides, 9, seed) for seed in range(4)]
+    means = [shape_iou(sides, centres).max(axis=1).mean() for centres in runs]
+    assert min(means) < max(means) - 1e-3, "where k-means ends depends on where it begins"
+    assert np.allclose(fitted, runs[int(np.argmax(means))], atol=0.0501)
+    assert np.allclose(fitted * 10, np.round(fitted * 10))
+
+
+def test_of_many_objects_a_sample_is_enough():
+    sides = some_sides(3000)
+    every, sampled = fit_sides(sides, 9, 2), fit_sides(sides, 9, 2, most=500)
+    means = [shape_iou(sides, anchors).max(axis=1).mean() for anchors in (every, sampled)]
+    assert means[1] == pytest.approx(means[0], abs=0.02)
+    assert np.array_equal(sampled, fit_sides(sides, 9, 2, most=500))
+
+
+def test_no_side_is_rounded_to_nothing():
+    assert fit_sides(np.array([[0.01, 3.0]]), 2).tolist() == [[0.1, 3.0], [0.1, 3.0]]
+
+
+def test_anchors_of_any_sides_are_measured_like_those_of_sizes_and_ratios():
+    levels = tuple(tuple(map(tuple, PLAIN.shapes(level).tolist())) for level in (0, 1))
+    same = SideAnchors(levels, PLAIN.strides, PLAIN.offset)
+    assert np.array_equal(same.all_shapes, PLAIN.all_shapes)
+    assert measure_anchors(some_sides(50), same) == measure_anchors(some_sides(50), PLAIN)

@@ -5,13 +5,25 @@ import subprocess
 import sys
 
 import pytest
-from detectron2.modeling import META_ARCH_REGISTRY, ROI_HEADS_REGISTRY
+from detectron2.modeling import (
+    ANCHOR_GENERATOR_REGISTRY,
+    BACKBONE_REGISTRY,
+    META_ARCH_REGISTRY,
+    ROI_HEADS_REGISTRY,
+)
 
 import smallobj.modeling  # noqa: F401  (registers)
 from smallobj.data.tile_mapper import MAPPER_REGISTRY
 from smallobj.merging import MERGER_REGISTRY
 
-REGISTRIES = [MAPPER_REGISTRY, MERGER_REGISTRY, ROI_HEADS_REGISTRY, META_ARCH_REGISTRY]
+REGISTRIES = [
+    MAPPER_REGISTRY,
+    MERGER_REGISTRY,
+    ROI_HEADS_REGISTRY,
+    META_ARCH_REGISTRY,
+    BACKBONE_REGISTRY,
+    ANCHOR_GENERATOR_REGISTRY,
+]
 
 
 def test_imports_point_one_way(repository):

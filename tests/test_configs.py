@@ -92,6 +92,20 @@ def test_anchors_of_a_proposal_network_begin_near_the_least_object(path):
     assert len(cfg.MODEL.ANCHOR_GENERATOR.SIZES) in (1, strides)
 
 
+@pytest.mark.parametrize("path", DETECTORS, ids=name_of)
+def test_yolo_sees_darknets_pixels_in_whole_cells_with_anchors_for_small_objects(path):
+    cfg = load_config(str(path))
+    if cfg.MODEL.META_ARCHITECTURE != "YOLOv3":
+        return
+    assert list(cfg.MODEL.PIXEL_MEAN) == [0, 0, 0]
+    assert list(cfg.MODEL.PIXEL_STD) == [255, 255, 255]
+    assert cfg.INPUT.TILE.SIZE % 32 == cfg.TEST.TILE.SIZE % 32 == 0
+    areas = [width * height for width, height in cfg.MODEL.YOLO.ANCHORS]
+    assert len(areas) == 9
+    assert areas == sorted(areas)
+    assert min(min(sides) for sides in cfg.MODEL.YOLO.ANCHORS) <= 16
+
+
 @pytest.mark.parametrize("path", FOCUS, ids=name_of)
 def test_a_focus_network_builds_and_runs(path):
     cfg = load_config(str(path), ON_CPU)

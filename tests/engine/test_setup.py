@@ -5,15 +5,17 @@ import json
 import pytest
 import torch
 
+from smallobj import load_config
 from smallobj.engine import check_gpus, prepare_config
+from smallobj.modeling import build_model
 
 
 @pytest.fixture
 def prepare(repository, tiny_dataset, catalog):
-    def make(*options, num_gpus=0, prefix="setup"):
-        path = str(repository / "configs" / "cascade_r18.yaml")
+    def make(*options, num_gpus=0, prefix="setup", config="cascade_r18.yaml", eval_only=False):
+        path = str(repository / "configs" / config)
         words = [*tiny_dataset.options(prefix), *map(str, options)]
-        return prepare_config(path, words, num_gpus)
+        return prepare_config(path, words, num_gpus, eval_only)
 
     return make
 
@@ -79,3 +81,18 @@ def test_the_check_can_be_left_out(prepare, tiny_dataset, tmp_path):
 def test_precomputed_proposals_are_refused(prepare):
     with pytest.raises(ValueError, match=r"LOAD_PROPOSALS.*pickle"):
         prepare("MODEL.LOAD_PROPOSALS", "True")
+
+
+def test_open_anchors_of_yolo_are_settled_and_written_down(prepare, tmp_path):
+    yolo = {"config": "quick/yolov3_tiny.yaml"}
+    cfg = prepare("MODEL.YOLO.ANCHORS", "()", **yolo)
+    assert len(cfg.MODEL.YOLO.ANCHORS) == 9
+    (tmp_path / "config.yaml").write_text(cfg.dump())
+    written = load_config(str(tmp_path / "config.yaml"))
+    model = build_model(written)
+    sides = [2 * cell[:, 2:] for cell in model.prior_generator.cell_anchors]
+    torch.testing.assert_close(torch.cat(sides), torch.tensor(cfg.MODEL.YOLO.ANCHORS))
+    # Testing must not fit them to the test data.
+    left = prepare("MODEL.YOLO.ANCHORS", "()", eval_only=True, **yolo)
+    with pytest.raises(ValueError, match=r"ANCHORS is empty.*config\.yaml that training wrote"):
+        build_model(left)

@@ -1,5 +1,7 @@
 """A whole plan for a small dataset: what it promises, how it reads, the config that it writes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from smallobj.anchors import measure_anchors
 from smallobj.data.datasets import register_dataset
 from smallobj.data.survey import Survey
 from smallobj.modeling import build_model
-from smallobj.planning.anchor_advice import AnchorAdvice, read_anchors
+from smallobj.planning.anchor_advice import AnchorAdvice, advise_anchors, read_anchors
 from smallobj.planning.config_file import write_plan
 from smallobj.planning.description import describe
 from smallobj.planning.figure import draw_plan
@@ -175,3 +177,32 @@ def test_a_config_for_whole_images_gets_anchors_but_no_tiles(
     again = load_config(str(tmp_path / "plan.yaml"))
     assert again.TEST.TILE == cfg.TEST.TILE
     assert measure_anchors(survey.sides, plan.anchors.before) == plan.anchors.fit_before
+
+
+def test_anchors_of_yolo_are_planned_by_shape(repository):
+    path = str(repository / "configs" / "quick" / "yolov3_tiny.yaml")
+    cfg = load_config(path, ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    model = build_model(cfg)
+    advice = advise_anchors(cfg, model, made_survey(images=4))
+    assert advice.before.strides == (8, 16, 32)
+    assert advice.before.sides[0][0] == cfg.MODEL.YOLO.ANCHORS[0]
+    assert advice.worthwhile
+    assert advice.fit_after.shape_mean > advice.fit_before.shape_mean + 0.1
+    old, new = advice.fit_before, advice.fit_after
+    assert not AnchorAdvice(advice.before, advice.after, new, old, None, None).worthwhile
+    # The fit on the grid doesn't count: YOLO moves anchors within their cell.
+    placed = dataclasses.replace(old, recall=new.recall, mean=new.mean)
+    assert not AnchorAdvice(advice.before, advice.after, old, placed, None, None).worthwhile
+
+
+def test_a_plan_for_yolo_is_written_and_told(repository, tmp_path):
+    path = str(repository / "configs" / "quick" / "yolov3_tiny.yaml")
+    cfg = load_config(path, ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    plan = recommend(cfg, build_model(cfg), made_survey(images=4), max_tile=256)
+    write_plan(plan, path, tmp_path / "plan.yaml")
+    written = load_config(str(tmp_path / "plan.yaml"), ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    assert len(written.MODEL.YOLO.ANCHORS) == 9
+    assert read_anchors(written, build_model(written)) == plan.anchors.after
+    text = describe(plan)
+    assert f"fitted: ANCHORS {[list(p) for p in written.MODEL.YOLO.ANCHORS]}" in text
+    assert "YOLO takes the best anchor" in text

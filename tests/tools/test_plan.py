@@ -69,6 +69,15 @@ def test_it_plans_for_the_config_training_data(tool, tiny_dataset, capsys):
     assert "planned_val" not in told
 
 
+def test_open_anchors_of_yolo_are_fitted_before_it_plans(tool, tiny_dataset, capsys):
+    options = [*tiny_dataset.options("open"), "MODEL.YOLO.ANCHORS", "()"]
+    config = "configs/quick/yolov3_tiny.yaml"
+    assert tool("--config-file", config, "--max-tile", 160, "--opts", *options) == 0
+    told = capsys.readouterr().out
+    assert "the fitted anchors are not clearly better" in told
+    assert told.count("ANCHORS [[") == 2
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

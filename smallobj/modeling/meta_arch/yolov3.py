@@ -13,19 +13,20 @@ from typing import Any
 import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.layers import batched_nms
-from detectron2.modeling import META_ARCH_REGISTRY, Backbone, build_backbone
+from detectron2.modeling import (
+    META_ARCH_REGISTRY,
+    Backbone,
+    build_anchor_generator,
+    build_backbone,
+)
+from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from torch import nn
 from torch.nn import functional as F
 
-from smallobj.modeling.yolo import (
-    YOLOPriorGenerator,
-    YOLOv3Head,
-    assign_priors,
-    last_of_each,
-)
+from smallobj.modeling.yolo import YOLOv3Head, assign_priors, last_of_each
 from smallobj.modeling.yolo.head import OBJECTNESS
 
 CENTER_LOSSES = ("squared_error", "cross_entropy")
@@ -47,7 +48,7 @@ class YOLOv3(DenseDetector):
         backbone: Backbone,
         head: nn.Module,
         head_in_features: Sequence[str],
-        prior_generator: YOLOPriorGenerator,
+        prior_generator: DefaultAnchorGenerator,
         num_classes: int,
         ignore_iou: float,
         center_loss: str,
@@ -63,7 +64,7 @@ class YOLOv3(DenseDetector):
         Args:
             backbone, head: as :class:`DenseDetector`; the head predicts as :class:`YOLOv3Head`.
             head_in_features: the backbone's features for the head, the finest first.
-            prior_generator: of the priors, p_w and p_h.
+            prior_generator: of the priors, p_w and p_h, on the centres of cells.
             num_classes: K.
             ignore_iou: overlap from which a prediction without object isn't background.
             center_loss: "squared_error" or "cross_entropy".
@@ -74,7 +75,7 @@ class YOLOv3(DenseDetector):
             input_format: order of the channels, "BGR" or "RGB", which Darknet's weight files need.
 
         Raises:
-            ValueError: an unknown loss, or a threshold outside [0, 1].
+            ValueError: an unknown loss, a threshold outside [0, 1], or priors off the centres.
         """
         super().__init__(
             backbone, head, list(head_in_features), pixel_mean=pixel_mean, pixel_std=pixel_std
@@ -85,6 +86,12 @@ class YOLOv3(DenseDetector):
             )
         if not 0 <= ignore_iou <= 1:
             raise ValueError(f"MODEL.YOLO.IGNORE_IOU must lie in [0, 1]; got {ignore_iou}")
+        if prior_generator.offset != 0.5:
+            raise ValueError(
+                "YOLOv3 needs priors on the centres of cells: MODEL.ANCHOR_GENERATOR.NAME "
+                f"YOLOPriorGenerator, or OFFSET 0.5; got {type(prior_generator).__name__} and "
+                f"{prior_generator.offset}"
+            )
         self.prior_generator = prior_generator
         self.box2box_transform = Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0))
         self.num_classes = num_classes
@@ -109,7 +116,7 @@ class YOLOv3(DenseDetector):
                 f"got {list(node.IN_FEATURES)}"
             )
         inputs = [shapes[name] for name in node.IN_FEATURES]
-        priors = YOLOPriorGenerator(cfg, inputs)
+        priors = build_anchor_generator(cfg, inputs)
         return {
             "backbone": backbone,
             "head": YOLOv3Head(cfg, inputs, priors.num_anchors),
