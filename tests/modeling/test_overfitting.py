@@ -7,6 +7,8 @@ import pytest
 # room for other versions of PyTorch.
 RECIPES = [
     ("cascade_tiny", 300, 0.002, {}),
+    ("integral_loss_tiny", 300, 0.002, {}),
+    ("iterative_bbox_tiny", 300, 0.002, {}),
 ]
 
 
