@@ -8,6 +8,7 @@ from torch import nn
 
 from smallobj.detectron2_compat import allow_group_norm_in_retinanet
 from smallobj.modeling.norms import norms_for_device
+from smallobj.modeling.own_keys import check_own_keys
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
 
 
@@ -15,8 +16,10 @@ def build_model(cfg: CfgNode) -> nn.Module:
     """Detectron2's ``build_model``, with mixed precision and the fastest memory layout.
 
     Raises:
-        ValueError: a precision is unknown, no number of classes is set, or two that differ.
+        ValueError: a precision is unknown, no number of classes is set, or two that differ, or the
+            ROI head is one of Detectron2's that would not read a key that is set.
     """
+    check_own_keys(cfg)
     training, test = precision_in_training(cfg), precision_at_test(cfg)
     if cfg.MODEL.ROI_HEADS.NUM_CLASSES < 1:
         raise ValueError(

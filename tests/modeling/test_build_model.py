@@ -20,6 +20,24 @@ def test_no_number_of_classes_is_told(tiny_config):
 
 
 @pytest.mark.parametrize(
+    ("head", "instead"),
+    [
+        ("StandardROIHeads", "SmallObjectROIHeads"),
+        ("CascadeROIHeads", "SmallObjectCascadeROIHeads"),
+    ],
+)
+@pytest.mark.parametrize(("key", "value"), [("CLS_LOSS", "seesaw"), ("CONTEXT_SCALE", 2.0)])
+def test_a_key_that_a_head_of_detectron2_would_not_read_is_told(
+    tiny_config, head, instead, key, value
+):
+    options = (f"MODEL.ROI_BOX_HEAD.{key}", value)
+    with pytest.raises(ValueError, match=f"{head}.*{key}; got.*{value}.*Name {instead}"):
+        build_model(tiny_config("MODEL.ROI_HEADS.NAME", head, *options))
+    build_model(tiny_config("MODEL.ROI_HEADS.NAME", head))
+    build_model(tiny_config("MODEL.ROI_HEADS.NAME", instead, *options))
+
+
+@pytest.mark.parametrize(
     "head",
     [
         "SmallObjectROIHeads",

@@ -11,6 +11,8 @@ RECIPES = [
     ("yolov3_tiny", 120, 0.005, {"batch": 8, "check_every": 10}),
     ("ssd_tiny", 120, 0.002, {}),
     ("ssd_whole_tiny", 120, 0.002, {}),
+    ("integral_loss_tiny", 300, 0.002, {}),
+    ("iterative_bbox_tiny", 300, 0.002, {}),
 ]
 
 
