@@ -139,6 +139,11 @@ class SmallObjectRPN(RPN):
         """(A,) int64 the object of each anchor; (A,) int8 1 positive, 0 background, -1 ignored."""
         if self.match_metric == "nwd":
             quality = wasserstein_matrix(objects.tensor, anchors.tensor, self.nwd_constant)
+            # Beyond some 100 C float32 has no numbers left. An object that is alike to no anchor
+            # would take them all for its best one.
+            far = (quality.amax(dim=1) == 0).nonzero()[:, 0]
+            wide = wasserstein_matrix(objects.tensor[far], anchors.tensor, self.nwd_constant * 100)
+            quality[far, wide.argmax(dim=1)] = torch.finfo(quality.dtype).tiny
             return self.anchor_matcher(quality)
         return self.anchor_matcher.match(pairwise_iou(objects, anchors), objects.tensor)
 

@@ -124,6 +124,15 @@ def test_between_the_thresholds_of_nwd_an_anchor_is_ignored(tiny_config):
     assert labels.tolist() == [1, 0]
 
 
+def test_an_object_too_large_for_any_anchor_gets_the_nearest_alone(tiny_config):
+    generator = rpn(tiny_config, *NWD_MATCH, "MODEL.RPN.NWD_CONSTANT", 2.0)
+    # More than 500 px, so exp(-250) at most; the largest anchor is the nearest.
+    truth = truth_of([0, 0, 900, 900], size=(900, 900))
+    (labels,), (boxes,) = generator.label_and_sample_anchors(ANCHORS, [truth])
+    assert labels.tolist() == [0, 0, 1]
+    assert boxes[2].tolist() == [0, 0, 900, 900]
+
+
 @pytest.mark.parametrize("options", [NWD_MATCH, ADAPTIVE, ()])
 def test_matching_with_and_without_objects(tiny_config, options):
     generator = rpn(tiny_config, *options)
