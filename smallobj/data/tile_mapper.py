@@ -81,7 +81,9 @@ class TileMapper:
             if not 0 <= value <= 1:
                 raise ValueError(f"INPUT.TILE.{name} must lie in [0, 1]; got {value}")
         if mask_format not in MASK_FORMATS:
-            raise ValueError(f"INPUT.MASK_FORMAT must be one of {MASK_FORMATS}; got {mask_format!r}")
+            raise ValueError(
+                f"INPUT.MASK_FORMAT must be one of {MASK_FORMATS}; got {mask_format!r}"
+            )
         self.tile = tile
         self.per_image = per_image
         self.background_ratio = background_ratio
@@ -201,11 +203,12 @@ class TileMapper:
     def _with_mask(self, annotation: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
         segmentation = annotation.get("segmentation")
         if not segmentation or (self.mask_format == "polygon" and isinstance(segmentation, dict)):
+            needed = {"polygon": "polygons", "bitmask": "a mask"}[self.mask_format]
             found = "a run-length mask (INPUT.MASK_FORMAT bitmask takes both)"
             raise ValueError(
                 f"{source['file_name']}: MODEL.MASK_ON with INPUT.MASK_FORMAT {self.mask_format} "
-                f"needs {'polygons' if self.mask_format == 'polygon' else 'a mask'} of every object; "
-                f"the one at {annotation['bbox']} has {found if segmentation else 'none'}"
+                f"needs {needed} of every object; the one at {annotation['bbox']} has "
+                f"{found if segmentation else 'none'}"
             )
         return {**annotation, "mask": object_mask(segmentation)}
 

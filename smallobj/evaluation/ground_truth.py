@@ -38,9 +38,7 @@ class ImageLabels:
     masks: list[Rle] | None = None
 
 
-def read_ground_truth(
-    dataset_name: str, with_masks: bool = False
-) -> list[ImageLabels] | None:
+def read_ground_truth(dataset_name: str, with_masks: bool = False) -> list[ImageLabels] | None:
     """Labels of each image, in the dataset's order; None where no image is labelled at all.
 
     An image with an empty list of annotations is labelled (as holding nothing).

@@ -284,7 +284,10 @@ def test_built_from_the_config(register, tmp_path):
 
 @pytest.mark.parametrize(
     ("metrics", "message"),
-    [(["coco", "voc"], r"unknown \['voc'\].*'coco', 'coco_masks', 'challenge'"), (["coco"] * 2, "once")],
+    [
+        (["coco", "voc"], r"unknown \['voc'\].*'coco', 'coco_masks', 'challenge'"),
+        (["coco"] * 2, "once"),
+    ],
 )
 def test_bad_metric_names(register, metrics, message):
     cfg = get_cfg()
