@@ -53,7 +53,7 @@ class LabelTable:
         """The labels at an index array or mask."""
         columns = (self.images, self.categories, self.boxes, self.areas, self.crowd)
         masks = None if self.masks is None else self.masks[chosen]
-        return LabelTable(*(column[chosen] for column in columns), masks)
+        return replace(LabelTable(*(column[chosen] for column in columns)), masks=masks)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class DetectionTable:
         """The detections at an index array or mask."""
         columns = (self.images, self.categories, self.boxes, self.scores)
         masks = None if self.masks is None else self.masks[chosen]
-        return DetectionTable(*(column[chosen] for column in columns), masks)
+        return replace(DetectionTable(*(column[chosen] for column in columns)), masks=masks)
 
     @property
     def areas(self) -> np.ndarray:
