@@ -7,6 +7,8 @@ import pytest
 # room for other versions of PyTorch.
 RECIPES = [
     ("cascade_tiny", 300, 0.002, {}),
+    ("faster_rcnn_tiny", 300, 0.002, {}),
+    ("retinanet_tiny", 120, 0.002, {}),
 ]
 
 
