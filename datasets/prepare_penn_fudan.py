@@ -2,9 +2,9 @@
 
     python datasets/prepare_penn_fudan.py --root datasets/PennFudanPed
 
-reads PNGImages/NAME.png and PedMasks/NAME_mask.png, in which each instance has a value of its own, and
-writes train.json and test.json beside them: the last 50 images of a shuffled list are for testing.
-configs/mask_rcnn_penn_fudan.yaml trains on them. The images come from
+reads PNGImages/NAME.png and PedMasks/NAME_mask.png, in which each instance has a value of its own,
+and writes train.json and test.json beside them: the last 50 images of a shuffled list are for
+testing. configs/mask_rcnn_penn_fudan.yaml trains on them. The images come from
 https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip
 """
 
@@ -36,7 +36,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, help="folder to write; --root itself if left out")
     parser.add_argument("--test", type=int, default=50, help="images for testing")
-    parser.add_argument("--seed", type=int, default=1, help="of the shuffling; same seed, same split")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of the shuffling; same seed, same split"
+    )
     return parser
 
 

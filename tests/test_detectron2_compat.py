@@ -79,3 +79,23 @@ def test_nothing_is_replaced_on_a_source_build(repository):
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.strip() == "untouched"
+
+
+def test_retinanets_head_takes_group_norm():
+    from detectron2.layers import ShapeSpec
+    from detectron2.modeling.meta_arch import retinanet
+    from torch import nn
+
+    detectron2_compat.allow_group_norm_in_retinanet()
+    bridged = retinanet.get_norm
+    detectron2_compat.allow_group_norm_in_retinanet()
+    assert retinanet.get_norm is bridged
+    head = retinanet.RetinaNetHead(
+        input_shape=[ShapeSpec(channels=64)],
+        num_classes=2,
+        num_anchors=3,
+        conv_dims=[64, 64],
+        norm="GN",
+    )
+    norms = [module for module in head.modules() if isinstance(module, nn.GroupNorm)]
+    assert [(norm.num_groups, norm.num_channels) for norm in norms] == [(32, 64)] * 4

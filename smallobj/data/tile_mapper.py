@@ -203,11 +203,12 @@ class TileMapper:
     def _with_mask(self, annotation: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
         segmentation = annotation.get("segmentation")
         if not segmentation or (self.mask_format == "polygon" and isinstance(segmentation, dict)):
+            needed = {"polygon": "polygons", "bitmask": "a mask"}[self.mask_format]
             found = "a run-length mask (INPUT.MASK_FORMAT bitmask takes both)"
             raise ValueError(
                 f"{source['file_name']}: MODEL.MASK_ON with INPUT.MASK_FORMAT {self.mask_format} "
-                f"needs {'polygons' if self.mask_format == 'polygon' else 'a mask'} of every object; "
-                f"the one at {annotation['bbox']} has {found if segmentation else 'none'}"
+                f"needs {needed} of every object; the one at {annotation['bbox']} has "
+                f"{found if segmentation else 'none'}"
             )
         return {**annotation, "mask": object_mask(segmentation)}
 

@@ -51,8 +51,9 @@ class LabelTable:
 
     def __getitem__(self, chosen: np.ndarray) -> LabelTable:
         """The labels at an index array or mask."""
-        columns = (self.images, self.categories, self.boxes, self.areas, self.crowd, self.masks)
-        return LabelTable(*(None if column is None else column[chosen] for column in columns))
+        columns = (self.images, self.categories, self.boxes, self.areas, self.crowd)
+        masks = None if self.masks is None else self.masks[chosen]
+        return replace(LabelTable(*(column[chosen] for column in columns)), masks=masks)
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ class DetectionTable:
 
     def __getitem__(self, chosen: np.ndarray) -> DetectionTable:
         """The detections at an index array or mask."""
-        columns = (self.images, self.categories, self.boxes, self.scores, self.masks)
-        return DetectionTable(*(None if column is None else column[chosen] for column in columns))
+        columns = (self.images, self.categories, self.boxes, self.scores)
+        masks = None if self.masks is None else self.masks[chosen]
+        return replace(DetectionTable(*(column[chosen] for column in columns)), masks=masks)
 
     @property
     def areas(self) -> np.ndarray:

@@ -179,5 +179,5 @@ def test_missing_and_unfit_masks_are_told(tmp_path):
     del sample["annotations"][1]["segmentation"]
     with pytest.raises(ValueError, match=r"image\.png.*a mask of every object.*has none"):
         mapper()(sample)
-    with pytest.raises(ValueError, match="INPUT.MASK_FORMAT.*'bitmap'"):
+    with pytest.raises(ValueError, match=r"INPUT\.MASK_FORMAT.*'bitmap'"):
         mapper("bitmap")

@@ -223,7 +223,7 @@ def test_what_lacks_masks_is_told(register):
     evaluator = MaskCOCOEvaluator(register(dicts))
     run(evaluator, dicts[:1], [{"instances": empty}])  # nothing found needs no masks
     outputs[0]["instances"].remove("pred_masks")
-    with pytest.raises(ValueError, match="coco_masks.*MODEL.MASK_ON"):
+    with pytest.raises(ValueError, match=r"coco_masks.*MODEL\.MASK_ON"):
         run(evaluator, dicts, outputs)
     del dicts[0]["annotations"][0]["segmentation"]
     with pytest.raises(ValueError, match=r"0\.jpg.*coco_masks needs a mask of every label"):

@@ -8,6 +8,7 @@ from detectron2.structures import Boxes, BoxMode, Instances
 
 import smallobj  # noqa: F401
 from smallobj.inference.drawing import class_color, draw_comparison, draw_detections
+from smallobj.masks import CropMasks
 from smallobj.tiling import plan_tiles
 
 NAMES = ["washer", "십원", "bolt"]
@@ -32,6 +33,22 @@ def has_color(picture, color):
 def changed(picture, box):
     x0, y0, x1, y1 = box
     return bool((picture[y0:y1, x0:x1] != 128).any())
+
+
+@pytest.mark.parametrize("crops", [False, True])
+def test_masks_are_tints_of_their_class(crops):
+    size = (300, 400)
+    found = make_instances(size, [[100, 50, 140, 90], [200, 50, 240, 90]], [0, 2])
+    masks = torch.zeros(2, *size, dtype=torch.bool)
+    masks[0, 60:80, 110:130] = masks[1, 60:80, 210:220] = True
+    found.pred_masks = CropMasks.from_bitmasks(masks) if crops else masks
+    picture = draw_detections(grey(*size), found, NAMES)
+    for mask, index in zip(masks.numpy(), (0, 2), strict=True):
+        tint = [(128 + value) // 2 for value in class_color(index)]
+        assert (picture[mask] == tint).all()
+    inside = np.zeros(size, bool)
+    inside[50:90, 100:140] = inside[50:90, 200:240] = True
+    assert (picture[inside & ~masks.any(dim=0).numpy()] == 128).all()
 
 
 @pytest.mark.parametrize("size", [(2100, 2800), (300, 400)])

@@ -1,10 +1,13 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
+from pycocotools import mask as mask_util
 
 from smallobj.inference.result_files import ImageDetections, ResultFiles, WholeFile
+from smallobj.masks import CropMasks
 
 NAMES = ["nut", "größe"]
 
@@ -53,6 +56,25 @@ def test_files_written_by_image_are_those_written_at_once(tmp_path, counts):
     assert lines[0] == "file,class_id,class,score,x1,y1,x2,y2"
     assert lines[1:] == [",".join(map(str, r)) for image in images for r in image.rows(NAMES)]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c.json", "d.csv", "d.json"]
+
+
+def test_masks_are_written_as_run_lengths_and_read_back(tmp_path):
+    found = instances(3, size=60)
+    found.pred_masks = torch.rand(3, 60, 60) > 0.7
+    image = ImageDetections.from_instances("a.jpg", 3, found)
+    found.pred_masks = CropMasks.from_bitmasks(found.pred_masks)
+    names = [str(tmp_path / name) for name in ("d.json", "c.json")]
+    with ResultFiles(NAMES, [5, 7], names[0], coco_file=names[1]) as files:
+        files.add(ImageDetections.from_instances("a.jpg", 3, found))
+    rows = json.loads((tmp_path / "c.json").read_text())
+    assert rows == image.coco([5, 7])
+    for row, mask in zip(rows, found.pred_masks, strict=True):
+        assert np.array_equal(mask_util.decode(row["segmentation"]), mask.numpy())
+    (entry,) = json.loads((tmp_path / "d.json").read_text())["images"]
+    again = ImageDetections.from_entry(entry, 3)
+    assert again.coco([5, 7]) == rows
+    assert [part.masks for part in again.blocks(2)] == [again.masks[:2], again.masks[2:]]
+    assert ImageDetections.from_instances("a.jpg", 3, instances(3)).masks is None
 
 
 def test_a_failure_leaves_the_old_file(tmp_path):

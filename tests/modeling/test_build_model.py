@@ -1,9 +1,15 @@
 """Models from a config: precision, memory layout, sameness alone and in a batch."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+import smallobj
+from smallobj import load_config
 from smallobj.modeling import build_model
+
+REPOSITORY = Path(smallobj.__file__).parent.parent
 
 
 def images(count, size=(96, 128)):
@@ -62,3 +68,19 @@ def test_an_image_is_detected_alike_alone_and_in_a_batch(tiny_config, head):
         assert len(a) == len(b) > 0
         torch.testing.assert_close(a.pred_boxes.tensor, b.pred_boxes.tensor, atol=1e-3, rtol=1e-4)
         torch.testing.assert_close(a.scores, b.scores, atol=1e-4, rtol=1e-4)
+
+
+RETINANET = str(REPOSITORY / "configs" / "quick" / "retinanet_tiny.yaml")
+
+
+def test_retinanet_takes_the_number_of_classes_that_all_detectors_take():
+    cfg = load_config(RETINANET, ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    cfg.freeze()
+    model = build_model(cfg)
+    assert model.num_classes == 3
+    assert model.head.cls_score.out_channels == 3 * 9
+    assert cfg.MODEL.RETINANET.NUM_CLASSES == 0
+    agreed = ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.RETINANET.NUM_CLASSES", "3"]
+    assert build_model(load_config(RETINANET, agreed)).num_classes == 3
+    with pytest.raises(ValueError, match=r"RETINANET\.NUM_CLASSES is 80 and .*NUM_CLASSES 3"):
+        build_model(load_config(RETINANET, [*agreed[:3], "80"]))

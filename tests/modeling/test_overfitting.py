@@ -13,6 +13,8 @@ RECIPES = [
     ("ssd_whole_tiny", 120, 0.002, {}),
     ("integral_loss_tiny", 300, 0.002, {}),
     ("iterative_bbox_tiny", 300, 0.002, {}),
+    ("faster_rcnn_tiny", 300, 0.002, {}),
+    ("retinanet_tiny", 120, 0.002, {}),
 ]
 
 

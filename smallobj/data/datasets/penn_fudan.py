@@ -16,7 +16,7 @@ import torch
 from pycocotools import mask as mask_util
 
 from smallobj.data.datasets.problems import DatasetError, Problem
-from smallobj.masks import CropMasks
+from smallobj.masks import mask_rles
 
 IMAGES, MASKS = "PNGImages", "PedMasks"
 # One channel: shades of grey, indices into a palette, or 16 bits.
@@ -83,7 +83,8 @@ def coco_content(root: str, names: Sequence[str]) -> dict[str, Any]:
     Raises:
         DatasetError: lists files that can't be read and masks that break a rule.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     problems: list[Problem] = []
     for image_id, name in enumerate(names, 1):
         path = os.path.join(root, IMAGES, f"{name}.png")
@@ -118,8 +119,8 @@ def coco_content(root: str, names: Sequence[str]) -> dict[str, Any]:
 
 def _instances(mask: np.ndarray) -> list[dict[str, Any]]:
     values = [value for value in np.unique(mask).tolist() if value]
-    bitmaps = torch.from_numpy(np.stack([mask == value for value in values]))
-    return CropMasks.from_bitmasks(bitmaps).rles()
+    bitmaps = (torch.from_numpy(mask == value)[None] for value in values)
+    return [rle for bitmap in bitmaps for rle in mask_rles(bitmap)]
 
 
 def _read_mask(path: str, mask_path: str, problems: list[Problem]) -> np.ndarray | None:
