@@ -20,6 +20,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
@@ -106,10 +107,11 @@ def write(
     merged: Sequence[ImageDetections],
 ) -> None:
     """Writes one of the three kinds; names and ids are those of the data set."""
+    ids: Sequence[Any] = data.image_ids
     images = [
-        result_files.ImageDetections(file, one, *size, *found)
-        for file, one, size, found in zip(
-            data.file_names, data.image_ids, data.sizes.tolist(), merged, strict=True
+        result_files.ImageDetections(file, one, height, width, *found)
+        for file, one, (height, width), found in zip(
+            data.file_names, ids, data.sizes.tolist(), merged, strict=True
         )
     ]
     if kind == CHALLENGE:

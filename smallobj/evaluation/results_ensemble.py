@@ -126,9 +126,9 @@ def _own_images(contents: Sequence[dict[str, Any]]) -> dict[str, tuple[int, int]
     # Backwards, so that an image's first mention tells its size.
     for image in (image for images in reversed(entries) for image in reversed(images)):
         number = find(str(image.get("file")))
-        size = (image.get("height"), image.get("width"))
-        if number is not None and all(type(side) is int for side in size):
-            sizes[names[number]] = size
+        height, width = image.get("height"), image.get("width")
+        if number is not None and isinstance(height, int) and isinstance(width, int):
+            sizes[names[number]] = (height, width)
     return sizes
 
 

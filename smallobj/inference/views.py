@@ -197,9 +197,7 @@ def make_views(scales: Sequence[Any], flips: Sequence[str], keep: Sequence[str])
     turns = [AS_IT_IS, *(TURNS[flip] for flip in flips)]
     rules = [_rules(text) for text in keep] or [()] * len(pairs)
     return [
-        View(scale, turn, rule)
-        for scale, rule in zip(pairs, rules, strict=True)
-        for turn in turns
+        View(scale, turn, rule) for scale, rule in zip(pairs, rules, strict=True) for turn in turns
     ]
 
 

@@ -58,8 +58,7 @@ def planted(seed=0, size=(400, 600), count=12, grid=20, longest=60):
     for _ in range(count):
         w, h = (rng.integers(1, longest // grid + 1, 2) * grid).tolist()
         x, y = (
-            int(rng.integers((n - s) // grid + 1)) * grid
-            for n, s in ((size[1], w), (size[0], h))
+            int(rng.integers((n - s) // grid + 1)) * grid for n, s in ((size[1], w), (size[0], h))
         )
         around = np.s_[max(y - grid, 0) : y + h + grid, max(x - grid, 0) : x + w + grid]
         if taken[around].any():

@@ -187,7 +187,10 @@ def test_a_stream_and_the_loader_of_evaluation_give_what_single_photographs_give
     for path, found in zip(paths, predictor.stream(paths), strict=True):
         expected = predictor(cv2.imread(path))["instances"]
         assert len(expected)
-        for one in (found.instances, predictor.model([mapper({"file_name": path})])[0]["instances"]):
+        for one in (
+            found.instances,
+            predictor.model([mapper({"file_name": path})])[0]["instances"],
+        ):
             assert one.image_size == found.image.shape[:2]
             torch.testing.assert_close(one.pred_boxes.tensor, expected.pred_boxes.tensor)
             torch.testing.assert_close(one.scores, expected.scores)
@@ -225,7 +228,7 @@ def test_weights_come_from_the_config(tiny_config, members):
     ensemble = wrap_for_test(cfg, build_model(cfg))
     assert ensemble.merger.factors == [3.0, 1.0]
     cfg = tiny_config(*NAMES, *words, "TEST.ENSEMBLE.WEIGHTS", "(3,)")
-    with pytest.raises(ValueError, match="WEIGHTS must be .* each of 2 models.*got 1"):
+    with pytest.raises(ValueError, match=r"WEIGHTS must be .* each of 2 models.*got 1"):
         wrap_for_test(cfg, build_model(cfg))
 
 
@@ -248,7 +251,7 @@ def test_members_that_find_other_classes_are_told(tiny_config, members):
 
 def test_who_cannot_be_a_member_is_told(tiny_config, members, tmp_path):
     nested = members("nested", "TEST.ENSEMBLE.MEMBERS", "['a.yaml']")
-    plain, weights = members("plain").split(":")
+    plain, _ = members("plain").split(":")
     cases = [
         ([3], ValueError, "MEMBERS must hold texts .*got 3"),
         ([nested], ValueError, "nested.yaml in TEST.ENSEMBLE.MEMBERS is an ensemble itself"),

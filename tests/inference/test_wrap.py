@@ -9,6 +9,7 @@ import pytest
 import torch
 from detectron2.evaluation import DatasetEvaluator
 
+from smallobj import load_config
 from smallobj.checkpoint import save_weights
 from smallobj.data.datasets import register_from_config
 from smallobj.engine import Trainer
@@ -25,7 +26,7 @@ def place(tiny_config, tiny_dataset, tmp_path, catalog):
     """Two untrained models with their configs, and options that put passes and both together."""
     for name, seed in (("one", 0), ("two", 1)):
         cfg = tiny_config("MODEL.CLASS_NAMES", NAMES, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0)
-        cfg.merge_from_list(tiny_dataset.options("chain"))
+        cfg.merge_from_list([*tiny_dataset.options("chain"), "TEST.TILE.SIZE", 256])
         torch.manual_seed(seed)
         save_weights(build_model(cfg), tmp_path / f"{name}.safetensors")
         (tmp_path / f"{name}.yaml").write_text(cfg.dump())
@@ -63,8 +64,6 @@ def script(repository, name):
 
 
 def test_validation_and_demo_run_the_same(place, options, repository, monkeypatch):
-    from smallobj import load_config
-
     cfg = load_config(str(place / "one.yaml"), options)
     predictor = SmallObjectPredictor(cfg)
     assert isinstance(predictor.model, EnsembleDetector)

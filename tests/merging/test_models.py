@@ -118,9 +118,7 @@ def test_a_model_twice_is_that_model(weights):
     found = NMSMerger(iou_threshold=0.5, class_agnostic=False)(found)
     merged = build_model_merger(settings(weights), 2)([found, found])
     torch.testing.assert_close(merged.scores, found.scores, rtol=0, atol=1e-7)
-    torch.testing.assert_close(
-        merged.pred_boxes.tensor, found.pred_boxes.tensor, rtol=0, atol=1e-4
-    )
+    torch.testing.assert_close(merged.pred_boxes.tensor, found.pred_boxes.tensor, rtol=0, atol=1e-4)
     assert torch.equal(merged.pred_classes, found.pred_classes)
 
 
