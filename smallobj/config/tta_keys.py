@@ -17,8 +17,8 @@ def add_tta_keys(cfg: CfgNode) -> None:
     # side. 1 leaves it alone.
     cfg.TEST.TTA.SCALES = (1.0,)
     # At each scale the image as it is, and once for each of these: horizontal, vertical (mirrored
-    # left to right, top to bottom), both, transpose, transverse (mirrored in a diagonal), clockwise,
-    # counterclockwise (turned by 90 degrees).
+    # left to right, top to bottom), both, transpose, transverse (mirrored in a diagonal),
+    # clockwise, counterclockwise (turned by 90 degrees).
     cfg.TEST.TTA.FLIPS = ("horizontal",)
     # Which boxes count at each scale, one text a scale: "min<96" or "max>32", the shorter or the
     # longer side in pixels of the photograph; "" all; several with commas. () all at every scale.

@@ -75,7 +75,11 @@ def read_detections(path: str, truth: GroundTruth) -> DetectionTable:
 
 
 def read_labels(
-    ground_truth: str, *, images: str = "", drop_bad_boxes: bool = False
+    ground_truth: str,
+    *,
+    images: str = "",
+    drop_bad_boxes: bool = False,
+    needs_labels: bool = True,
 ) -> GroundTruth:
     """The labels of a data set.
 
@@ -84,13 +88,14 @@ def read_labels(
             NAME=FORMAT:LABELS:IMAGES, which registers it.
         images: folder of a COCO file's images; "" takes the sizes that the file tells.
         drop_bad_boxes: leave out label boxes that break a rule.
+        needs_labels: False takes a data set of which no image is labelled, too.
 
     Raises:
         ValueError: there is no such dataset, or no image of it is labelled.
         DatasetError: lists what is wrong with the labels.
     """
     if ground_truth.endswith(".json") and "=" not in ground_truth:
-        return _read_coco_file(ground_truth, images, drop_bad_boxes)
+        return _read_coco_file(ground_truth, images, drop_bad_boxes, needs_labels)
     if images:
         raise ValueError(f"a folder of images only goes with a COCO file; got {ground_truth!r}")
     name = ground_truth
@@ -103,21 +108,28 @@ def read_labels(
     names = class_names(name)
     own = MetadataCatalog.get(name).get("thing_dataset_id_to_contiguous_id")
     ids = own or {index: index for index in range(len(names))}
-    return _ground_truth(name, records, names, ids)
+    return _ground_truth(name, records, names, ids, needs_labels)
 
 
-def _read_coco_file(path: str, images: str, drop_bad_boxes: bool) -> GroundTruth:
+def _read_coco_file(
+    path: str, images: str, drop_bad_boxes: bool, needs_labels: bool
+) -> GroundTruth:
     reading = read_coco(DatasetSpec(os.path.basename(path), "coco", path, images))
     problems = [one for one in reading.problems if not (drop_bad_boxes and one.is_box)]
     if problems:
         raise DatasetError(problems)
-    return _ground_truth(path, reading.records, reading.class_names, reading.class_ids)
+    found = reading.records, reading.class_names, reading.class_ids
+    return _ground_truth(path, *found, needs_labels)
 
 
 def _ground_truth(
-    source: str, records: list[dict[str, Any]], names: list[str], ids: dict[int, int]
+    source: str,
+    records: list[dict[str, Any]],
+    names: list[str],
+    ids: dict[int, int],
+    needs_labels: bool,
 ) -> GroundTruth:
-    if not any("annotations" in record for record in records):
+    if needs_labels and not any("annotations" in record for record in records):
         raise ValueError(f"{source} has no labels: nothing to evaluate")
     with suppress(TypeError):  # numbers beside names have no order
         records = sorted(records, key=lambda record: record["image_id"])

@@ -25,6 +25,8 @@ from smallobj.data.datasets.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_
 from smallobj.evaluation.image_names import ImageNames
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet
 
+COCO, OWN, CHALLENGE = "coco", "own", "challenge"
+
 FILE_RULE = (
     "a results file must be a JSON list of COCO results, an object with the list images as "
     "tools/detect.py writes it, or an object of lists by image name as the challenge has it"
@@ -102,18 +104,34 @@ def _columns(
     reading: Reading,
 ) -> _Columns | None:
     same = {k: k for k in range(len(data.class_names))}
-    if isinstance(content, list):
+    kind = results_kind(content)
+    if kind == COCO:
         classes = same if category_ids is None else category_ids
         return _coco_columns(content, path, data, classes, reading)
-    if isinstance(content, dict) and "annotations" in content and "images" in content:
-        reading.report(path, "whole file", LABELS_RULE, "a COCO file with annotations")
-        return None
-    if isinstance(content, dict) and isinstance(content.get("images"), list):
+    if kind == OWN:
         return _own_columns(content, path, data, reading)
-    if isinstance(content, dict) and "images" not in content:
+    if kind == CHALLENGE:
         return _challenge_columns(content, path, data, same, reading)
-    reading.report(path, "whole file", FILE_RULE, shown(content))
+    if _is_labels(content):
+        reading.report(path, "whole file", LABELS_RULE, "a COCO file with annotations")
+    else:
+        reading.report(path, "whole file", FILE_RULE, shown(content))
     return None
+
+
+def results_kind(content: Any) -> str | None:
+    """Which of the three kinds a JSON file's content is; None for another."""
+    if isinstance(content, list):
+        return COCO
+    if not isinstance(content, dict) or _is_labels(content):
+        return None
+    if "images" not in content:
+        return CHALLENGE
+    return OWN if isinstance(content["images"], list) else None
+
+
+def _is_labels(content: Any) -> bool:
+    return isinstance(content, dict) and "annotations" in content and "images" in content
 
 
 def _coco_columns(

@@ -119,7 +119,7 @@ class TTADetector(nn.Module):
         """The item of each view, made when it is asked for."""
         size = image_size(item)
         # What else an item holds is about its image; a view is another one.
-        named = {key: item[key] for key in ("file_name", "image_id") if key in item}
+        named: Item = {key: item[key] for key in ("file_name", "image_id") if key in item}
         scaled, scale = item["image"], (1.0, 1.0)
         unread = "tiles" in item and not len(item["tiles"])
         for view in self.views:

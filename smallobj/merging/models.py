@@ -34,7 +34,7 @@ class ModelWBFMerger(WBFMerger):
         self.total_weight = sum(weights)
 
     @classmethod
-    def from_config(cls, cfg: CfgNode, weights: Sequence[float]) -> dict[str, Any]:
+    def from_config(cls, cfg: CfgNode, weights: Sequence[float] = (1.0,)) -> dict[str, Any]:
         return {**super().from_config(cfg), "weights": weights}
 
     def rescore(self, means: torch.Tensor, members: torch.Tensor) -> torch.Tensor:

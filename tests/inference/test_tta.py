@@ -275,8 +275,8 @@ def test_any_detector_can_be_seen_through_views(real, tiles):
         assert 0 < len(found) <= 20
         assert found.image_size == size
         x0, y0, x1, y1 = found.pred_boxes.tensor.unbind(dim=1)
-        assert (x0 >= 0).all() and (x1 <= size[1]).all() and (x0 < x1).all()
-        assert (y0 >= 0).all() and (y1 <= size[0]).all() and (y0 < y1).all()
+        assert all(((x0 >= 0) & (x0 < x1) & (x1 <= size[1])).tolist())
+        assert all(((y0 >= 0) & (y0 < y1) & (y1 <= size[0])).tolist())
         assert (found.scores.diff() <= 0).all()
     torch.testing.assert_close(
         alone[0]["instances"].scores, outputs[1]["instances"].scores, rtol=1e-4, atol=1e-5
@@ -351,7 +351,7 @@ class Chosen:
 
 def test_a_scan_takes_passes_over_each_tile_only(tiny_config, exact_detector):
     options = ["TEST.TTA.ENABLED", True]
-    with pytest.raises(ValueError, match="with TEST.TTA.ENABLED it needs TEST.TTA.PER_TILE True"):
+    with pytest.raises(ValueError, match=r"with TEST.TTA.ENABLED it needs TEST.TTA.PER_TILE True"):
         Scanner(Chosen(tiny_config(*options), exact_detector()))
     Scanner(Chosen(tiny_config(*options, "TEST.TTA.PER_TILE", True), exact_detector()))
 

@@ -161,5 +161,5 @@ def test_wrong_settings_are_told(scales, flips, keep, told):
 
 
 def test_an_unknown_preset_is_told():
-    with pytest.raises(ValueError, match="PRESET must be .*refinedet512.*got 'ssd'"):
+    with pytest.raises(ValueError, match=r"PRESET must be .*refinedet512.*got 'ssd'"):
         preset_views("ssd")

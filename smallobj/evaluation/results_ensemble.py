@@ -1,0 +1,172 @@
+"""Results files of several models merged into one set of detections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from detectron2.structures import Boxes, Instances
+
+from smallobj.data.datasets.problems import ResultsError
+from smallobj.data.datasets.reading import Reading, read_json
+from smallobj.evaluation.detection_evaluator import ImageDetections
+from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_names import ImageNames
+from smallobj.evaluation.results_file import CHALLENGE, COCO, OWN, results_kind
+from smallobj.evaluation.tables import DetectionTable, EvaluationSet
+from smallobj.merging import ModelMerger
+
+# A class beyond is a mistake, which reading the file tells.
+_MOST_CLASSES = 10_000
+
+
+class ResultsFiles(NamedTuple):
+    """What results files are about, as far as they tell themselves.
+
+    Attributes:
+        kind: of all of them, as :func:`results_kind` names it; None where they differ.
+        first_kind: of the first.
+        data: the images and classes that occur, without labels. COCO results tell no sizes; these
+            are 0 then.
+        category_ids: class by category id of COCO results.
+    """
+
+    kind: str | None
+    first_kind: str | None
+    data: EvaluationSet
+    category_ids: dict[int, int]
+
+
+def describe_files(paths: Sequence[str]) -> ResultsFiles:
+    """Looks through results files, without judging their entries: reading them does.
+
+    Raises:
+        ResultsError: a file is no JSON.
+        ValueError: two files name different classes.
+    """
+    reading = Reading()
+    contents = [read_json(path, reading) for path in paths]
+    if reading.problems:
+        raise ResultsError(reading.problems)
+    kinds = [results_kind(content) for content in contents]
+    kind = kinds[0] if len(set(kinds)) == 1 else None
+    if kind == COCO:
+        ids, numbers = _coco_ids(contents)
+        data = _data(ids, [(0, 0)] * len(ids), [str(number) for number in numbers])
+        return ResultsFiles(kind, kind, data, {number: k for k, number in enumerate(numbers)})
+    if kind == OWN:
+        sizes = _own_images(contents)
+        data = _data(list(sizes), list(sizes.values()), _own_classes(paths, contents))
+    else:
+        names = _joined(content for content in contents if results_kind(content) == CHALLENGE)
+        data = _data(names, [(0, 0)] * len(names), _challenge_classes(contents))
+    return ResultsFiles(kind, kinds[0], data, {k: k for k in range(len(data.class_names))})
+
+
+def merge_tables(
+    data: EvaluationSet, tables: Sequence[DetectionTable], merger: ModelMerger, most: int
+) -> list[ImageDetections]:
+    """What several models found, merged image by image.
+
+    Args:
+        data: the images that the tables number.
+        tables: one a model, ordered by image.
+        merger: of so many models.
+        most: detections that an image may keep, the best ones.
+    """
+    numbers = np.arange(len(data.image_ids) + 1)
+    bounds = [np.searchsorted(table.images, numbers) for table in tables]
+    merged = []
+    for number, size in enumerate(data.sizes.tolist()):
+        found = merger(
+            [
+                _instances(table[np.arange(bound[number], bound[number + 1])], tuple(size))
+                for table, bound in zip(tables, bounds, strict=True)
+            ]
+        )[:most]
+        boxes = found.pred_boxes.tensor.numpy().astype(np.float64)
+        merged.append(ImageDetections(boxes, found.scores.numpy(), found.pred_classes.numpy()))
+    return merged
+
+
+def _instances(table: DetectionTable, size: tuple[int, int]) -> Instances:
+    found = Instances(size)
+    found.pred_boxes = Boxes(torch.from_numpy(table.boxes).float())  # as Detectron2 has them
+    found.scores = torch.from_numpy(table.scores)
+    found.pred_classes = torch.from_numpy(table.categories)
+    return found
+
+
+def _data(ids: Sequence[Any], sizes: Sequence[Any], classes: Sequence[str]) -> EvaluationSet:
+    nothing = np.zeros(0)
+    labels = [
+        ImageLabels(one, size, np.zeros((0, 4)), nothing, nothing, nothing)
+        for one, size in zip(ids, sizes, strict=True)
+    ]
+    return EvaluationSet.of(labels, {}, classes)
+
+
+def _coco_ids(contents: Sequence[list[Any]]) -> tuple[list[Any], list[int]]:
+    """Image ids in the order of their first mention, and category ids, rising."""
+    rows = [row for content in contents for row in content if isinstance(row, dict)]
+    ids = dict.fromkeys(one for row in rows if type(one := row.get("image_id")) in (int, str))
+    return list(ids), sorted({one for row in rows if type(one := row.get("category_id")) is int})
+
+
+def _own_images(contents: Sequence[dict[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Sizes (h, w) by file; one that files call by different ends of its path counts once."""
+    entries = [
+        [image for image in content["images"] if isinstance(image, dict)] for content in contents
+    ]
+    names = _joined([str(image.get("file")) for image in images] for images in entries)
+    sizes = dict.fromkeys(names, (0, 0))
+    find = ImageNames(names).find
+    # Backwards, so that an image's first mention tells its size.
+    for image in (image for images in reversed(entries) for image in reversed(images)):
+        number = find(str(image.get("file")))
+        height, width = image.get("height"), image.get("width")
+        if number is not None and isinstance(height, int) and isinstance(width, int):
+            sizes[names[number]] = (height, width)
+    return sizes
+
+
+def _joined(files: Iterable[Iterable[str]]) -> list[str]:
+    """All image names, each once."""
+    names: list[str] = []
+    for more in files:
+        find = ImageNames(names).find
+        names += dict.fromkeys(name for name in more if find(name) is None)
+    return names
+
+
+def _own_classes(paths: Sequence[str], contents: Sequence[dict[str, Any]]) -> list[str]:
+    lists = [content.get("classes") for content in contents]
+    told = [(path, names) for path, names in zip(paths, lists, strict=True) if names]
+    if not told:
+        images = [image for content in contents for image in content["images"]]
+        found = [image.get("detections") for image in images if isinstance(image, dict)]
+        rows = [row for rows in found if isinstance(rows, list) for row in rows]
+        return _numbered(row.get("class_id") for row in rows if isinstance(row, dict))
+    path, names = told[0]
+    for other, theirs in told[1:]:
+        if isinstance(names, list) and isinstance(theirs, list) and {*names} != {*theirs}:
+            unshared = sorted({*names} ^ {*theirs}, key=str)
+            raise ValueError(
+                f"the models of an ensemble must find the same classes; {path} and {other} do not "
+                f"share {', '.join(map(str, unshared[:5]))}"
+            )
+    return names if isinstance(names, list) else []
+
+
+def _challenge_classes(contents: Sequence[Any]) -> list[str]:
+    lists = [content.values() for content in contents if results_kind(content) == CHALLENGE]
+    rows = [row for images in lists for image in images if isinstance(image, list) for row in image]
+    return _numbered(row[0] for row in rows if isinstance(row, list) and row)
+
+
+def _numbered(classes: Iterable[Any]) -> list[str]:
+    """Names for classes that have none."""
+    known = [int(k) for k in classes if type(k) in (int, float) and 0 <= k < _MOST_CLASSES]
+    return [str(k) for k in range(max(known, default=-1) + 1)]

@@ -1,0 +1,148 @@
+#!/usr/bin/env python
+"""Merges the results files of several models, or of several runs of one, into one.
+
+    python tools/ensemble.py a.json b.json --output merged.json
+    python tools/ensemble.py a.json b.json c.json --weights 2 1 1 --output merged.json
+    python tools/ensemble.py a.json b.json --gt val.json --output merged.json \\
+        --opts TEST.ENSEMBLE.MERGER.NAME soft_nms
+
+The files are COCO results, what tools/detect.py writes, or the challenge's; the result is of the
+first one's kind. With --gt they may be of several kinds, and an image or class that the data set
+lacks is an error; labels aren't looked at. Merged as TEST.ENSEMBLE says, by default by weighted
+boxes fusion, which lowers the score of what not all found. Exit status: 0 merged, 2 a wrong
+argument or bad results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import smallobj  # noqa: F401  (first: makes Detectron2 import)
+
+# isort: split
+import numpy as np
+from detectron2.config import CfgNode
+
+from smallobj.config import load_config
+from smallobj.evaluation.detection_evaluator import ImageDetections
+from smallobj.evaluation.load import read_labels
+from smallobj.evaluation.results_ensemble import describe_files, merge_tables
+from smallobj.evaluation.results_file import CHALLENGE, OWN, read_results
+from smallobj.evaluation.tables import EvaluationSet
+from smallobj.inference import result_files
+from smallobj.inference.writers import require_writable, write_whole
+from smallobj.merging import build_model_merger
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE.json", help="detections, a file a model")
+    parser.add_argument("--output", required=True, metavar="FILE", help="file to write")
+    truth_help = "COCO file (.json), registered dataset, or NAME=FORMAT:LABELS:IMAGES"
+    parser.add_argument("--gt", metavar="LABELS", help=truth_help)
+    weights_help = "one a file, short for TEST.ENSEMBLE.WEIGHTS (all alike)"
+    parser.add_argument("--weights", nargs="+", type=float, metavar="W", help=weights_help)
+    opts_help = "config KEY VALUE pairs: those below TEST.ENSEMBLE, and TEST.DETECTIONS_PER_IMAGE "
+    opts_help += "(100), the best of an image that are kept; comes last"
+    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
+    return parser
+
+
+def prepare(args: argparse.Namespace) -> CfgNode:
+    """The keys that the command line asks for.
+
+    Raises:
+        ValueError: a single file, or an output in the way.
+    """
+    if len(args.files) < 2:
+        raise ValueError(f"an ensemble takes two files at least; got {len(args.files)}")
+    if any(os.path.realpath(args.output) == os.path.realpath(path) for path in args.files):
+        raise ValueError(f"--output {args.output} would replace an input")
+    cfg = load_config(None, args.opts)
+    if args.weights is not None:
+        cfg.TEST.ENSEMBLE.WEIGHTS = tuple(args.weights)
+    if cfg.TEST.DETECTIONS_PER_IMAGE < 1:
+        raise ValueError(
+            f"TEST.DETECTIONS_PER_IMAGE must be positive; got {cfg.TEST.DETECTIONS_PER_IMAGE}"
+        )
+    require_writable([args.output])
+    return cfg
+
+
+def run(args: argparse.Namespace) -> None:
+    """Reads, merges, writes and prints."""
+    cfg = prepare(args)
+    merger = build_model_merger(cfg, len(args.files))
+    told = describe_files(args.files)
+    data, category_ids = told.data, told.category_ids
+    if args.gt:
+        data, category_ids = read_labels(args.gt, needs_labels=False)
+    elif told.kind is None:
+        raise ValueError(
+            "the files must be of one kind, or --gt must say which images and classes they share"
+        )
+    tables = [read_results(path, data, category_ids) for path in args.files]
+    for path, table in zip(args.files, tables, strict=True):
+        print(f"{path}: {len(table)} detections on {len(np.unique(table.images))} images")
+    merged = merge_tables(data, tables, merger, cfg.TEST.DETECTIONS_PER_IMAGE)
+    ids = sorted(category_ids, key=category_ids.__getitem__)
+    write(args.output, told.first_kind, data, ids, merged)
+    count, seen = sum(len(one.scores) for one in merged), sum(len(one.scores) > 0 for one in merged)
+    print(f"wrote {args.output}: {count} detections on {seen} of {len(merged)} images")
+
+
+def write(
+    path: str,
+    kind: str | None,
+    data: EvaluationSet,
+    category_ids: Sequence[int],
+    merged: Sequence[ImageDetections],
+) -> None:
+    """Writes one of the three kinds; names and ids are those of the data set."""
+    ids: Sequence[Any] = data.image_ids
+    images = [
+        result_files.ImageDetections(file, one, height, width, *found)
+        for file, one, (height, width), found in zip(
+            data.file_names, ids, data.sizes.tolist(), merged, strict=True
+        )
+    ]
+    if kind == CHALLENGE:
+        content = {
+            os.path.basename(image.file): [
+                # The class number, which its scorer wants without a point, leads the row.
+                [index, *entry["bbox"], entry["score"]]
+                for index, entry in zip(
+                    image.classes.tolist(), image.coco(range(len(data.class_names))), strict=True
+                )
+            ]
+            for image in images
+        }
+        write_whole(path, json.dumps(content).encode())
+        return
+    names = {"json_file": path} if kind == OWN else {"coco_file": path}
+    with result_files.ResultFiles(data.class_names, category_ids, **names) as files:
+        for image in images:
+            files.add(image)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """A user's error ends with its sentence, not with a traceback."""
+    args = build_parser().parse_args(argv)
+    try:
+        run(args)
+    except (ValueError, OSError) as error:
+        print(f"ensemble.py: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
