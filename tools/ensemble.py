@@ -109,7 +109,9 @@ def write(
     """Writes one of the three kinds; names and ids are those of the data set."""
     ids: Sequence[Any] = data.image_ids
     images = [
-        result_files.ImageDetections(file, one, height, width, *found)
+        result_files.ImageDetections(
+            file, one, height, width, found.boxes, found.scores, found.categories
+        )
         for file, one, (height, width), found in zip(
             data.file_names, ids, data.sizes.tolist(), merged, strict=True
         )
