@@ -28,10 +28,11 @@ def test_every_new_key_is_explained_where_it_is_made(repository):
     lines = [line for file in files for line in file.read_text().splitlines()]
     new = set(dict(leaves(get_cfg()))) - set(dict(leaves(get_detectron2_cfg())))
     assert len(new) > 25
-    # A copied section has the keys of another, explained there; its own line says what it is for.
-    copies = set(re.findall(r"cfg\.(\S+) = cfg\.\S+\.clone\(\)", "\n".join(lines)))
-    explained_elsewhere = {key for key in new for copy in copies if key.startswith(f"{copy}.")}
-    for key in (new - explained_elsewhere) | copies:
+    copies = dict(re.findall(r"cfg\.([\w.]+) = cfg\.([\w.]+)\.clone\(\)", "\n".join(lines)))
+    for key in new:
+        section, _, name = key.rpartition(".")
+        # Keys of a section that repeats another one's are explained there.
+        key = f"{copies.get(section, section)}.{name}"
         (number,) = (i for i, line in enumerate(lines) if f"cfg.{key} = " in line)
         # A section's own comment stands above the line that makes the section.
         above = number - 1 - lines[number - 1].endswith("CfgNode()")
