@@ -232,7 +232,8 @@ def test_mappers_by_name():
     assert isinstance(build_train_mapper(cfg), DatasetMapper)
     cfg.INPUT.MAPPER = "Tiles"
     with pytest.raises(
-        ValueError, match=r"one of \['DatasetMapper', 'FocusMapper', 'TileMapper'.*got 'Tiles'"
+        ValueError,
+        match=r"one of \['DatasetMapper', 'FocusMapper', 'SquashMapper', 'TileMapper'.*got 'Tiles'",
     ):
         build_train_mapper(cfg)
 

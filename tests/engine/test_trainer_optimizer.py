@@ -1,4 +1,4 @@
-"""The optimiser that a config names."""
+"""The optimiser that a config names, as the trainer builds it."""
 
 import pytest
 import torch
