@@ -16,7 +16,7 @@ class L2Norm(nn.Module):
     The activations of conv4_3 are some ten times those of deeper layers, and without this their
     gradients would drown those of the others. Source: arXiv 1506.04579, section 3.3; SSD starts the
     scale at 20 (arXiv 1512.02325, section 3.1), RefineDet at 10 for conv4_3 and 8 for conv5_3
-    (arXiv 1711.06897, section 3.1).
+    (arXiv 1711.06897, section 4).
     """
 
     def __init__(self, channels: int, scale: float) -> None:
