@@ -152,7 +152,8 @@ class _Run:
         """As :func:`run_contest` says."""
         row: Row = {"config": self.config.stem, "fingerprint": self.fingerprint}
         row |= dataclasses.asdict(self.contest)
-        row["machine"] = describe_machine("cuda" if self.contest.gpus else "cpu")
+        machine = describe_machine("cuda" if self.contest.gpus else "cpu")
+        row["machine"] = {**machine, "threads": self.contest.threads}
         start = time.monotonic()
         try:
             self._claim()
