@@ -51,7 +51,13 @@ def detector(merger, tiny_config, **changes):
 
 
 def layout(seed, size=SIZE, count=18):
-    """An image and the (N, H, W) masks of frames, hollow inside, that touch none of the others.
+    """An image and the (N, H, W) masks of its objects."""
+    item, number = draw_frames(seed, size, count)
+    return item, torch.stack([item["image"][0] == n + 1 for n in range(number)])
+
+
+def draw_frames(seed, size, count):
+    """An image of frames, hollow inside, that touch none of the others; and their number.
 
     (What a seam leaves of a disc may have a much smaller box than the disc has there; the seam rule
     goes by boxes.)
@@ -66,7 +72,7 @@ def layout(seed, size=SIZE, count=18):
             number += 1
             marks[0, y : y + h, x : x + w] = number
             marks[0, y + 2 : y + h - 3, x + 3 : x + w - 2] = 0
-    return {"image": marks}, torch.stack([marks[0] == n + 1 for n in range(number)])
+    return {"image": marks}, number
 
 
 def in_order(masks):
@@ -132,17 +138,17 @@ def test_nothing_to_find_and_nothing_to_read(tiny_config):
 
 def test_large_images_take_little_memory(tiny_config):
     """Sixty masks of 2100 x 2800 px would be 353 MB."""
-    item, truth = layout(5, (2100, 2800), count=60)
+    item, number = draw_frames(5, (2100, 2800), count=60)
     run = detector("nms", tiny_config, tile=512)
     (output,) = run([item])
     held = sum(c.untyped_storage().nbytes() for c in output["instances"].pred_masks.crops)
-    assert len(output["instances"]) == len(truth) > 50
+    assert len(output["instances"]) == number > 50
     assert held < 60 * 47 * 47
     tracemalloc.start()
     rles = output["instances"].pred_masks.rles()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(rles) == len(truth)
+    assert len(rles) == number
     assert peak < 2e6
 
 

@@ -44,6 +44,7 @@ def labelled(tile, number):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_boxes_and_masks_of_eight_tiles_are_learnt_by_heart(overfit, draw_tile, suit, catalog):
     config = "configs/quick/mask_rcnn_tiny.yaml"
     result = overfit(config, steps=320, learning_rate=0.002)
