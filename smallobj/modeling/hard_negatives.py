@@ -1,11 +1,12 @@
 """Choosing the background on which a dense detector with softmax learns.
 
-Shapes: N images, R anchors.
+Shapes: N images, R anchors, C + 1 classes with background.
 """
 
 from __future__ import annotations
 
 import torch
+from torch.nn import functional as F
 
 
 @torch.no_grad()
@@ -40,3 +41,34 @@ def hard_negatives(
     rank = torch.empty_like(order)
     rank.scatter_(1, order, torch.arange(loss.shape[1], device=loss.device).expand_as(order))
     return candidates & (rank < wanted)
+
+
+def mined_cross_entropy(
+    logits: torch.Tensor,
+    classes: torch.Tensor,
+    positive: torch.Tensor,
+    ratio: float,
+    *,
+    minimum: int = 0,
+    eligible: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cross entropy of objects and of their hard negatives, for each object's anchor.
+
+    Negatives beyond ``ratio`` for each positive, which only ``minimum`` brings, count as if they
+    had their share of positives: batches of mere background would else be summed up and not
+    averaged.
+
+    Args:
+        logits: (N, R, C + 1).
+        classes: (N, R) int64.
+        positive, ratio, minimum, eligible: as :func:`hard_negatives`.
+
+    Returns:
+        The loss, and the number of positives that it was divided by; scalars.
+    """
+    loss = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none")
+    loss = loss.view_as(classes)
+    negative = hard_negatives(loss, positive, ratio, minimum=minimum, eligible=eligible)
+    share = negative.sum() / max(ratio, 1.0)
+    count = torch.maximum(positive.sum().to(share), share).clamp(min=1)
+    return loss[positive | negative].sum() / count, count

@@ -2,9 +2,10 @@
 
 import math
 
+import pytest
 import torch
 
-from smallobj.modeling.hard_negatives import hard_negatives
+from smallobj.modeling.hard_negatives import hard_negatives, mined_cross_entropy
 
 
 def test_the_three_worst_for_each_positive():
@@ -57,3 +58,21 @@ def test_it_is_the_slow_choice_with_ties():
         chosen = hard_negatives(loss, positive, ratio, minimum=minimum, eligible=eligible)
         expected = slow_choice(loss.tolist(), positive.tolist(), ratio, minimum, eligible.tolist())
         assert chosen.tolist() == expected
+
+
+def test_the_mined_loss_by_hand():
+    # Probability 1/2, 1/4 and 1/4 of classes 0, 1 and background.
+    logits = torch.tensor([2.0, 1.0, 1.0]).log().expand(1, 6, 3)
+    classes = torch.tensor([[0, 2, 2, 2, 2, 2]])
+    half, quarter = math.log(2), math.log(4)
+    loss, count = mined_cross_entropy(logits, classes, classes < 2, 3.0)
+    assert loss.item() == pytest.approx(half + 3 * quarter)
+    assert count == 1
+    # All five are wanted, the share of 5/3 objects.
+    loss, count = mined_cross_entropy(logits, classes, classes < 2, 3.0, minimum=5)
+    assert count.item() == pytest.approx(5 / 3)
+    assert loss.item() == pytest.approx((half + 5 * quarter) * 3 / 5)
+    # Nothing to learn from.
+    nothing = torch.zeros(1, 6, dtype=torch.bool)
+    loss, count = mined_cross_entropy(logits, classes, nothing, 3.0)
+    assert (loss, count) == (0, 1)

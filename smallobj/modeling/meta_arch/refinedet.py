@@ -20,7 +20,7 @@ from detectron2.utils.events import get_event_storage
 from torch import nn
 from torch.nn import functional as F
 
-from smallobj.modeling.hard_negatives import hard_negatives
+from smallobj.modeling.hard_negatives import mined_cross_entropy
 from smallobj.modeling.matching import BipartiteMatcher
 from smallobj.modeling.meta_arch.refinedet_head import RefineDetHead
 
@@ -76,7 +76,7 @@ class RefineDet(DenseDetector):
             num_classes: K.
             box2box_transform: between anchors and boxes, in both steps.
             anchor_matcher: as Detectron2's Matcher.
-            negative_ratio, min_negatives: as :func:`hard_negatives`' ratio and minimum.
+            negative_ratio, min_negatives: as :func:`mined_cross_entropy`' ratio and minimum.
             negative_confidence: theta of section 3, in (0, 1].
             test_score_thresh: lowest score of a detection.
             test_topk_candidates: detections that go into NMS at most.
@@ -261,22 +261,17 @@ class RefineDet(DenseDetector):
             usable: (N, R) bool; the others do not count.
         """
         positive = usable & (classes < logits.shape[-1] - 1)
-        entropy = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none")
-        entropy = entropy.view_as(classes)
-        negative = hard_negatives(
-            entropy,
+        entropy, _ = mined_cross_entropy(
+            logits,
+            classes,
             positive,
             self.negative_ratio,
             minimum=self.min_negatives,
             eligible=usable,
         )
-        count = positive.sum().clamp(min=1)
-        # Negatives that only MIN_NEGATIVES brings count as if they had their share of positives, or
-        # tiles of mere background would be summed up and not averaged.
-        shares = torch.max(count, negative.sum() / self.negative_ratio)
         targets = self.box2box_transform.get_deltas(anchors[positive], boxes[positive])
         distance = F.smooth_l1_loss(deltas[positive], targets, reduction="sum")
-        return entropy[positive | negative].sum() / shares, distance / count
+        return entropy, distance / positive.sum().clamp(min=1)
 
     def forward_inference(
         self, images: ImageList, features: list[torch.Tensor], predictions: Any

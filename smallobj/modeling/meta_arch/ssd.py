@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from smallobj.modeling.backbone.l2_norm import L2Norm
-from smallobj.modeling.hard_negatives import hard_negatives
+from smallobj.modeling.hard_negatives import mined_cross_entropy
 from smallobj.modeling.matching import BipartiteMatcher
 
 BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
@@ -122,7 +122,7 @@ class SSD(DenseDetector):
             box2box_transform: offsets from default boxes to objects.
             anchor_matcher: which default box stands for which object.
             num_classes: K.
-            negative_ratio, min_negatives: as :func:`hard_negatives`.
+            negative_ratio, min_negatives: as :func:`mined_cross_entropy`.
             box_reg_loss_type: one of BOX_LOSSES.
             test_score_thresh: lowest score of a detection.
             test_topk_candidates: detections of each class that go into suppression.
@@ -237,10 +237,8 @@ class SSD(DenseDetector):
         """
         classes = torch.stack(gt_classes)
         positive = classes != self.num_classes
-        loss_cls = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none")
-        loss_cls = loss_cls.view_as(classes)
-        negative = hard_negatives(
-            loss_cls, positive, self.negative_ratio, minimum=self.min_negatives
+        loss_cls, count = mined_cross_entropy(
+            logits, classes, positive, self.negative_ratio, minimum=self.min_negatives
         )
         loss_box = _dense_box_regression_loss(
             anchors,
@@ -251,15 +249,8 @@ class SSD(DenseDetector):
             box_reg_loss_type=self.box_reg_loss_type,
             smooth_l1_beta=1.0,
         )
-        # The paper's N is the number of positives. Negatives beyond its 3 for each, which only
-        # MIN_NEGATIVES brings, count as if they had theirs: tiles of mere background would else be
-        # summed up instead of averaged.
-        ratio = max(self.negative_ratio, 1.0)
-        count = max(int(positive.sum()), int(negative.sum()) / ratio, 1.0)
-        return {
-            "loss_cls": loss_cls[positive | negative].sum() / count,
-            "loss_box_reg": loss_box / count,
-        }
+        # The paper's N is the number of positives; see mined_cross_entropy for what lacks them.
+        return {"loss_cls": loss_cls, "loss_box_reg": loss_box / count}
 
     def forward_inference(
         self,
