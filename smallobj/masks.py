@@ -58,6 +58,11 @@ class CropMasks:
         ]
         return cls(crops, origins, (masks.shape[1], masks.shape[2]))
 
+    @classmethod
+    def of(cls, masks: CropMasks | torch.Tensor) -> CropMasks:
+        """Of what a detector leaves in pred_masks: CropMasks as they are, or (N, H, W) bool."""
+        return masks if isinstance(masks, CropMasks) else cls.from_bitmasks(masks)
+
     @staticmethod
     def cat(parts: Sequence[CropMasks]) -> CropMasks:
         """All masks of one frame together; for ``Instances.cat``."""
@@ -108,6 +113,20 @@ class CropMasks:
     def moved(self, x: int, y: int, image_size: tuple[int, int]) -> CropMasks:
         """In the frame of which this one is the part that begins at (x, y)."""
         return CropMasks(self.crops, self.origins + torch.tensor([x, y]), image_size)
+
+    def mirrored(self, horizontal: bool, vertical: bool) -> CropMasks:
+        """With left and right, or top and bottom, or both exchanged."""
+        height, width = self.image_size
+        x0, y0, x1, y1 = self.corners().unbind(dim=1)
+        origins = [width - x1 if horizontal else x0, height - y1 if vertical else y0]
+        axes = [axis for axis, flip in ((1, horizontal), (0, vertical)) if flip]
+        crops = [crop.flip(axes) for crop in self.crops] if axes else self.crops
+        return CropMasks(crops, torch.stack(origins, dim=1), self.image_size)
+
+    def transposed(self) -> CropMasks:
+        """With x and y exchanged, also of the frame."""
+        height, width = self.image_size
+        return CropMasks([crop.T for crop in self.crops], self.origins.flip(1), (width, height))
 
     def resized(self, image_size: tuple[int, int]) -> CropMasks:
         """In the same image at another size: each pixel takes what lies nearest to its centre."""
@@ -181,7 +200,5 @@ def compressed(rle: Rle) -> Rle:
 
 
 def mask_rles(masks: CropMasks | torch.Tensor) -> list[Rle]:
-    """Run-length masks of what a detector leaves in pred_masks: CropMasks, or (N, H, W) bool."""
-    if not isinstance(masks, CropMasks):
-        masks = CropMasks.from_bitmasks(masks)
-    return masks.rles()
+    """Run-length masks of what a detector leaves in pred_masks."""
+    return CropMasks.of(masks).rles()

@@ -135,3 +135,27 @@ def test_detectron2s_evaluator_takes_them():
     expected = instances_to_coco_json(found, 7)
     found.pred_masks = CropMasks.from_bitmasks(masks)
     assert instances_to_coco_json(found, 7) == expected
+
+
+@pytest.mark.parametrize("horizontal", [False, True])
+@pytest.mark.parametrize("vertical", [False, True])
+def test_mirrors_are_those_of_the_full_bitmap(horizontal, vertical):
+    masks = random_bitmasks(3)
+    axes = [axis for axis, flip in ((2, horizontal), (1, vertical)) if flip]
+    mirrored = CropMasks.from_bitmasks(masks).mirrored(horizontal, vertical)
+    assert mirrored.image_size == SIZE
+    assert torch.equal(mirrored.to_bitmasks(), masks.flip(axes) if axes else masks)
+
+
+def test_the_transposed_is_that_of_the_full_bitmap():
+    masks = random_bitmasks(4)
+    transposed = CropMasks.from_bitmasks(masks).transposed()
+    assert transposed.image_size == SIZE[::-1]
+    assert torch.equal(transposed.to_bitmasks(), masks.transpose(1, 2))
+
+
+def test_crops_are_taken_as_they_are_and_bitmaps_cut():
+    masks = random_bitmasks(5)
+    crops = CropMasks.from_bitmasks(masks)
+    assert CropMasks.of(crops) is crops
+    assert torch.equal(CropMasks.of(masks).to_bitmasks(), masks)

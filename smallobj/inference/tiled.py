@@ -238,8 +238,8 @@ class TiledDetector(nn.Module):
 
 def with_crop_masks(found: Instances) -> Instances:
     """The same with masks, if any, as CropMasks: those of all tiles at full size fill memory."""
-    if found.has("pred_masks") and not isinstance(found.pred_masks, CropMasks):
-        found.pred_masks = CropMasks.from_bitmasks(found.pred_masks)
+    if found.has("pred_masks"):
+        found.pred_masks = CropMasks.of(found.pred_masks)
     return found
 
 

@@ -21,6 +21,7 @@ from smallobj.data.build import image_tensor
 from smallobj.inference.batching import stream_through
 from smallobj.inference.tiled import image_size
 from smallobj.inference.views import View, make_views, preset_views
+from smallobj.masks import CropMasks
 from smallobj.merging import build_merger
 from smallobj.merging.registry import Merger
 
@@ -28,7 +29,7 @@ Item = dict[str, Any]
 
 
 class TTADetector(nn.Module):
-    """Runs any detector over several views of each image and merges what it finds (boxes only)."""
+    """Runs any detector over several views of each image and merges what it finds."""
 
     @configurable
     def __init__(
@@ -76,7 +77,8 @@ class TTADetector(nn.Module):
 
         Returns:
             A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
-            score, at most ``max_detections``; and "tiles", what was read in the first view, if the
+            score, at most ``max_detections``, with pred_masks (CropMasks) where all views have
+            masks; and "tiles", what was read in the first view, if the
             detector says so.
         """
         if self.changes_nothing:
@@ -138,8 +140,9 @@ class TTADetector(nn.Module):
     def _finish(self, item: Item, outputs: list[Item]) -> Item:
         size = image_size(item)
         frame = (item.get("height", size[0]), item.get("width", size[1]))
+        with_masks = all(output["instances"].has("pred_masks") for output in outputs)
         parts = [
-            _back(output["instances"], view, size, frame)
+            _back(output["instances"], view, size, frame, with_masks)
             for output, view in zip(outputs, self.views, strict=True)
         ]
         # A single view holds no copies, and the detector has merged already.
@@ -168,7 +171,11 @@ def _view_tiles(tiles: Any, view: View, size: tuple[int, int]) -> np.ndarray:
 
 
 def _back(
-    instances: Instances, view: View, size: tuple[int, int], frame: tuple[int, int]
+    instances: Instances,
+    view: View,
+    size: tuple[int, int],
+    frame: tuple[int, int],
+    with_masks: bool,
 ) -> Instances:
     """What was found in a view that counts, in the frame (height, width) of the photograph."""
     boxes = view.boxes_back(instances.pred_boxes.tensor.double(), size, frame)
@@ -177,4 +184,6 @@ def _back(
     found.pred_boxes = Boxes(boxes[kept].to(instances.pred_boxes.tensor.dtype))
     found.scores = instances.scores[kept]
     found.pred_classes = instances.pred_classes[kept]
+    if with_masks:
+        found.pred_masks = view.masks_back(CropMasks.of(instances.pred_masks)[kept], frame)
     return found

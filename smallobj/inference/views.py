@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from smallobj.masks import CropMasks
+
 Size = tuple[int, int]
 
 
@@ -44,6 +46,11 @@ class Turn(NamedTuple):
         """The other way round from :meth:`boxes`; ``size`` is that of the image not turned."""
         boxes = self._mirror(boxes, self.size(size))
         return boxes[:, [1, 0, 3, 2]] if self.transpose else boxes
+
+    def masks_back(self, masks: CropMasks) -> CropMasks:
+        """Masks found in the turned image, in the frame of the one not turned."""
+        masks = masks.mirrored(self.horizontal, self.vertical)
+        return masks.transposed() if self.transpose else masks
 
     def _mirror(self, boxes: torch.Tensor, size: Size) -> torch.Tensor:
         x0, y0, x1, y1 = boxes.unbind(dim=1)
@@ -110,6 +117,10 @@ class View:
         """Boxes of this view of an image (H, W), in a frame into which the image is stretched."""
         scaled = self.scaled_size(size)
         return _stretch(self.turn.boxes_back(boxes, scaled), scaled, frame)
+
+    def masks_back(self, masks: CropMasks, frame: Size) -> CropMasks:
+        """Masks of this view in a frame into which the image is stretched."""
+        return self.turn.masks_back(masks).resized(frame)
 
     def keeps(self, boxes: torch.Tensor) -> torch.Tensor:
         """(N,) bool: what all rules keep."""

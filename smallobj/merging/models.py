@@ -9,6 +9,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Instances
 
+from smallobj.masks import CropMasks
 from smallobj.merging.registry import Merger, build_merger, keys_below
 from smallobj.merging.wbf import WBFMerger
 
@@ -64,11 +65,13 @@ class ModelMerger:
     def __call__(self, found: Sequence[Instances]) -> Instances:
         """
         Args:
-            found: pred_boxes, scores and pred_classes of each model, in one image's frame.
+            found: pred_boxes, scores and pred_classes of each model, in one image's frame; and
+                pred_masks, which are left out unless all models have them.
 
         Returns:
             Merged ones by falling score; of equal scores, an earlier model's first.
         """
+        with_masks = all(instances.has("pred_masks") for instances in found)
         parts = []
         for instances, factor in zip(found, self.factors, strict=True):
             part = Instances(instances.image_size)
@@ -76,6 +79,8 @@ class ModelMerger:
             # In float64, as a third of 0.9 and back should be 0.9.
             part.scores = instances.scores.double() * factor
             part.pred_classes = instances.pred_classes
+            if with_masks:
+                part.pred_masks = CropMasks.of(instances.pred_masks)
             parts.append(part)
         merged = self.merger(Instances.cat(parts))
         merged.scores = merged.scores.to(found[0].scores.dtype)

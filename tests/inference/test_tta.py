@@ -370,3 +370,48 @@ def test_what_a_view_finds_in_float64_stays_a_box_of_the_model(exact_detector):
     found = output["instances"].pred_boxes.tensor
     assert found.dtype == torch.float32
     assert found.tolist() == [[60 - 30.25, 2.5, 60 - 1.5, 40.75]]
+
+
+class WithMasks(nn.Module):
+    """A detector whose masks are the bright pixels in each box, less a corner of it."""
+
+    def __init__(self, detector):
+        super().__init__()
+        self.detector = detector
+        self.weight = detector.weight
+
+    def forward(self, items):
+        outputs = self.detector(items)
+        for item, output in zip(items, outputs, strict=True):
+            found = output["instances"]
+            masks = torch.zeros(len(found), *found.image_size, dtype=torch.bool)
+            for mask, box in zip(
+                masks, found.pred_boxes.tensor.round().int().tolist(), strict=True
+            ):
+                x0, y0, x1, y1 = box
+                # The bottom right corner shows: only there is the third channel dark.
+                mask[y0:y1, x0:x1] = item["image"][2, y0:y1, x0:x1] >= 40
+            found.pred_masks = masks
+        return outputs
+
+
+@pytest.mark.parametrize("merger", MERGERS, ids=lambda merger: type(merger).__name__)
+@pytest.mark.parametrize("in_tiles", [False, True])
+def test_masks_go_along(merger, in_tiles, exact_detector, planted):
+    item, boxes, _ = planted(3)
+    for x0, y0, x1, y1 in boxes.int().tolist():
+        item["image"][2, y1 - (y1 - y0) // 2 : y1, x1 - (x1 - x0) // 2 : x1] = 0
+    model = WithMasks(exact_detector())
+    views = make_views([1.0, 2.0], ["horizontal", "vertical", "clockwise", "transverse"], [])
+    (output,) = augmented(tiled(model) if in_tiles else model, views, merger)([item])
+    found = output["instances"]
+    assert len(found) == len(boxes)
+    expected = (item["image"][0] >= 128) & (item["image"][2] >= 40)
+    together = torch.zeros_like(expected)
+    for box, mask in zip(found.pred_boxes.tensor.int().tolist(), found.pred_masks, strict=True):
+        x0, y0, x1, y1 = box
+        own = torch.zeros_like(expected)
+        own[y0:y1, x0:x1] = expected[y0:y1, x0:x1]
+        assert torch.equal(mask, own)
+        together |= mask
+    assert torch.equal(together, expected)

@@ -13,6 +13,7 @@ from smallobj.inference.views import (
     make_views,
     preset_views,
 )
+from smallobj.masks import CropMasks
 
 EVERY_TURN = {"as it is": AS_IT_IS, **TURNS}
 
@@ -163,3 +164,15 @@ def test_wrong_settings_are_told(scales, flips, keep, told):
 def test_an_unknown_preset_is_told():
     with pytest.raises(ValueError, match=r"PRESET must be .*refinedet512.*got 'ssd'"):
         preset_views("ssd")
+
+
+@pytest.mark.parametrize("name", EVERY_TURN)
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (2.0, 2.0), (1.0, 2.0)])
+def test_masks_come_back(name, scale):
+    size = (9, 13)
+    masks = torch.rand(6, *size, generator=torch.Generator().manual_seed(2)) > 0.6
+    view = View(scale, EVERY_TURN[name])
+    height, width = view.scaled_size(size)
+    seen = masks.repeat_interleave(height // size[0], 1).repeat_interleave(width // size[1], 2)
+    back = view.masks_back(CropMasks.from_bitmasks(view.turn.image(seen)), size)
+    assert torch.equal(back.to_bitmasks(), masks)

@@ -9,6 +9,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from smallobj import get_cfg
+from smallobj.masks import CropMasks
 from smallobj.merging import ModelMerger, NMSMerger, build_model_merger
 from smallobj.merging.models import ModelWBFMerger
 
@@ -183,3 +184,20 @@ def test_the_division_is_nowhere_but_here():
     cfg = get_cfg()
     cfg.TEST.MERGER.NAME = cfg.TEST.TTA.MERGER.NAME = "wbf"
     assert type(build_merger(cfg)) is type(build_merger(cfg, "TEST.TTA.MERGER")) is WBFMerger
+
+
+def test_masks_go_along_if_all_models_have_them():
+    boxes = [[10, 10, 30, 30], [50, 50, 80, 90]]
+    first, second = instances(boxes, [0.9, 0.3], [0, 1]), instances(boxes, [0.5, 0.6], [0, 1])
+    masks = torch.zeros(2, SIDE, SIDE, dtype=torch.bool)
+    masks[0, 12:28, 12:28] = masks[1, 55:85, 52:70] = True
+    first.pred_masks = masks
+    second.pred_masks = CropMasks.from_bitmasks(masks.flip(2))
+    for name in ("wbf", "nms", "vote"):
+        merged = build_model_merger(settings((), name), 2)([first, second])
+        by_class = dict(zip(merged.pred_classes.tolist(), merged.pred_masks, strict=True))
+        # Each keeps the mask of its more certain box.
+        assert torch.equal(by_class[0], masks[0])
+        assert torch.equal(by_class[1], masks[1].flip(1))
+    second.remove("pred_masks")
+    assert not build_model_merger(settings(()), 2)([first, second]).has("pred_masks")
