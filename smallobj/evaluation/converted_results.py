@@ -80,7 +80,8 @@ def _table(boxes: BoxSet, path: str, data: EvaluationSet) -> DetectionTable:
             continue
         seen[number] = image.file
         if image.scores is None:
-            raise ResultsError([Problem(path, image.file, SCORED, "boxes without a score")])
+            problems.append(Problem(path, image.file, SCORED, "boxes without a score"))
+            continue
         own = classes[image.classes]
         for index in np.unique(image.classes[own < 0]).tolist():
             value = f"{shown(boxes.class_names[index])}; known are {shown(list(known))}"

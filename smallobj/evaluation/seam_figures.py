@@ -66,6 +66,7 @@ def zone_figures(
         seed: of the draws.
     """
     assert len(data.tiles) == len(data.image_ids) > 0, "tiles of each image are needed"
+    by_image = list(data.by_image())
     seen = join(
         [
             observe(
@@ -77,17 +78,17 @@ def zone_figures(
                 first_object=0,
             )
             for number, ((labels, found), tiles) in enumerate(
-                zip(data.by_image(), data.tiles, strict=True)
+                zip(by_image, data.tiles, strict=True)
             )
         ]
     )
-    sides = np.concatenate([np.sqrt(labels.areas[~labels.crowd]) for labels, _ in data.by_image()])
+    sides = np.concatenate([np.sqrt(labels.areas[~labels.crowd]) for labels, _ in by_image])
     images = len(data.image_ids)
     weights = draw_weights(images, draws, seed) if draws else np.zeros((0, images))
     zones = []
     for name, zone in ZONES.items():
         own = seen.zone == zone
-        by_image = [
+        sums = [
             np.bincount(seen.photograph[own], values[own], images)
             for values in (np.ones(len(own)), seen.found, seen.duplicates)
         ]
@@ -97,8 +98,8 @@ def zone_figures(
                 int(own.sum()),
                 float(sides[own].mean()) if own.any() else np.nan,
                 float(seen.views[own].mean()) if own.any() else np.nan,
-                _ratio(by_image[1], by_image[0], weights),
-                _ratio(by_image[2], by_image[0], weights),
+                _ratio(sums[1], sums[0], weights),
+                _ratio(sums[2], sums[0], weights),
             )
         )
     return zones
