@@ -46,6 +46,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--objects-min", type=int, default=1, help="fewest objects a photograph")
     parser.add_argument("--objects-max", type=int, default=5, help="most objects a photograph")
     parser.add_argument("--quality", type=int, default=88, help="JPEG quality, 1-100")
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help="some of the classes alone")
     parser.add_argument("--sprites", type=Path, help="folder of cut-outs instead of drawings")
     parser.add_argument("--backgrounds", type=Path, help="folder of photographs as grounds")
     parser.add_argument("--overwrite", action="store_true", help="replace splits that exist")
@@ -72,6 +73,7 @@ def main(argv: list[str] | None = None) -> int:
             quality=args.quality,
             scene=scene,
             sprites=args.sprites,
+            classes=None if args.classes is None else tuple(args.classes),
             backgrounds=args.backgrounds,
         )
         write_dataset(plan, overwrite=args.overwrite)

@@ -35,6 +35,9 @@ def add_roi_keys(cfg: CfgNode) -> None:
     # rising; the first must be MODEL.ROI_HEADS.IOU_THRESHOLDS (arXiv 1712.00726, section 3.3).
     cfg.MODEL.ROI_BOX_INTEGRAL_HEAD = CfgNode()
     cfg.MODEL.ROI_BOX_INTEGRAL_HEAD.IOUS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75)
+    # "sum" of the classifiers' losses (as there), by which six of them outweigh the RPN six times,
+    # or their "mean" (arXiv 1604.02135, section 3.3, which Integral Loss comes from).
+    cfg.MODEL.ROI_BOX_INTEGRAL_HEAD.LOSS_REDUCTION = "sum"
 
 
 def _add_class_loss_keys(cfg: CfgNode) -> None:

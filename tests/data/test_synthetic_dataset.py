@@ -13,7 +13,12 @@ import pytest
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
 from smallobj.data.synthetic import DatasetPlan, SceneConfig, write_dataset
-from smallobj.data.synthetic.sources import CutOutObjects, PhotographGrounds
+from smallobj.data.synthetic.sources import (
+    ChosenObjects,
+    CutOutObjects,
+    DrawnObjects,
+    PhotographGrounds,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = SceneConfig(height=240, width=320, max_size=60)
@@ -158,6 +163,36 @@ def test_cut_outs_on_photographs(tmp_path):
             blue, _, red = image[int(y + h / 2), int(x + w / 2)]
             assert (blue > red) == (cls == 0)
     assert seen == {0, 1}
+
+
+def test_some_classes_alone_keep_the_order_given(tmp_path):
+    names = ("walnut", "battery")
+    write_dataset(_plan(tmp_path / "out", classes=names), progress=False)
+    assert json.loads((tmp_path / "out" / "classes.json").read_text()) == list(names)
+    labels = json.loads((tmp_path / "out" / "train" / "train_label").read_text())
+    assert {box[0] for boxes in labels.values() for box in boxes} == {0, 1}
+
+
+def test_chosen_classes_are_drawn_as_themselves():
+    chosen, light = ChosenObjects(DrawnObjects(), ["walnut", "battery"]), (-0.5, -0.6, 0.8)
+    for cls, name in enumerate(chosen.names):
+        every = CHALLENGE_CLASSES_EN.index(name)
+        expected = DrawnObjects().sprite(every, np.random.default_rng(1), light, 40.0)
+        drawn = chosen.sprite(cls, np.random.default_rng(1), light, 40.0)
+        np.testing.assert_array_equal(drawn, expected)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("walnut", "peanut"), "must be some of SD card, .*; got peanut"),
+        (("walnut", "walnut"), "none twice; got walnut, walnut"),
+        ((), "one class or more, .*got none"),
+    ],
+)
+def test_bad_choices_of_classes_are_told(names, told):
+    with pytest.raises(ValueError, match=told):
+        ChosenObjects(DrawnObjects(), names)
 
 
 def test_manifest_names_the_classes(tmp_path):

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from smallobj.data.synthetic.scene import Label, SceneConfig, render_scene
 from smallobj.data.synthetic.sources import (
+    ChosenObjects,
     CutOutObjects,
     DrawnObjects,
     GroundSource,
@@ -49,6 +50,7 @@ class DatasetPlan:
     quality: int = 88  # of the JPEG
     scene: SceneConfig = field(default_factory=SceneConfig)
     sprites: Path | None = None
+    classes: tuple[str, ...] | None = None  # None: all that the source has
     backgrounds: Path | None = None
 
     def __post_init__(self) -> None:
@@ -76,7 +78,11 @@ def image_generator(seed: int, split: str, index: int) -> np.random.Generator:
 
 
 def _sources(plan: DatasetPlan) -> tuple[ObjectSource, GroundSource]:
-    objects = DrawnObjects() if plan.sprites is None else CutOutObjects(plan.sprites)
+    objects: ObjectSource = DrawnObjects()
+    if plan.sprites is not None:
+        objects = CutOutObjects(plan.sprites)
+    if plan.classes is not None:
+        objects = ChosenObjects(objects, plan.classes)
     grounds = TexturedGrounds() if plan.backgrounds is None else PhotographGrounds(plan.backgrounds)
     return objects, grounds
 
@@ -166,7 +172,7 @@ def write_dataset(plan: DatasetPlan, overwrite: bool = False, progress: bool = T
     Raises:
         FileExistsError: a wanted split exists and `overwrite` is off.
         FileNotFoundError: the sprite or background folder does not exist.
-        ValueError: a source is empty or broken, or the objects do not fit into the picture.
+        ValueError: a source is empty, broken or lacks a class, or objects do not fit in a picture.
     """
     names = _sources(plan)[0].names
     _clear(plan, overwrite)

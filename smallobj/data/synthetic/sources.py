@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +46,32 @@ class DrawnObjects:
         """See `ObjectSource`; drawn at four times `side` or more."""
         size = int(np.clip(4.3 * side, 192, SPRITE_SIZE))
         return draw_class(cls, rng, light, size)
+
+
+class ChosenObjects:
+    """Some classes of another source, numbered in the order in which they are named.
+
+    Raises:
+        ValueError: no class, one twice, or one that the source lacks.
+    """
+
+    def __init__(self, source: ObjectSource, names: Sequence[str]) -> None:
+        unknown = [name for name in names if name not in source.names]
+        if unknown:
+            raise ValueError(
+                f"--classes must be some of {', '.join(source.names)}; got {', '.join(unknown)}"
+            )
+        if not names or len(set(names)) < len(names):
+            raise ValueError(
+                f"--classes needs one class or more, none twice; got {', '.join(names) or 'none'}"
+            )
+        self.names: tuple[str, ...] = tuple(names)
+        self._source = source
+        self._ids = [source.names.index(name) for name in names]
+
+    def sprite(self, cls: int, rng: np.random.Generator, light: Light, side: float) -> FloatArray:
+        """See `ObjectSource`."""
+        return self._source.sprite(self._ids[cls], rng, light, side)
 
 
 class TexturedGrounds:

@@ -20,6 +20,8 @@ from torch import nn
 from smallobj.modeling.roi_heads.box_output import SmallObjectOutputLayers
 from smallobj.modeling.roi_heads.standard import SmallObjectROIHeads
 
+LOSS_REDUCTIONS = ("sum", "mean")
+
 
 class IntegralOutputLayers(SmallObjectOutputLayers):
     """A classifier a threshold and one regressor, on the features of one box head.
@@ -28,13 +30,24 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
     """
 
     @configurable
-    def __init__(self, input_shape: ShapeSpec, *, ious: Sequence[float], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        input_shape: ShapeSpec,
+        *,
+        ious: Sequence[float],
+        loss_reduction: str = "sum",
+        **kwargs: Any,
+    ) -> None:
         """
         Args:
             input_shape: of a region's features.
             ious: U; a region is foreground for a classifier from its IoU on. Rising, the first that
                 by which proposals were sampled and which the regressor learns from.
+            loss_reduction: one of LOSS_REDUCTIONS, of the classifiers' losses.
             kwargs: as :class:`SmallObjectOutputLayers`.
+
+        Raises:
+            ValueError: thresholds or a reduction that are not these.
         """
         super().__init__(input_shape, **kwargs)
         if not ious or list(ious) != sorted(set(ious)) or not all(0 < u < 1 for u in ious):
@@ -42,7 +55,13 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
                 "MODEL.ROI_BOX_INTEGRAL_HEAD.IOUS are thresholds between 0 and 1, each higher than "
                 f"the one before; got {list(ious)}"
             )
+        if loss_reduction not in LOSS_REDUCTIONS:
+            raise ValueError(
+                "MODEL.ROI_BOX_INTEGRAL_HEAD.LOSS_REDUCTION must be one of "
+                f"{list(LOSS_REDUCTIONS)}; got {loss_reduction!r}"
+            )
         self.ious = tuple(ious)
+        self.loss_share = 1 / len(ious) if loss_reduction == "mean" else 1.0
         # Losses with a memory see other labels at each threshold.
         self.further_losses = nn.ModuleList(copy.deepcopy(self.class_loss) for _ in ious[1:])
         self.further_scores = nn.ModuleList(copy.deepcopy(self.cls_score) for _ in ious[1:])
@@ -58,7 +77,11 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
                 "the first of MODEL.ROI_BOX_INTEGRAL_HEAD.IOUS is the IoU by which proposals are "
                 f"sampled, so MODEL.ROI_HEADS.IOU_THRESHOLDS must be {list(ious[:1])}; got {first}"
             )
-        return {**super().from_config(cfg, input_shape), "ious": ious}
+        return {
+            **super().from_config(cfg, input_shape),
+            "ious": ious,
+            "loss_reduction": cfg.MODEL.ROI_BOX_INTEGRAL_HEAD.LOSS_REDUCTION,
+        }
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(U, R, K + 1) logits and (R, 4) or (R, 4 K) deltas of features (R, ...)."""
@@ -80,6 +103,11 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
             name = f"loss_cls_iou{100 * threshold:g}"
             losses[name] = self.weighted_class_loss(class_loss, scores, labels)
         return losses
+
+    def weighted_class_loss(
+        self, class_loss: nn.Module, logits: torch.Tensor, classes: torch.Tensor
+    ) -> torch.Tensor:
+        return self.loss_share * super().weighted_class_loss(class_loss, logits, classes)
 
     def predict_probs(
         self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
@@ -104,8 +132,9 @@ def _iou_with_truth(proposals: Instances) -> torch.Tensor:
 class IntegralLossROIHeads(SmallObjectROIHeads):
     """The second rival of Cascade R-CNN's paper (arXiv 1712.00726, section 3.3).
 
-    Proposals are sampled once, by the first of MODEL.ROI_BOX_INTEGRAL_HEAD.IOUS; losses of all
-    classifiers are summed, their scores averaged.
+    Proposals are sampled once, by the first of MODEL.ROI_BOX_INTEGRAL_HEAD.IOUS. Losses of all
+    classifiers are summed as there, or averaged as where the idea comes from (arXiv 1604.02135,
+    section 3.3); their scores are averaged.
     """
 
     box_output = IntegralOutputLayers

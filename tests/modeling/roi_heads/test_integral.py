@@ -44,7 +44,7 @@ def test_by_default_there_are_the_papers_six(integral, bench):
     assert losses.keys() == {"loss_cls", "loss_box_reg"} | further
 
 
-def layers(ious, loss=CrossEntropyLoss):
+def layers(ious, loss=CrossEntropyLoss, **kwargs):
     return IntegralOutputLayers(
         ShapeSpec(channels=2),
         box2box_transform=Box2BoxTransform((1.0, 1.0, 1.0, 1.0)),
@@ -53,6 +53,7 @@ def layers(ious, loss=CrossEntropyLoss):
         class_loss=loss(num_classes=2, p=0.8, q=2.0) if loss is SeesawLoss else loss(),
         nwd_constant=12.8,
         ious=ious,
+        **kwargs,
     )
 
 
@@ -83,6 +84,19 @@ def test_labels_at_each_threshold_by_hand():
     # An IoU of 0.6 is enough at 0.6, as in Detectron2's matcher.
     assert losses["loss_cls_iou60"].item() == pytest.approx((3 * unsure + right) / 4, rel=1e-5)
     assert losses["loss_cls_iou75"].item() == pytest.approx((3 * unsure + wrong) / 4, rel=1e-5)
+
+
+def test_averaged_losses_weigh_as_much_as_one():
+    deltas = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
+    logits = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(1))
+    with EventStorage():
+        summed = layers((0.5, 0.6, 0.75)).losses((logits, deltas), sampled())
+        made = layers((0.5, 0.6, 0.75), loss_reduction="mean")
+        averaged = made.losses((logits, deltas), sampled())
+    assert averaged.pop("loss_box_reg").item() == summed.pop("loss_box_reg").item()
+    assert len(summed) == 3
+    for name, loss in summed.items():
+        assert averaged[name].item() == pytest.approx(loss.item() / 3)
 
 
 def test_the_one_regressor_learns_from_the_lowest_threshold():
@@ -144,6 +158,7 @@ def test_full_half_empty_and_empty_batches(tiny_config, bench, counts):
         ([IOUS, "(0.5, 1.0)"], r"INTEGRAL_HEAD.IOUS.*between 0 and 1.*1.0"),
         ([IOUS, "(0.6, 0.7)"], r"IOU_THRESHOLDS must be \[0.6\]; got \[0.5\]"),
         ([IOUS, "()"], r"INTEGRAL_HEAD.IOUS.*got \[\]"),
+        (["MODEL.ROI_BOX_INTEGRAL_HEAD.LOSS_REDUCTION", "max"], r"'sum', 'mean'\]; got 'max'"),
     ],
 )
 def test_bad_values_are_told(integral, options, told):
