@@ -90,7 +90,7 @@ def test_open_anchors_of_yolo_are_settled_and_written_down(prepare, tmp_path):
     (tmp_path / "config.yaml").write_text(cfg.dump())
     written = load_config(str(tmp_path / "config.yaml"))
     model = build_model(written)
-    sides = [2 * cell[:, 2:] for cell in model.prior_generator.cell_anchors]
+    sides = [2 * cell[:, 2:] for cell in model.anchor_generator.cell_anchors]
     torch.testing.assert_close(torch.cat(sides), torch.tensor(cfg.MODEL.YOLO.ANCHORS))
     # Testing must not fit them to the test data.
     left = prepare("MODEL.YOLO.ANCHORS", "()", eval_only=True, **yolo)

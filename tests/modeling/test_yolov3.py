@@ -58,7 +58,7 @@ def item(height, width, *boxes, seed=0):
 
 def losses(model, rows, *instances):
     """Of (N, R, 8) predictions on a 32 px square."""
-    priors = model.prior_generator([torch.zeros(1, 1, *grid) for grid in GRIDS])
+    priors = model.anchor_generator([torch.zeros(1, 1, *grid) for grid in GRIDS])
     levels = list(rows.split([3 * h * w for h, w in GRIDS], dim=1))
     found = model.losses(priors, GRIDS, levels, list(instances))
     return {name: loss.item() for name, loss in found.items()}
@@ -94,7 +94,7 @@ def test_the_gradient_of_cross_entropy_is_the_difference(build):
     """What the authors' program descends: truth minus prediction, after the sigmoid."""
     model = build("MODEL.YOLO.CENTER_LOSS", "cross_entropy")
     rows = torch.zeros(1, PRIORS, 8, requires_grad=True)
-    priors = model.prior_generator([torch.zeros(1, 1, *grid) for grid in GRIDS])
+    priors = model.anchor_generator([torch.zeros(1, 1, *grid) for grid in GRIDS])
     levels = list(rows.split([3 * h * w for h, w in GRIDS], dim=1))
     found = model.losses(priors, GRIDS, levels, [annotated((32, 32), [10, 9, 18, 17])])
     sum(found.values()).backward()
@@ -212,7 +212,7 @@ def test_targets_and_boxes_are_a_round_trip(build):
     model = build()
     torch.manual_seed(2)
     predictions = random_predictions(64, 96)
-    priors = model.prior_generator(predictions)
+    priors = model.anchor_generator(predictions)
     rows = model._rows(predictions)
     deltas = torch.cat(model._box_deltas(priors, rows), dim=1)[0]
     every = torch.cat([boxes.tensor for boxes in priors])
@@ -315,7 +315,7 @@ def test_the_head_starts_with_the_asked_objectness(build):
         ("YOLO.CENTER_LOSS", "huber", "CENTER_LOSS must be one of .*; got 'huber'"),
         ("YOLO.IGNORE_IOU", 1.5, r"IGNORE_IOU must lie in \[0, 1\]; got 1.5"),
         ("YOLO.PRIOR_PROB", 0.0, r"PRIOR_PROB must lie in \(0, 1\); got 0.0"),
-        ("YOLO.IN_FEATURES", "['res3']", "IN_FEATURES must be among the backbone's"),
+        ("YOLO.IN_FEATURES", "['res3']", "IN_FEATURES must be some of the backbone's"),
         ("YOLO.IN_FEATURES", "['dark5', 'dark4', 'dark3']", "must go from fine to coarse"),
         ("YOLO.ANCHORS", "()", "ANCHORS is empty"),
     ],

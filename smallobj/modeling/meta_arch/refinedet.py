@@ -10,19 +10,16 @@ from typing import Any, NamedTuple
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import batched_nms
-from detectron2.modeling import META_ARCH_REGISTRY, build_anchor_generator, build_backbone
-from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.modeling.meta_arch.dense_detector import DenseDetector
-from detectron2.modeling.meta_arch.retinanet import RetinaNet
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import nn
 from torch.nn import functional as F
 
 from smallobj.modeling.hard_negatives import mined_cross_entropy
-from smallobj.modeling.matching import BipartiteMatcher
 from smallobj.modeling.meta_arch.refinedet_head import RefineDetHead
+from smallobj.modeling.meta_arch.single_stage import MatchedAnchorsDetector
 
 _SCOPES = ("class", "image")
 
@@ -44,7 +41,7 @@ class Predictions(NamedTuple):
 
 
 @META_ARCH_REGISTRY.register()
-class RefineDet(DenseDetector):
+class RefineDet(MatchedAnchorsDetector):
     """Detects in two steps, both dense.
 
     The anchor refinement module (ARM) tells objects from background and moves the anchors. The
@@ -52,38 +49,15 @@ class RefineDet(DenseDetector):
     spared those that are surely background.
     """
 
+    key = "REFINEDET"
+
     @configurable
-    def __init__(
-        self,
-        *,
-        anchor_generator: nn.Module,
-        num_classes: int,
-        box2box_transform: Any,
-        anchor_matcher: Any,
-        negative_ratio: float,
-        min_negatives: int,
-        negative_confidence: float,
-        test_score_thresh: float,
-        test_topk_candidates: int,
-        test_topk_scope: str,
-        test_nms_thresh: float,
-        max_detections_per_image: int,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, negative_confidence: float, test_topk_scope: str, **kwargs: Any) -> None:
         """
         Args:
-            anchor_generator: as Detectron2's.
-            num_classes: K.
-            box2box_transform: between anchors and boxes, in both steps.
-            anchor_matcher: as Detectron2's Matcher.
-            negative_ratio, min_negatives: as :func:`mined_cross_entropy`' ratio and minimum.
             negative_confidence: theta of section 3, in (0, 1].
-            test_score_thresh: lowest score of a detection.
-            test_topk_candidates: detections that go into NMS at most.
-            test_topk_scope: so many of each "class", or of the "image".
-            test_nms_thresh: IoU of detections of a class that are one object.
-            max_detections_per_image: detections at most.
-            kwargs: backbone, head and the rest of Detectron2's DenseDetector.
+            test_topk_scope: so many candidates of each "class", or of the "image".
+            kwargs: as :class:`MatchedAnchorsDetector`; one transform serves both steps.
 
         Raises:
             ValueError: a value out of its range.
@@ -93,72 +67,33 @@ class RefineDet(DenseDetector):
             raise ValueError(
                 f"MODEL.REFINEDET.NEGATIVE_CONFIDENCE must lie in (0, 1]; got {negative_confidence}"
             )
-        if negative_ratio <= 0 or min_negatives < 0:
-            raise ValueError(
-                "MODEL.REFINEDET.NEGATIVE_RATIO must be positive and MIN_NEGATIVES not negative; "
-                f"got {negative_ratio} and {min_negatives}"
-            )
-        if not 0 <= test_score_thresh < 1 or not 0 < test_nms_thresh <= 1:
-            raise ValueError(
-                "MODEL.REFINEDET.SCORE_THRESH_TEST must lie in [0, 1) and NMS_THRESH_TEST in "
-                f"(0, 1]; got {test_score_thresh} and {test_nms_thresh}"
-            )
         if test_topk_scope not in _SCOPES:
             raise ValueError(
                 f"MODEL.REFINEDET.TOPK_SCOPE_TEST must be one of {list(_SCOPES)}; "
                 f"got {test_topk_scope!r}"
             )
-        if min(test_topk_candidates, max_detections_per_image) < 1:
-            raise ValueError(
-                "MODEL.REFINEDET.TOPK_CANDIDATES_TEST and TEST.DETECTIONS_PER_IMAGE must be "
-                f"positive; got {test_topk_candidates} and {max_detections_per_image}"
-            )
-        self.anchor_generator = anchor_generator
-        self.num_classes = num_classes
-        self.box2box_transform = box2box_transform
-        self.anchor_matcher = anchor_matcher
-        self.negative_ratio = negative_ratio
-        self.min_negatives = min_negatives
         self.negative_confidence = negative_confidence
-        self.test_score_thresh = test_score_thresh
-        self.test_topk_candidates = test_topk_candidates
         self.test_topk_scope = test_topk_scope
-        self.test_nms_thresh = test_nms_thresh
-        self.max_detections_per_image = max_detections_per_image
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         node = cfg.MODEL.REFINEDET
-        backbone = build_backbone(cfg)
-        shapes = [backbone.output_shape()[name] for name in node.IN_FEATURES]
-        anchor_generator = build_anchor_generator(cfg, shapes)
-        counts = anchor_generator.num_anchors
-        if len(set(counts)) != 1:
-            raise ValueError(
-                f"MODEL.ANCHOR_GENERATOR needs as many anchors a place on each level; got {counts}"
-            )
         return {
-            "backbone": backbone,
-            "head": RefineDetHead(cfg, shapes, counts[0]),
-            "head_in_features": list(node.IN_FEATURES),
-            "anchor_generator": anchor_generator,
-            "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
-            "box2box_transform": Box2BoxTransform(weights=tuple(node.BBOX_REG_WEIGHTS)),
-            "anchor_matcher": BipartiteMatcher(node.IOU_THRESHOLD),
-            "negative_ratio": node.NEGATIVE_RATIO,
-            "min_negatives": node.MIN_NEGATIVES,
+            **super().from_config(cfg),
             "negative_confidence": node.NEGATIVE_CONFIDENCE,
-            "test_score_thresh": node.SCORE_THRESH_TEST,
-            "test_topk_candidates": node.TOPK_CANDIDATES_TEST,
             "test_topk_scope": node.TOPK_SCOPE_TEST,
-            "test_nms_thresh": node.NMS_THRESH_TEST,
-            "max_detections_per_image": cfg.TEST.DETECTIONS_PER_IMAGE,
-            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
-            "pixel_std": cfg.MODEL.PIXEL_STD,
         }
 
-    # Detectron2's own, of which RetinaNet as a base class would bring more than is wanted.
-    label_anchors = RetinaNet.label_anchors
+    @classmethod
+    def build_head(
+        cls, cfg: CfgNode, input_shape: list[ShapeSpec], num_anchors: list[int]
+    ) -> nn.Module:
+        if len(set(num_anchors)) != 1:
+            raise ValueError(
+                "MODEL.ANCHOR_GENERATOR needs as many anchors a place on each level; "
+                f"got {num_anchors}"
+            )
+        return RefineDetHead(cfg, input_shape, num_anchors[0])
 
     def forward_training(
         self,
@@ -304,8 +239,7 @@ class RefineDet(DenseDetector):
         found.pred_boxes = Boxes(boxes[anchor])
         found.scores = scores[anchor, category]
         found.pred_classes = category
-        keep = batched_nms(boxes[anchor], found.scores, category, self.test_nms_thresh)
-        return found[keep[: self.max_detections_per_image]]
+        return self.suppressed(found)
 
     def _candidates(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Anchor and class of what goes into NMS, out of scores (R, K)."""

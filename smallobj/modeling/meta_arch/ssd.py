@@ -12,18 +12,16 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import ShapeSpec, batched_nms
-from detectron2.modeling import META_ARCH_REGISTRY, build_anchor_generator, build_backbone
-from detectron2.modeling.box_regression import Box2BoxTransform, _dense_box_regression_loss
-from detectron2.modeling.meta_arch.dense_detector import DenseDetector
-from detectron2.modeling.meta_arch.retinanet import RetinaNet
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import META_ARCH_REGISTRY
+from detectron2.modeling.box_regression import _dense_box_regression_loss
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import nn
 from torch.nn import functional as F
 
 from smallobj.modeling.backbone.l2_norm import L2Norm
 from smallobj.modeling.hard_negatives import mined_cross_entropy
-from smallobj.modeling.matching import BipartiteMatcher
+from smallobj.modeling.meta_arch.single_stage import MatchedAnchorsDetector
 
 BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
 
@@ -87,120 +85,51 @@ class SSDHead(nn.Module):
 
 
 @META_ARCH_REGISTRY.register()
-class SSD(DenseDetector):
+class SSD(MatchedAnchorsDetector):
     """Single Shot MultiBox Detector (arXiv 1512.02325).
 
     Each object is bound to the default box that fits it best, others that overlap it enough join;
     of the background only the worst boxes count, three for each box of an object.
     """
 
+    key = "SSD"
+
     @configurable
-    def __init__(
-        self,
-        *,
-        backbone: Any,
-        head: nn.Module,
-        head_in_features: Sequence[str],
-        anchor_generator: Any,
-        box2box_transform: Any,
-        anchor_matcher: BipartiteMatcher,
-        num_classes: int,
-        negative_ratio: float,
-        min_negatives: int,
-        box_reg_loss_type: str,
-        test_score_thresh: float,
-        test_topk_candidates: int,
-        test_nms_thresh: float,
-        max_detections_per_image: int,
-        pixel_mean: Sequence[float],
-        pixel_std: Sequence[float],
-    ) -> None:
+    def __init__(self, *, box_reg_loss_type: str, **kwargs: Any) -> None:
         """
         Args:
-            backbone, head, head_in_features, pixel_mean, pixel_std: as :class:`DenseDetector`.
-            anchor_generator: makes L Boxes of the feature maps.
-            box2box_transform: offsets from default boxes to objects.
-            anchor_matcher: which default box stands for which object.
-            num_classes: K.
-            negative_ratio, min_negatives: as :func:`mined_cross_entropy`.
             box_reg_loss_type: one of BOX_LOSSES.
-            test_score_thresh: lowest score of a detection.
-            test_topk_candidates: detections of each class that go into suppression.
-            test_nms_thresh: IoU of that suppression.
-            max_detections_per_image: most that remain.
+            kwargs: as :class:`MatchedAnchorsDetector`; suppression takes so many candidates of each
+                class.
 
         Raises:
             ValueError: a value out of range.
         """
-        super().__init__(
-            backbone, head, list(head_in_features), pixel_mean=pixel_mean, pixel_std=pixel_std
-        )
-        if negative_ratio < 0 or min_negatives < 0 or negative_ratio == min_negatives == 0:
-            raise ValueError(
-                "MODEL.SSD.NEGATIVE_RATIO and MIN_NEGATIVES are not negative, and not both 0; got "
-                f"{negative_ratio} and {min_negatives}"
-            )
+        super().__init__(**kwargs)
         if box_reg_loss_type not in BOX_LOSSES:
             raise ValueError(
                 f"MODEL.SSD.BBOX_REG_LOSS_TYPE must be one of {BOX_LOSSES}; "
                 f"got {box_reg_loss_type!r}"
             )
-        if test_topk_candidates < 1:
-            raise ValueError(
-                f"MODEL.SSD.TOPK_CANDIDATES_TEST must be positive; got {test_topk_candidates}"
-            )
-        self.anchor_generator = anchor_generator
-        self.box2box_transform = box2box_transform
-        self.anchor_matcher = anchor_matcher
-        self.num_classes = num_classes
-        self.negative_ratio = negative_ratio
-        self.min_negatives = min_negatives
         self.box_reg_loss_type = box_reg_loss_type
-        self.test_score_thresh = test_score_thresh
-        self.test_topk_candidates = test_topk_candidates
-        self.test_nms_thresh = test_nms_thresh
-        self.max_detections_per_image = max_detections_per_image
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        node = cfg.MODEL.SSD
-        backbone = build_backbone(cfg)
-        shapes = backbone.output_shape()
-        absent = [name for name in node.IN_FEATURES if name not in shapes]
-        if absent:
-            raise ValueError(
-                f"MODEL.SSD.IN_FEATURES must be some of the backbone's, {list(shapes)}; "
-                f"got {list(node.IN_FEATURES)}"
-            )
-        input_shape = [shapes[name] for name in node.IN_FEATURES]
-        anchor_generator = build_anchor_generator(cfg, input_shape)
         return {
-            "backbone": backbone,
-            "head": SSDHead(
-                input_shape,
-                num_classes=cfg.MODEL.ROI_HEADS.NUM_CLASSES,
-                num_anchors=anchor_generator.num_anchors,
-                l2_norm=node.L2_NORM,
-            ),
-            "head_in_features": node.IN_FEATURES,
-            "anchor_generator": anchor_generator,
-            "box2box_transform": Box2BoxTransform(weights=node.BBOX_REG_WEIGHTS),
-            "anchor_matcher": BipartiteMatcher(node.IOU_THRESHOLD),
-            "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
-            "negative_ratio": node.NEGATIVE_RATIO,
-            "min_negatives": node.MIN_NEGATIVES,
-            "box_reg_loss_type": node.BBOX_REG_LOSS_TYPE,
-            "test_score_thresh": node.SCORE_THRESH_TEST,
-            "test_topk_candidates": node.TOPK_CANDIDATES_TEST,
-            "test_nms_thresh": node.NMS_THRESH_TEST,
-            "max_detections_per_image": cfg.TEST.DETECTIONS_PER_IMAGE,
-            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
-            "pixel_std": cfg.MODEL.PIXEL_STD,
+            **super().from_config(cfg),
+            "box_reg_loss_type": cfg.MODEL.SSD.BBOX_REG_LOSS_TYPE,
         }
 
-    # Detectron2's, which asks for an anchor_matcher and num_classes alone. RetinaNet as a base
-    # class would bring its focal loss and its head.
-    label_anchors = RetinaNet.label_anchors
+    @classmethod
+    def build_head(
+        cls, cfg: CfgNode, input_shape: list[ShapeSpec], num_anchors: list[int]
+    ) -> nn.Module:
+        return SSDHead(
+            input_shape,
+            num_classes=cfg.MODEL.ROI_HEADS.NUM_CLASSES,
+            num_anchors=num_anchors,
+            l2_norm=cfg.MODEL.SSD.L2_NORM,
+        )
 
     def forward_training(
         self,
@@ -290,5 +219,4 @@ class SSD(DenseDetector):
         boxes = Boxes(self.box2box_transform.apply_deltas(deltas[index], anchors.tensor[index]))
         boxes.clip(image_size)
         found = Instances(image_size, pred_boxes=boxes, scores=best[kept], pred_classes=classes)
-        order = batched_nms(boxes.tensor, found.scores, classes, self.test_nms_thresh)
-        return found[order[: self.max_detections_per_image]]
+        return self.suppressed(found)

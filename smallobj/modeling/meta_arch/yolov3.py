@@ -7,25 +7,18 @@ pixels of the image that the network sees.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import batched_nms
-from detectron2.modeling import (
-    META_ARCH_REGISTRY,
-    Backbone,
-    build_anchor_generator,
-    build_backbone,
-)
-from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import META_ARCH_REGISTRY
 from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.modeling.meta_arch.dense_detector import DenseDetector
 from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from torch import nn
 from torch.nn import functional as F
 
+from smallobj.modeling.meta_arch.single_stage import SingleStageDetector
 from smallobj.modeling.yolo import YOLOv3Head, assign_priors, last_of_each
 from smallobj.modeling.yolo.head import OBJECTNESS
 
@@ -33,7 +26,7 @@ CENTER_LOSSES = ("squared_error", "cross_entropy")
 
 
 @META_ARCH_REGISTRY.register()
-class YOLOv3(DenseDetector):
+class YOLOv3(SingleStageDetector):
     """Boxes relative to priors, objectness, and independent classes, on three features.
 
     Each object trains one prior. A prediction that has no object is trained as background, unless
@@ -41,98 +34,56 @@ class YOLOv3(DenseDetector):
     sums over an image and means over the batch, as in the authors' program.
     """
 
+    key = "YOLO"
+
     @configurable
     def __init__(
-        self,
-        *,
-        backbone: Backbone,
-        head: nn.Module,
-        head_in_features: Sequence[str],
-        prior_generator: DefaultAnchorGenerator,
-        num_classes: int,
-        ignore_iou: float,
-        center_loss: str,
-        score_thresh: float,
-        topk_candidates: int,
-        nms_thresh: float,
-        max_detections: int,
-        pixel_mean: Sequence[float],
-        pixel_std: Sequence[float],
-        input_format: str,
+        self, *, ignore_iou: float, center_loss: str, input_format: str, **kwargs: Any
     ) -> None:
         """
         Args:
-            backbone, head: as :class:`DenseDetector`; the head predicts as :class:`YOLOv3Head`.
-            head_in_features: the backbone's features for the head, the finest first.
-            prior_generator: of the priors, p_w and p_h, on the centres of cells.
-            num_classes: K.
             ignore_iou: overlap from which a prediction without object isn't background.
             center_loss: "squared_error" or "cross_entropy".
-            score_thresh, topk_candidates, nms_thresh: of a detection, of a feature's candidates,
-                and of the NMS within a class.
-            max_detections: of an image.
-            pixel_mean, pixel_std: of each channel.
             input_format: order of the channels, "BGR" or "RGB", which Darknet's weight files need.
+            kwargs: as :class:`SingleStageDetector`. The features go from fine to coarse, the
+                anchors are the priors, p_w and p_h, on the centres of cells, the head predicts as
+                :class:`YOLOv3Head`, and suppression takes so many candidates of each feature.
 
         Raises:
             ValueError: an unknown loss, a threshold outside [0, 1], or priors off the centres.
         """
-        super().__init__(
-            backbone, head, list(head_in_features), pixel_mean=pixel_mean, pixel_std=pixel_std
-        )
+        super().__init__(**kwargs)
         if center_loss not in CENTER_LOSSES:
             raise ValueError(
                 f"MODEL.YOLO.CENTER_LOSS must be one of {list(CENTER_LOSSES)}; got {center_loss!r}"
             )
         if not 0 <= ignore_iou <= 1:
             raise ValueError(f"MODEL.YOLO.IGNORE_IOU must lie in [0, 1]; got {ignore_iou}")
-        if prior_generator.offset != 0.5:
+        if self.anchor_generator.offset != 0.5:
             raise ValueError(
                 "YOLOv3 needs priors on the centres of cells: MODEL.ANCHOR_GENERATOR.NAME "
-                f"YOLOPriorGenerator, or OFFSET 0.5; got {type(prior_generator).__name__} and "
-                f"{prior_generator.offset}"
+                f"YOLOPriorGenerator, or OFFSET 0.5; got {type(self.anchor_generator).__name__} "
+                f"and {self.anchor_generator.offset}"
             )
-        self.prior_generator = prior_generator
-        self.box2box_transform = Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0))
-        self.num_classes = num_classes
         self.ignore_iou = ignore_iou
         self.center_loss = center_loss
-        # Named as DenseDetector's own methods read them.
-        self.test_score_thresh = score_thresh
-        self.test_topk_candidates = topk_candidates
-        self.test_nms_thresh = nms_thresh
-        self.max_detections_per_image = max_detections
         self.input_format = input_format
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        node = cfg.MODEL.YOLO
-        backbone = build_backbone(cfg)
-        shapes = backbone.output_shape()
-        unknown = [name for name in node.IN_FEATURES if name not in shapes]
-        if unknown or not node.IN_FEATURES:
-            raise ValueError(
-                f"MODEL.YOLO.IN_FEATURES must be among the backbone's {sorted(shapes)}; "
-                f"got {list(node.IN_FEATURES)}"
-            )
-        inputs = [shapes[name] for name in node.IN_FEATURES]
-        priors = build_anchor_generator(cfg, inputs)
         return {
-            "backbone": backbone,
-            "head": YOLOv3Head(cfg, inputs, priors.num_anchors),
-            "head_in_features": node.IN_FEATURES,
-            "prior_generator": priors,
-            "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
-            "ignore_iou": node.IGNORE_IOU,
-            "center_loss": node.CENTER_LOSS,
-            "score_thresh": node.SCORE_THRESH_TEST,
-            "topk_candidates": node.TOPK_CANDIDATES_TEST,
-            "nms_thresh": node.NMS_THRESH_TEST,
-            "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
-            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
-            "pixel_std": cfg.MODEL.PIXEL_STD,
+            **super().from_config(cfg),
+            "box2box_transform": Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0)),
+            "ignore_iou": cfg.MODEL.YOLO.IGNORE_IOU,
+            "center_loss": cfg.MODEL.YOLO.CENTER_LOSS,
             "input_format": cfg.INPUT.FORMAT,
         }
+
+    @classmethod
+    def build_head(
+        cls, cfg: CfgNode, input_shape: list[ShapeSpec], num_anchors: list[int]
+    ) -> nn.Module:
+        return YOLOv3Head(cfg, input_shape, num_anchors)
 
     def forward_training(
         self,
@@ -144,7 +95,7 @@ class YOLOv3(DenseDetector):
         """Losses; arguments as :class:`DenseDetector` gives them."""
         rows = self._rows(predictions)
         grids = [(p.shape[-2], p.shape[-1]) for p in predictions]
-        priors = self.prior_generator(features)
+        priors = self.anchor_generator(features)
         return self.losses(priors, grids, rows, gt_instances)
 
     def losses(
@@ -170,14 +121,14 @@ class YOLOv3(DenseDetector):
         strides = torch.cat([p.new_full((len(p),), s) for p, s in self._with_strides(priors)])
         target, weight = torch.zeros_like(raw[..., 0]), torch.ones_like(raw[..., 0])
         sums = dict.fromkeys(("loss_center", "loss_size", "loss_cls"), raw.new_zeros(()))
-        shapes = list(self.prior_generator.cell_anchors)
+        shapes = list(self.anchor_generator.cell_anchors)
         for index, instances in enumerate(gt_instances):
             instances = instances[instances.gt_boxes.nonempty()]
             if not len(instances):
                 continue
             boxes = instances.gt_boxes.tensor
             weight[index] = self._is_background(every_prior, deltas[index], boxes)
-            assigned = assign_priors(boxes, shapes, self.prior_generator.strides, grids)
+            assigned = assign_priors(boxes, shapes, self.anchor_generator.strides, grids)
             target[index, assigned] = weight[index, assigned] = 1
             owns = last_of_each(assigned, len(every_prior))
             owned = assigned[owns]
@@ -228,7 +179,7 @@ class YOLOv3(DenseDetector):
         return self._transpose_dense_predictions([predictions], [numbers])[0]
 
     def _with_strides(self, priors: list[Boxes]) -> list[tuple[torch.Tensor, int]]:
-        return [(p.tensor, s) for p, s in zip(priors, self.prior_generator.strides, strict=True)]
+        return [(p.tensor, s) for p, s in zip(priors, self.anchor_generator.strides, strict=True)]
 
     def _box_deltas(self, priors: list[Boxes], rows: list[torch.Tensor]) -> list[torch.Tensor]:
         """YOLO's numbers as Detectron2's: for each feature (..., R_l, 5 + K) to (..., R_l, 4).
@@ -274,7 +225,7 @@ class YOLOv3(DenseDetector):
     ) -> list[Instances]:
         """Detections; arguments as :class:`DenseDetector` gives them."""
         rows = self._rows(predictions)
-        priors = self.prior_generator(features)
+        priors = self.anchor_generator(features)
         deltas = self._box_deltas(priors, rows)
         results = []
         for index, image_size in enumerate(images.image_sizes):
@@ -305,7 +256,4 @@ class YOLOv3(DenseDetector):
         # Before NMS, as Detectron2's RPN: what lies in the padding must not outdo what is seen.
         found.pred_boxes.clip(image_size)
         found = found[found.pred_boxes.nonempty()]
-        keep = batched_nms(
-            found.pred_boxes.tensor, found.scores, found.pred_classes, self.test_nms_thresh
-        )
-        return found[keep[: self.max_detections_per_image]]
+        return self.suppressed(found)

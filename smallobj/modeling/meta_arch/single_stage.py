@@ -1,0 +1,166 @@
+"""What SSD, RefineDet and YOLOv3 have in common: how they are built, and what they keep.
+
+Shapes. R: anchors of an image, over all feature maps. K: classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec, batched_nms
+from detectron2.modeling import build_anchor_generator, build_backbone
+from detectron2.modeling.box_regression import Box2BoxTransform
+from detectron2.modeling.meta_arch.dense_detector import DenseDetector
+from detectron2.modeling.meta_arch.retinanet import RetinaNet
+from detectron2.structures import Instances
+from torch import nn
+
+from smallobj.modeling.matching import BipartiteMatcher
+
+
+class SingleStageDetector(DenseDetector):
+    """A DenseDetector on anchors whose settings lie under ``MODEL.<key>``.
+
+    Attributes:
+        key: name of the config's node; has IN_FEATURES, SCORE_THRESH_TEST, TOPK_CANDIDATES_TEST and
+            NMS_THRESH_TEST.
+    """
+
+    key: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        head_in_features: Sequence[str],
+        anchor_generator: Any,
+        box2box_transform: Any,
+        num_classes: int,
+        test_score_thresh: float,
+        test_topk_candidates: int,
+        test_nms_thresh: float,
+        max_detections_per_image: int,
+        **kwargs: Any,
+    ) -> None:
+        """
+        Args:
+            head_in_features: the backbone's features for the head.
+            anchor_generator: makes Boxes of each of these features.
+            box2box_transform: from anchors to boxes.
+            num_classes: K.
+            test_score_thresh: a detection has a higher score, in [0, 1).
+            test_topk_candidates: those of highest score that go into suppression.
+            test_nms_thresh: boxes of one class that overlap by a higher IoU are one object.
+            max_detections_per_image: that remain at most.
+            kwargs: backbone, head, pixel_mean and pixel_std, as :class:`DenseDetector`.
+
+        Raises:
+            ValueError: a value out of range.
+        """
+        super().__init__(head_in_features=list(head_in_features), **kwargs)
+        node = f"MODEL.{self.key}"
+        if not 0 <= test_score_thresh < 1 or not 0 < test_nms_thresh <= 1:
+            raise ValueError(
+                f"{node}.SCORE_THRESH_TEST must lie in [0, 1) and NMS_THRESH_TEST in (0, 1]; "
+                f"got {test_score_thresh} and {test_nms_thresh}"
+            )
+        if min(test_topk_candidates, max_detections_per_image) < 1:
+            raise ValueError(
+                f"{node}.TOPK_CANDIDATES_TEST and TEST.DETECTIONS_PER_IMAGE must be positive; "
+                f"got {test_topk_candidates} and {max_detections_per_image}"
+            )
+        self.anchor_generator = anchor_generator
+        self.box2box_transform = box2box_transform
+        self.num_classes = num_classes
+        # The names by which DenseDetector's own methods read them.
+        self.test_score_thresh = test_score_thresh
+        self.test_topk_candidates = test_topk_candidates
+        self.test_nms_thresh = test_nms_thresh
+        self.max_detections_per_image = max_detections_per_image
+
+    @classmethod
+    def build_head(
+        cls, cfg: CfgNode, input_shape: list[ShapeSpec], num_anchors: list[int]
+    ) -> nn.Module:
+        """The head for features of these shapes, with so many anchors a place of each.
+
+        Raises:
+            ValueError: it can't be built for them.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        node = cfg.MODEL[cls.key]
+        backbone = build_backbone(cfg)
+        shapes = backbone.output_shape()
+        if not node.IN_FEATURES or not set(node.IN_FEATURES) <= set(shapes):
+            raise ValueError(
+                f"MODEL.{cls.key}.IN_FEATURES must be some of the backbone's, {list(shapes)}; "
+                f"got {list(node.IN_FEATURES)}"
+            )
+        input_shape = [shapes[name] for name in node.IN_FEATURES]
+        anchor_generator = build_anchor_generator(cfg, input_shape)
+        return {
+            "backbone": backbone,
+            "head": cls.build_head(cfg, input_shape, anchor_generator.num_anchors),
+            "head_in_features": node.IN_FEATURES,
+            "anchor_generator": anchor_generator,
+            "num_classes": cfg.MODEL.ROI_HEADS.NUM_CLASSES,
+            "test_score_thresh": node.SCORE_THRESH_TEST,
+            "test_topk_candidates": node.TOPK_CANDIDATES_TEST,
+            "test_nms_thresh": node.NMS_THRESH_TEST,
+            "max_detections_per_image": cfg.TEST.DETECTIONS_PER_IMAGE,
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+        }
+
+    def suppressed(self, found: Instances) -> Instances:
+        """What remains of candidates in any order, the best first."""
+        keep = batched_nms(
+            found.pred_boxes.tensor, found.scores, found.pred_classes, self.test_nms_thresh
+        )
+        return found[keep[: self.max_detections_per_image]]
+
+
+class MatchedAnchorsDetector(SingleStageDetector):
+    """One whose anchors learn what a matcher binds them to, beside the hardest background."""
+
+    # Detectron2's, which asks for an anchor_matcher and num_classes alone. RetinaNet as a base
+    # class would bring its focal loss and its head.
+    label_anchors = RetinaNet.label_anchors
+
+    def __init__(
+        self, *, anchor_matcher: Any, negative_ratio: float, min_negatives: int, **kwargs: Any
+    ) -> None:
+        """
+        Args:
+            anchor_matcher: which anchor stands for which object, as Detectron2's Matcher.
+            negative_ratio, min_negatives: ratio and minimum of
+                :func:`~smallobj.modeling.hard_negatives.mined_cross_entropy`.
+            kwargs: as :class:`SingleStageDetector`.
+
+        Raises:
+            ValueError: a value out of range.
+        """
+        super().__init__(**kwargs)
+        if negative_ratio < 0 or min_negatives < 0 or negative_ratio == min_negatives == 0:
+            raise ValueError(
+                f"MODEL.{self.key}.NEGATIVE_RATIO and MIN_NEGATIVES are not negative, and not both "
+                f"0; got {negative_ratio} and {min_negatives}"
+            )
+        self.anchor_matcher = anchor_matcher
+        self.negative_ratio = negative_ratio
+        self.min_negatives = min_negatives
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
+        node = cfg.MODEL[cls.key]
+        return {
+            **super().from_config(cfg),
+            "box2box_transform": Box2BoxTransform(weights=tuple(node.BBOX_REG_WEIGHTS)),
+            "anchor_matcher": BipartiteMatcher(node.IOU_THRESHOLD),
+            "negative_ratio": node.NEGATIVE_RATIO,
+            "min_negatives": node.MIN_NEGATIVES,
+        }
