@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
+from smallobj.command_line import run_command
 from smallobj.data.datasets.penn_fudan import coco_content, list_names, split_names
 
 
@@ -42,23 +44,21 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    args = get_parser().parse_args(argv)
+def prepare(args: argparse.Namespace) -> None:
+    """Reads the data set and writes a COCO file a split."""
     root, output = str(args.root), args.output or args.root
-    try:
-        train, test = split_names(list_names(root), args.test, args.seed)
-        contents = {"train": coco_content(root, train), "test": coco_content(root, test)}
-        output.mkdir(parents=True, exist_ok=True)
-        for split, content in contents.items():
-            (output / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    train, test = split_names(list_names(root), args.test, args.seed)
+    contents = {"train": coco_content(root, train), "test": coco_content(root, test)}
+    output.mkdir(parents=True, exist_ok=True)
     for split, content in contents.items():
+        (output / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
         images, people = len(content["images"]), len(content["annotations"])
         print(f"{output / split}.json: {images} images, {people} instances")
-    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    return run_command("prepare_penn_fudan.py", partial(prepare, get_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from smallobj.command_line import run_command
 from smallobj.data.synthetic import DatasetPlan, SceneConfig, write_dataset
 
 
@@ -53,35 +55,34 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def prepare(args: argparse.Namespace) -> None:
+    """Renders and writes the photographs and labels."""
+    scene = SceneConfig(
+        height=args.size[1],
+        width=args.size[0],
+        objects_min=args.objects_min,
+        objects_max=args.objects_max,
+        min_size=args.min_size,
+        max_size=args.max_size,
+    )
+    plan = DatasetPlan(
+        output=args.output,
+        counts={"train": args.train, "val": args.val, "test": args.test},
+        seed=args.seed,
+        workers=args.workers,
+        quality=args.quality,
+        scene=scene,
+        sprites=args.sprites,
+        classes=None if args.classes is None else tuple(args.classes),
+        backgrounds=args.backgrounds,
+    )
+    write_dataset(plan, overwrite=args.overwrite)
+    print(f"wrote {sum(plan.counts.values())} photographs to {args.output}")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    args = get_parser().parse_args(argv)
-    try:
-        scene = SceneConfig(
-            height=args.size[1],
-            width=args.size[0],
-            objects_min=args.objects_min,
-            objects_max=args.objects_max,
-            min_size=args.min_size,
-            max_size=args.max_size,
-        )
-        plan = DatasetPlan(
-            output=args.output,
-            counts={"train": args.train, "val": args.val, "test": args.test},
-            seed=args.seed,
-            workers=args.workers,
-            quality=args.quality,
-            scene=scene,
-            sprites=args.sprites,
-            classes=None if args.classes is None else tuple(args.classes),
-            backgrounds=args.backgrounds,
-        )
-        write_dataset(plan, overwrite=args.overwrite)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"wrote {sum(plan.counts.values())} photographs to {args.output}")
-    return 0
+    return run_command("prepare_synthetic.py", partial(prepare, get_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

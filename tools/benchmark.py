@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
@@ -33,6 +34,7 @@ from smallobj.benchmarks.report import Report
 from smallobj.benchmarks.rivals import ENTRIES, Settings, set_threads
 from smallobj.benchmarks.scanning import benchmark_scan
 from smallobj.benchmarks.stages import benchmark_arithmetic
+from smallobj.command_line import run_command
 from smallobj.data import datasets
 from smallobj.inference.sources import find_images
 
@@ -177,12 +179,7 @@ def cli() -> int:
     command.add_argument("file")
     command.set_defaults(run=show)
     args = parser.parse_args()
-    try:
-        args.run(args)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"benchmark.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("benchmark.py", partial(args.run, args))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import argparse
 import json
 import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 import numpy as np
 from tabulate import tabulate
 
+from smallobj.command_line import run_command
 from smallobj.evaluation.bootstrap import Interval, draws_without
 from smallobj.evaluation.comparison import PairedFigure, PairedSets
 from smallobj.evaluation.image_changes import ImageChange, image_changes, image_counts
@@ -192,14 +194,8 @@ def _finite(value: Any) -> Any:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """A user's error ends with its sentence, not with a traceback."""
-    args = build_parser().parse_args(argv)
-    try:
-        compare(args)
-    except (ValueError, OSError) as error:
-        print(f"compare.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Runs the command; returns its exit status."""
+    return run_command("compare.py", partial(compare, build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

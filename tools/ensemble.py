@@ -20,6 +20,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
@@ -28,6 +29,7 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 import numpy as np
 from detectron2.config import CfgNode
 
+from smallobj.command_line import run_command
 from smallobj.config import load_config
 from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.load import read_labels
@@ -136,14 +138,8 @@ def write(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """A user's error ends with its sentence, not with a traceback."""
-    args = build_parser().parse_args(argv)
-    try:
-        run(args)
-    except (ValueError, OSError) as error:
-        print(f"ensemble.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Runs the command; returns its exit status."""
+    return run_command("ensemble.py", partial(run, build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

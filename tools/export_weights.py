@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from smallobj import get_cfg, load_config
 from smallobj.checkpoint import load_weights, save_weights
+from smallobj.command_line import run_command
 from smallobj.modeling import build_model
 
 
@@ -43,8 +45,13 @@ def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
     return config, tensors
 
 
+def write(args: argparse.Namespace) -> None:
+    for path in export(args.run, args.weights, args.output):
+        print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
+
+
 def cli() -> int:
-    """Parses arguments and exports."""
+    """Parses arguments and exports; returns the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,13 +59,7 @@ def cli() -> int:
     parser.add_argument("--weights", type=Path, required=True, help="checkpoint, .pth")
     parser.add_argument("--output", type=Path, required=True, help="path without an ending")
     args = parser.parse_args()
-    try:
-        for path in export(args.run, args.weights, args.output):
-            print(f"wrote {path} ({path.stat().st_size / 2**20:.1f} MiB)")
-    except (ValueError, FileNotFoundError) as error:
-        print(f"export_weights.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("export_weights.py", partial(write, args))
 
 
 if __name__ == "__main__":

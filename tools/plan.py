@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
@@ -22,6 +23,7 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 import torch
 
 from smallobj import load_config
+from smallobj.command_line import run_command
 from smallobj.data import datasets
 from smallobj.data.survey import survey_datasets
 from smallobj.data.yolo_anchors import resolve_yolo_anchors
@@ -102,15 +104,10 @@ def plan(args: argparse.Namespace) -> None:
 
 
 def cli() -> int:
-    """Parses arguments and plans; a user's error ends with its sentence, not a traceback."""
+    """Parses arguments and plans; returns the exit status."""
     # Detectron2 0.6 calls torch.meshgrid the old way; no user can do anything about it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
-    try:
-        plan(parse_arguments())
-    except (ValueError, OSError) as error:
-        print(f"plan.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("plan.py", partial(plan, parse_arguments()))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
+from smallobj.command_line import run_command
 from smallobj.config import load_config
 from smallobj.evaluation.bootstrap import headline_intervals
 from smallobj.evaluation.headline import HeadlineFigures
@@ -127,13 +129,8 @@ def write_report(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """A user's error ends with its sentence, not with a traceback."""
-    try:
-        write_report(build_parser().parse_args(argv))
-    except (ValueError, OSError) as error:
-        print(f"report.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Runs the command; returns its exit status."""
+    return run_command("report.py", partial(write_report, build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

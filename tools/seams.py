@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
@@ -24,6 +25,7 @@ from tqdm import tqdm
 
 from smallobj.benchmarks.seam_pictures import draw_cases, find_cases
 from smallobj.benchmarks.seams import RULE, VARIANTS, read_with_grids, summarize, tables
+from smallobj.command_line import run_command
 from smallobj.data import datasets
 from smallobj.inference.bundled import prepare_detector_config
 from smallobj.inference.writers import require_writable, write_picture, write_whole
@@ -93,14 +95,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """A user's error ends with its sentence, not with a traceback."""
-    args = build_parser().parse_args(argv)
-    try:
-        run(args)
-    except (ValueError, OSError) as error:
-        print(f"seams.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Runs the command; returns its exit status."""
+    return run_command("seams.py", partial(run, build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

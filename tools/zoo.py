@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
@@ -26,6 +27,7 @@ from smallobj.benchmarks.report import Report
 from smallobj.benchmarks.timed_training import FINAL, Contest, run_contest
 from smallobj.benchmarks.zoo import Subject, find_detectors, measure_costs
 from smallobj.benchmarks.zoo_tables import comparison_tables, cost_table, read_rows
+from smallobj.command_line import run_command
 from smallobj.data import datasets
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -143,14 +145,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def cli() -> int:
-    """Parses arguments and runs one command; a user's error ends with its sentence."""
+    """Parses arguments and runs one command; returns the exit status."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     args = parse_arguments()
-    try:
-        return int(args.run(args))
-    except (ValueError, OSError) as error:
-        print(f"zoo.py: {error}", file=sys.stderr)
-        return 2
+    return run_command("zoo.py", partial(args.run, args))
 
 
 if __name__ == "__main__":

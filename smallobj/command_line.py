@@ -1,0 +1,25 @@
+"""How this project's commands end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+BAD_INPUT = 2
+
+
+def run_command(script: str, action: Callable[[], int | None]) -> int:
+    """Runs a command; what its user got wrong ends with a sentence, not with a traceback.
+
+    Args:
+        script: the command's file name, which the sentence begins with.
+        action: does the work; ValueError and OSError are for its user, anything else is a bug.
+
+    Returns:
+        The exit status: what ``action`` returns, 0 for None, BAD_INPUT after an error.
+    """
+    try:
+        return action() or 0
+    except (ValueError, OSError) as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return BAD_INPUT
