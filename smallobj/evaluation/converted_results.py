@@ -7,13 +7,13 @@ import os
 import numpy as np
 
 from smallobj.data.datasets.problems import Problem, ResultsError, shown
+from smallobj.data.datasets.rules import KNOWN_CLASS
 from smallobj.evaluation.image_names import ImageNames
 from smallobj.evaluation.results_file import KNOWN_FILE, ONCE
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet
 from smallobj.formats import BoxSet, Source, read_boxes
 
 SCORED = "detections must have scores"
-CLASS_RULE = "a class must be one of the data set"
 _FILES = {".csv": "csv", ".xml": "cvat"}
 _FOLDERS = {".txt": "yolo", ".json": "labelme"}
 
@@ -85,7 +85,7 @@ def _table(boxes: BoxSet, path: str, data: EvaluationSet) -> DetectionTable:
         own = classes[image.classes]
         for index in np.unique(image.classes[own < 0]).tolist():
             value = f"{shown(boxes.class_names[index])}; known are {shown(list(known))}"
-            problems.append(Problem(path, image.file, CLASS_RULE, value))
+            problems.append(Problem(path, image.file, KNOWN_CLASS, value))
         parts.append((np.full(len(own), number), own, image.boxes, image.scores))
     if problems:
         raise ResultsError(problems)

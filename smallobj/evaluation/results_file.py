@@ -1,6 +1,6 @@
 """Detections from a results file of any of three kinds, checked against the data set they are for.
 
-The kinds, told apart by their content:
+The kinds, told apart by their content; the second one also as .jsonl, a line an image:
   COCO results: ``[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}, ...]``
   this project's JSON: ``{"images": [{"file", "width", "height", "detections": [{"class_id",
     "score", "box": [x1, y1, x2, y2]}]}], "classes": [...]}``
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from smallobj.data.datasets.problems import ResultsError, shown
-from smallobj.data.datasets.reading import Reading, read_json
+from smallobj.data.datasets.reading import Reading, read_json, read_json_lines
 from smallobj.data.datasets.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_float
 from smallobj.evaluation.image_names import ImageNames
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet
@@ -81,7 +81,7 @@ def read_results(
         ResultsError: all broken rules, each with file, entry and value.
     """
     reading = Reading()
-    content = read_json(path, reading)
+    content = _content(path, reading)
     columns = None
     if content is not None and not reading.problems:
         columns = _columns(content, path, data, category_ids, reading)
@@ -94,6 +94,24 @@ def read_results(
     if table is None or reading.problems:
         raise ResultsError(reading.problems)
     return table[np.argsort(table.images, kind="stable")]
+
+
+def _content(path: str, reading: Reading) -> Any:
+    if not path.endswith(".jsonl"):
+        return read_json(path, reading)
+    images = read_json_lines(path, reading)
+    return None if images is None else {"images": images, "classes": _class_names(images)}
+
+
+def _class_names(images: list[Any]) -> list[str]:
+    """By class id, as detections carry them; "" where an id doesn't occur."""
+    named: dict[int, str] = {}
+    for image in images:
+        found = image.get("detections") if isinstance(image, dict) else None
+        for one in found if isinstance(found, list) else []:
+            if _is_object(one) and type(one["class_id"]) is int and one["class_id"] >= 0:
+                named.setdefault(one["class_id"], str(one.get("class", "")))
+    return [named.get(k, "") for k in range(max(named, default=-1) + 1)]
 
 
 def _columns(
@@ -182,6 +200,8 @@ def _own_columns(
     seen: set[int] = set()
     for at, image in enumerate(content["images"]):
         where = f"images[{at}]"
+        if isinstance(image, dict) and "error" in image and "detections" not in image:
+            continue  # tools/detect.py could not read it
         if not isinstance(image, dict) or not (
             isinstance(image.get("file"), str) and isinstance(image.get("detections"), list)
         ):

@@ -53,6 +53,40 @@ def detection(class_id=1, box=(1, 2, 4, 6), score=0.5):
     return {"class": "?", "class_id": class_id, "score": score, "box": list(box)}
 
 
+def lines(tmp_path, *rows):
+    path = tmp_path / "detections.jsonl"
+    path.write_text(
+        "".join(row if isinstance(row, str) else f"{json.dumps(row)}\n" for row in rows)
+    )
+    return str(path)
+
+
+def image_of(file, *detections):
+    return {"index": 0, **own((file, list(detections)))["images"][0]}
+
+
+def test_lines_of_a_bulk_run_are_read_by_the_names_of_their_classes(data, tmp_path):
+    rows = (
+        image_of("b.jpg", {**detection(0), "class": "nut"}, {**detection(1), "class": "coin"}),
+        {"index": 1, "file": "broken.jpg", "error": "it does not read"},
+        image_of("/data/photos/a.jpg", {**detection(0, score=0.25), "class": "nut"}),
+    )
+    found = read_results(lines(tmp_path, *rows), data)
+    assert found.images.tolist() == [0, 1, 1]
+    assert found.categories.tolist() == [1, 1, 0]
+    assert found.scores.tolist() == [0.25, 0.5, 0.5]
+    assert len(read_results(lines(tmp_path), data)) == 0
+
+
+def test_wrong_lines_are_told_by_number(data, tmp_path):
+    good = image_of("b.jpg", {**detection(), "class": "nut"})
+    assert problems(lines(tmp_path, good, '{"file": \n', good), data)[0][0] == "line 2, column 10"
+    unknown = image_of("b.jpg", {**detection(), "class": "bolt"})
+    ((entry, rule, value),) = problems(lines(tmp_path, unknown), data)
+    assert (entry, rule) == ("images[0].detections[0]", results_file.KNOWN_CLASS)
+    assert value.startswith("1")
+
+
 def problems(path, data, ids=None):
     with pytest.raises(ResultsError) as caught:
         read_results(path, data, ids)

@@ -111,6 +111,23 @@ def read_json(path: str, reading: Reading) -> Any:
 
     Duplicate keys are reported, all of them; Python's reader would keep the last one silently.
     """
+    text = read_text(path, reading)
+    return None if text is None else _parse(text, path, reading)
+
+
+def read_json_lines(path: str, reading: Reading) -> list[Any] | None:
+    """What each line of a file holds, None after reporting all lines that are no JSON."""
+    text = read_text(path, reading)
+    if text is None:
+        return None
+    before = len(reading.problems)
+    lines = text.splitlines()
+    rows = [_parse(line, path, reading, number) for number, line in enumerate(lines, 1)]
+    return rows if len(reading.problems) == before else None
+
+
+def _parse(text: str, path: str, reading: Reading, line: int = 1) -> Any:
+    """As :func:`read_json`, of a text that begins on this line of its file."""
 
     def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
@@ -121,13 +138,10 @@ def read_json(path: str, reading: Reading) -> Any:
                     reading.report(path, entry, UNIQUE_KEY, f"it {count} times")
         return content
 
-    text = read_text(path, reading)
-    if text is None:
-        return None
     try:
         content = json.loads(text, object_pairs_hook=check_keys)
     except json.JSONDecodeError as error:
-        entry = f"line {error.lineno}, column {error.colno}"
+        entry = f"line {line - 1 + error.lineno}, column {error.colno}"
         reading.report(path, entry, VALID_JSON, error.msg)
         return None
     except (RecursionError, ValueError) as error:
