@@ -104,7 +104,7 @@ def test_a_class_that_the_data_set_lacks(files):
     converted(files, "yolo", str(path))
     (path / "classes.txt").write_text("nut\nscrew\n볼트\n")
     truth = read_labels(str(files / "truth.json"), images=str(files / "photos"))
-    with pytest.raises(ResultsError, match=r"one of the data set \(got 'screw'"):
+    with pytest.raises(ResultsError, match=r"a known one \(got 'screw'"):
         read_detections(str(path), truth)
 
 
