@@ -395,10 +395,10 @@ def test_half_precision_detects_alike(make):
         ("MODEL.REFINEDET.SCORE_THRESH_TEST", 1.0, "SCORE_THRESH_TEST.*got 1.0"),
         (
             "MODEL.REFINEDET.NEGATIVE_RATIO",
-            -1.0,
-            "NEGATIVE_RATIO and MIN_NEGATIVES are not negative.*got -1.0 and",
+            0.0,
+            "NEGATIVE_RATIO must be positive.*got 0.0",
         ),
-        ("MODEL.REFINEDET.MIN_NEGATIVES", -1, "MIN_NEGATIVES are not negative.*got 3.0 and -1"),
+        ("MODEL.REFINEDET.MIN_NEGATIVES", -1, "MIN_NEGATIVES not negative; got 3.0 and -1"),
         ("MODEL.REFINEDET.TOPK_SCOPE_TEST", "level", "TOPK_SCOPE_TEST must be one of.*got 'level'"),
         ("MODEL.REFINEDET.TOPK_CANDIDATES_TEST", 0, "TOPK_CANDIDATES_TEST.*got 0 and 500"),
         ("TEST.DETECTIONS_PER_IMAGE", 0, "DETECTIONS_PER_IMAGE.*got 1000 and 0"),

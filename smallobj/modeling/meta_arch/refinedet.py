@@ -63,6 +63,8 @@ class RefineDet(MatchedAnchorsDetector):
             ValueError: a value out of its range.
         """
         super().__init__(**kwargs)
+        if self.negative_ratio == 0:
+            raise ValueError("MODEL.REFINEDET.NEGATIVE_RATIO must be positive; got 0.0")
         if not 0 < negative_confidence <= 1:
             raise ValueError(
                 f"MODEL.REFINEDET.NEGATIVE_CONFIDENCE must lie in (0, 1]; got {negative_confidence}"

@@ -97,7 +97,7 @@ class SingleStageDetector(DenseDetector):
         shapes = backbone.output_shape()
         if not node.IN_FEATURES or not set(node.IN_FEATURES) <= set(shapes):
             raise ValueError(
-                f"MODEL.{cls.key}.IN_FEATURES must be some of the backbone's, {list(shapes)}; "
+                f"MODEL.{cls.key}.IN_FEATURES must be among the backbone's {list(shapes)}; "
                 f"got {list(node.IN_FEATURES)}"
             )
         input_shape = [shapes[name] for name in node.IN_FEATURES]
@@ -147,8 +147,9 @@ class MatchedAnchorsDetector(SingleStageDetector):
         super().__init__(**kwargs)
         if negative_ratio < 0 or min_negatives < 0 or negative_ratio == min_negatives == 0:
             raise ValueError(
-                f"MODEL.{self.key}.NEGATIVE_RATIO and MIN_NEGATIVES are not negative, and not both "
-                f"0; got {negative_ratio} and {min_negatives}"
+                f"MODEL.{self.key}.NEGATIVE_RATIO and MIN_NEGATIVES must not both be 0, "
+                "NEGATIVE_RATIO not negative and MIN_NEGATIVES not negative; "
+                f"got {negative_ratio} and {min_negatives}"
             )
         self.anchor_matcher = anchor_matcher
         self.negative_ratio = negative_ratio

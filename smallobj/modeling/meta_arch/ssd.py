@@ -65,8 +65,7 @@ class SSDHead(nn.Module):
             )
             self.bbox_pred.append(nn.Conv2d(shape.channels, count * 4, 3, padding=1))
         for module in [*self.cls_score, *self.bbox_pred]:
-            # Not the paper's Xavier, by which random features of length 20 are loud predictions:
-            # from scratch, the backbone then first learns to give every place the same ones.
+            # Not the paper's Xavier, by which random features of length 20 are loud predictions.
             nn.init.normal_(module.weight, std=0.01)
             nn.init.zeros_(module.bias)
 
