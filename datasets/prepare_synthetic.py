@@ -4,7 +4,8 @@
 
 writes <output>/{train,val,test}/ with photographs and labels, and <output>/classes.json. The same
 seed gives the same files whatever the number of workers. --sprites and --backgrounds compose real
-cut-outs (PNGs with alpha) on real photographs instead of drawings on made textures.
+cut-outs (PNGs with alpha) on real photographs instead of drawings on made textures. --masks adds a
+COCO file a split, <output>/train/train_coco.json and so on, with a mask for each object.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--classes", nargs="+", metavar="NAME", help="some of the classes alone")
     parser.add_argument("--sprites", type=Path, help="folder of cut-outs instead of drawings")
     parser.add_argument("--backgrounds", type=Path, help="folder of photographs as grounds")
+    parser.add_argument("--masks", action="store_true", help="write COCO files with masks besides")
     parser.add_argument("--overwrite", action="store_true", help="replace splits that exist")
     return parser
 
@@ -75,6 +77,7 @@ def prepare(args: argparse.Namespace) -> None:
         sprites=args.sprites,
         classes=None if args.classes is None else tuple(args.classes),
         backgrounds=args.backgrounds,
+        masks=args.masks,
     )
     write_dataset(plan, overwrite=args.overwrite)
     print(f"wrote {sum(plan.counts.values())} photographs to {args.output}")

@@ -10,8 +10,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from detectron2.data import MetadataCatalog
+from pycocotools import mask as mask_util
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
+from smallobj.data.datasets.register import load_records, register_dataset
 from smallobj.data.synthetic import DatasetPlan, SceneConfig, write_dataset
 from smallobj.data.synthetic.sources import (
     ChosenObjects,
@@ -73,6 +76,52 @@ def test_layout_and_labels_obey_the_challenge(made):
 def test_two_processes_write_the_same_bytes(made, tmp_path):
     write_dataset(_plan(tmp_path / "two", workers=2), progress=False)
     assert _hashes(tmp_path / "two") == _hashes(made)
+
+
+def test_masks_come_in_coco_files_beside_the_same_labels(made, tmp_path, catalog):
+    folder = tmp_path / "masks"
+    write_dataset(_plan(folder, masks=True, workers=2), progress=False)
+    assert _hashes(made).items() <= _hashes(folder).items()
+    assert not list(made.rglob("*_coco.json"))
+    for split, count in (("train", 4), ("val", 2), ("test", 1)):
+        place = folder / split
+        register_dataset(f"{split}=coco:{place}/{split}_coco.json:{place}/{split}_data")
+        records = load_records(split)
+        assert tuple(MetadataCatalog.get(split).thing_classes) == CHALLENGE_CLASSES_EN
+        assert len(records) == count
+        labels = json.loads((folder / split / f"{split}_label").read_text())
+        for record in records:
+            boxes = labels[Path(record["file_name"]).name]
+            assert [(a["category_id"], *a["bbox"]) for a in record["annotations"]] == [
+                tuple(box) for box in boxes
+            ]
+            for annotation, box in zip(record["annotations"], boxes, strict=True):
+                assert mask_util.toBbox(annotation["segmentation"]).tolist() == box[1:]
+
+
+def test_a_mask_covers_its_object_and_nothing_else(tmp_path):
+    _make_sprites(tmp_path / "sprites")
+    _make_photographs(tmp_path / "photographs")
+    sources = {"sprites": tmp_path / "sprites", "backgrounds": tmp_path / "photographs"}
+    plan = _plan(tmp_path / "out", counts={"train": 4}, masks=True, **sources)
+    write_dataset(plan, progress=False)
+    content = json.loads((tmp_path / "out/train/train_coco.json").read_text())
+    names = {image["id"]: image["file_name"] for image in content["images"]}
+    checked = 0
+    for annotation in content["annotations"]:
+        path = tmp_path / "out/train/train_data" / names[annotation["image_id"]]
+        blue, green, red = np.moveaxis(cv2.imread(str(path)).astype(int), 2, 0)
+        mask = mask_util.decode(annotation["segmentation"])
+        assert annotation["area"] == mask.sum()
+        if min(annotation["bbox"][2:]) < 16:
+            continue
+        # Sprites are red and blue, the ground is green; its edges are blurred.
+        is_sprite = np.maximum(blue, red) > green
+        assert is_sprite[cv2.erode(mask, np.ones((7, 7))) > 0].mean() > 0.95
+        ring = cv2.dilate(mask, np.ones((11, 11))) > cv2.dilate(mask, np.ones((7, 7)))
+        assert is_sprite[ring].mean() < 0.05
+        checked += 1
+    assert checked >= 4
 
 
 def test_a_photograph_depends_on_seed_and_split_not_on_the_count(made, tmp_path):

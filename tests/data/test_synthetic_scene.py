@@ -97,16 +97,20 @@ def test_boxes_are_tight_around_the_composed_alpha(monkeypatch):
     monkeypatch.setattr(scene_module, "_lay_objects", spy)
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        image, labels = render_scene(rng, config, DrawnObjects(), TexturedGrounds())
+        image, labels, masks = render_scene(rng, config, DrawnObjects(), TexturedGrounds())
         assert image.shape == (300, 400, 3)
         assert image.dtype == np.uint8
         assert len(labels) == 5
-        for (cls, patch, x, y), (label, bx, by, bw, bh) in zip(laid_objects, labels, strict=True):
+        rows = zip(laid_objects, labels, masks, strict=True)
+        for (cls, patch, x, y), (label, bx, by, bw, bh), mask in rows:
             composed = np.zeros((300, 400), np.float32)
             h, w = patch.pixels.shape[:2]
             assert x >= 0
             assert y >= 0
             composed[y : y + h, x : x + w] += patch.pixels[..., 3]
+            full = np.zeros((300, 400), bool)
+            full[int(by) : int(by + bh), int(bx) : int(bx + bw)] = mask
+            assert (full == (composed > 0.5)).all()
             rows, columns = np.nonzero(composed > 0.5)
             assert label == cls
             assert (bx, by) == (columns.min(), rows.min())

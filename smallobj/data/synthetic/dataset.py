@@ -1,5 +1,7 @@
 """Writing a made dataset to disk in the challenge's layout, with any number of processes.
 
+The challenge's labels have boxes alone; on demand a COCO file a split has the masks as well.
+
 Image i of split s is a pure function of (seed, s, i): the files are the same bytes whatever the
 number of processes. A split's label file is written last and under its own name only when it is
 complete, so a run that is killed leaves no labels that name missing images.
@@ -12,7 +14,7 @@ import multiprocessing
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +23,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from smallobj.data.synthetic.scene import Label, SceneConfig, render_scene
+from smallobj.data.synthetic.coco_labels import coco_content
+from smallobj.data.synthetic.scene import Label, Mask, SceneConfig, render_scene
 from smallobj.data.synthetic.sources import (
     ChosenObjects,
     CutOutObjects,
@@ -33,6 +36,8 @@ from smallobj.data.synthetic.sources import (
 )
 
 SPLITS = ("train", "val", "test")
+# Split and index of a photograph, and what it shows.
+_Painted = tuple[str, int, list[Label], list[Mask]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class DatasetPlan:
     sprites: Path | None = None
     classes: tuple[str, ...] | None = None  # None: all that the source has
     backgrounds: Path | None = None
+    masks: bool = False  # a COCO file a split besides, with masks
 
     def __post_init__(self) -> None:
         unknown = set(self.counts) - set(SPLITS)
@@ -70,6 +76,11 @@ class DatasetPlan:
 def split_paths(output: Path, split: str) -> tuple[Path, Path]:
     """The image folder and the label file of a split in the challenge's layout."""
     return output / split / f"{split}_data", output / split / f"{split}_label"
+
+
+def coco_path(output: Path, split: str) -> Path:
+    """The COCO file of a split; its images are in the split's image folder."""
+    return output / split / f"{split}_coco.json"
 
 
 def image_generator(seed: int, split: str, index: int) -> np.random.Generator:
@@ -96,16 +107,17 @@ class _Painter:
         self.plan = plan
         self.objects, self.grounds = _sources(plan)
 
-    def paint(self, task: tuple[str, int]) -> tuple[str, int, list[Label]]:
+    def paint(self, task: tuple[str, int]) -> _Painted:
         split, index = task
         rng = image_generator(self.plan.seed, split, index)
-        image, labels = render_scene(rng, self.plan.scene, self.objects, self.grounds)
+        photograph = render_scene(rng, self.plan.scene, self.objects, self.grounds)
         path = split_paths(self.plan.output, split)[0] / f"{index}.jpg"
-        done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.plan.quality])
+        quality = [cv2.IMWRITE_JPEG_QUALITY, self.plan.quality]
+        done, data = cv2.imencode(".jpg", photograph.image, quality)
         if not done:
             raise OSError(f"the picture could not be encoded as JPEG: {path}")
         path.write_bytes(data.tobytes())
-        return split, index, labels
+        return split, index, photograph.labels, photograph.masks
 
 
 def _start_process(plan: DatasetPlan) -> None:
@@ -113,15 +125,13 @@ def _start_process(plan: DatasetPlan) -> None:
     _Painter.current = _Painter(plan)
 
 
-def _paint_task(task: tuple[str, int]) -> tuple[str, int, list[Label]]:
+def _paint_task(task: tuple[str, int]) -> _Painted:
     assert _Painter.current is not None
     return _Painter.current.paint(task)
 
 
 @contextmanager
-def _painted(
-    plan: DatasetPlan, tasks: list[tuple[str, int]]
-) -> Iterator[Iterable[tuple[str, int, list[Label]]]]:
+def _painted(plan: DatasetPlan, tasks: list[tuple[str, int]]) -> Iterator[Iterable[_Painted]]:
     """The finished photographs, in any order."""
     # Before any fork: OpenCV's pool must have ended its threads, a child cannot join them. The
     # children inherit the imports and use no PyTorch, so forking is safe, and quick.
@@ -154,6 +164,7 @@ def _clear(plan: DatasetPlan, overwrite: bool) -> None:
     for split in wanted:
         folder, label = split_paths(plan.output, split)
         label.unlink(missing_ok=True)
+        coco_path(plan.output, split).unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
@@ -164,6 +175,22 @@ def _write_json(path: Path, content: object) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     os.replace(partial, path)
+
+
+def _write_labels(
+    plan: DatasetPlan,
+    split: str,
+    names: Sequence[str],
+    shown: dict[int, tuple[list[Label], list[Mask]]],
+) -> None:
+    if plan.masks:
+        size = (plan.scene.height, plan.scene.width)
+        content = coco_content([(f"{i}.jpg", *both) for i, both in shown.items()], names, size)
+        _write_json(coco_path(plan.output, split), content)
+    _write_json(
+        split_paths(plan.output, split)[1],
+        {f"{i}.jpg": labels for i, (labels, _) in shown.items()},
+    )
 
 
 def write_dataset(plan: DatasetPlan, overwrite: bool = False, progress: bool = True) -> None:
@@ -177,13 +204,12 @@ def write_dataset(plan: DatasetPlan, overwrite: bool = False, progress: bool = T
     names = _sources(plan)[0].names
     _clear(plan, overwrite)
     tasks = [(split, i) for split in SPLITS for i in range(plan.counts.get(split, 0))]
-    labels: dict[str, dict[int, list[Label]]] = {split: {} for split in SPLITS}
+    shown: dict[str, dict[int, tuple[list[Label], list[Mask]]]] = {split: {} for split in SPLITS}
     with _painted(plan, tasks) as painted:
-        for split, index, boxes in tqdm(
+        for split, index, labels, masks in tqdm(
             painted, total=len(tasks), unit="img", desc="rendering", disable=not progress
         ):
-            labels[split][index] = boxes
-            if len(labels[split]) == plan.counts[split]:
-                ordered = {f"{i}.jpg": labels[split][i] for i in sorted(labels[split])}
-                _write_json(split_paths(plan.output, split)[1], ordered)
+            shown[split][index] = (labels, masks)
+            if len(shown[split]) == plan.counts[split]:
+                _write_labels(plan, split, names, dict(sorted(shown[split].items())))
     _write_json(plan.output / "classes.json", list(names))

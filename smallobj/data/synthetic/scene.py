@@ -7,6 +7,7 @@ tight box of its object's alpha above one half; shadows do not count.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from smallobj.data.synthetic.sources import GroundSource, ObjectSource
 
 Label = tuple[int, float, float, float, float]
 Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 
 _GAP = 6  # px between the outermost traces of two objects
 _THINNEST = 2  # px of the shorter side of a box
@@ -56,6 +58,20 @@ class SceneConfig:
                 f"objects of {self.max_size} px do not fit into {self.width}x{self.height}: "
                 f"both sides must exceed the largest object by 24 px"
             )
+
+
+class Photograph(NamedTuple):
+    """One photograph and what it shows.
+
+    Attributes:
+        image: uint8 (height, width, 3) BGR.
+        labels: (class, x, y, w, h) of each object, whole pixels.
+        masks: of each object, bool (h, w) of its box: alpha above one half.
+    """
+
+    image: Image
+    labels: list[Label]
+    masks: list[Mask]
 
 
 @dataclass(frozen=True)
@@ -262,8 +278,8 @@ def _add_noise(rng: np.random.Generator, image: Image) -> Image:
 
 def render_scene(
     rng: np.random.Generator, config: SceneConfig, objects: ObjectSource, grounds: GroundSource
-) -> tuple[Image, list[Label]]:
-    """One photograph, uint8 (height, width, 3) BGR, and its labels (class, x, y, w, h) in pixels.
+) -> Photograph:
+    """One photograph with its labels and masks.
 
     The result depends on `rng` and the arguments alone.
 
@@ -279,8 +295,10 @@ def render_scene(
     for _, patch, x, y in laid:
         _cast_shadow(image, patch.pixels, x, y, look)
     labels: list[Label] = []
+    masks: list[Mask] = []
     for cls, patch, x, y in laid:
         paste(image, patch.pixels, x, y)
         bx, by, bw, bh = patch.box
         labels.append((cls, float(x + bx), float(y + by), float(bw), float(bh)))
-    return _add_noise(rng, _illuminate(rng, image, look.light)), labels
+        masks.append(patch.pixels[by : by + bh, bx : bx + bw, 3] > 0.5)
+    return Photograph(_add_noise(rng, _illuminate(rng, image, look.light)), labels, masks)

@@ -1,0 +1,42 @@
+"""A made data set's labels as COCO JSON, with masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from smallobj.data.synthetic.scene import Label, Mask
+from smallobj.masks import crop_rle
+
+
+def coco_content(
+    shown: Iterable[tuple[str, Sequence[Label], Sequence[Mask]]],
+    names: Sequence[str],
+    size: tuple[int, int],
+) -> dict[str, Any]:
+    """COCO JSON with run-length masks. Category ids are class numbers; other ids begin at 1.
+
+    Args:
+        shown: file name, labels and masks of each photograph, as ``Photograph`` has them.
+        names: the classes.
+        size: (height, width) of all photographs, px.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for file, labels, masks in shown:
+        image_id = len(images) + 1
+        images.append({"id": image_id, "file_name": file, "width": size[1], "height": size[0]})
+        for (category, x, y, width, height), mask in zip(labels, masks, strict=True):
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": category,
+                    "bbox": [x, y, width, height],
+                    "area": int(mask.sum()),
+                    "segmentation": crop_rle(mask, int(x), int(y), size),
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": number, "name": name} for number, name in enumerate(names)]
+    return {"images": images, "annotations": annotations, "categories": categories}
