@@ -27,6 +27,8 @@ from smallobj.engine import Trainer, check_gpus, setup
 
 def evaluate(cfg: Any, resume: bool) -> dict[str, Any]:
     """Tests MODEL.WEIGHTS, or with ``resume`` the last checkpoint, on DATASETS.TEST."""
+    if not cfg.DATASETS.TEST:
+        raise ValueError("--eval-only needs a data set to test on; DATASETS.TEST is empty")
     weights = cfg.MODEL.WEIGHTS
     if resume:
         weights = SafeCheckpointer(None, cfg.OUTPUT_DIR).get_checkpoint_file()

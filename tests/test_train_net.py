@@ -222,5 +222,12 @@ def test_evaluation_without_weights(program, tiny_dataset, tmp_path):
         assert "MODEL.WEIGHTS" in told
 
 
+def test_evaluation_without_data(program, tiny_dataset, tmp_path):
+    words = arguments(tiny_dataset, tmp_path, "DATASETS.TEST", "()", flags=["--eval-only"])
+    status, told = program(words)
+    assert status == 2
+    assert "DATASETS.TEST is empty" in told
+
+
 def test_the_catalog_is_left_clean():
     assert registered_spec("squares_train") is None

@@ -100,18 +100,22 @@ def _content(path: str, reading: Reading) -> Any:
     if not path.endswith(".jsonl"):
         return read_json(path, reading)
     images = read_json_lines(path, reading)
-    return None if images is None else {"images": images, "classes": _class_names(images)}
+    return None if images is None else {"images": images, "classes": _ClassNames(images)}
 
 
-def _class_names(images: list[Any]) -> list[str]:
-    """By class id, as detections carry them; "" where an id doesn't occur."""
-    named: dict[int, str] = {}
-    for image in images:
-        found = image.get("detections") if isinstance(image, dict) else None
-        for one in found if isinstance(found, list) else []:
-            if _is_object(one) and type(one["class_id"]) is int and one["class_id"] >= 0:
-                named.setdefault(one["class_id"], str(one.get("class", "")))
-    return [named.get(k, "") for k in range(max(named, default=-1) + 1)]
+class _ClassNames(dict[int, str]):
+    """Names by class id of a .jsonl, where each detection carries its own.
+
+    A type of its own: a JSON file's list ``classes`` may be wrongly a dict.
+    """
+
+    def __init__(self, images: list[Any]) -> None:
+        super().__init__()
+        for image in images:
+            found = image.get("detections") if isinstance(image, dict) else None
+            for one in found if isinstance(found, list) else []:
+                if _is_object(one) and type(one["class_id"]) is int and one["class_id"] >= 0:
+                    self.setdefault(one["class_id"], str(one.get("class", "")))
 
 
 def _columns(
@@ -189,11 +193,13 @@ def _own_columns(
     content: dict[str, Any], path: str, data: EvaluationSet, reading: Reading
 ) -> _Columns | None:
     names = content.get("classes", list(data.class_names))
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        reading.report(path, "classes", CLASSES_RULE, shown(names))
-        return None
+    if not isinstance(names, _ClassNames):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            reading.report(path, "classes", CLASSES_RULE, shown(names))
+            return None
+        names = dict(enumerate(names))
     known = {name: k for k, name in enumerate(data.class_names)}
-    classes = {index: known[name] for index, name in enumerate(names) if name in known}
+    classes = {index: known[name] for index, name in names.items() if name in known}
     entries: list[tuple[str, int]] = []
     columns = _Columns(lambda i: _entry_of(entries, i), classes, True)
     numbers = ImageNames(data.file_names)

@@ -78,6 +78,11 @@ def test_lines_of_a_bulk_run_are_read_by_the_names_of_their_classes(data, tmp_pa
     assert len(read_results(lines(tmp_path), data)) == 0
 
 
+def test_a_class_id_beyond_reason_costs_no_memory(data, tmp_path):
+    odd = {**detection(10**12), "class": "nut"}
+    assert read_results(lines(tmp_path, image_of("b.jpg", odd)), data).categories.tolist() == [1]
+
+
 def test_wrong_lines_are_told_by_number(data, tmp_path):
     good = image_of("b.jpg", {**detection(), "class": "nut"})
     assert problems(lines(tmp_path, good, '{"file": \n', good), data)[0][0] == "line 2, column 10"
