@@ -33,7 +33,7 @@ from smallobj.inference import wrap_for_test
 from smallobj.inference.flops import count_flops
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, settle_precision
+from smallobj.modeling.precision import precision_at_test, settle
 
 SIDE = 512
 # Where a config leaves the number to the data: that of the challenge.
@@ -100,7 +100,7 @@ class _Loaded:
         self.model: nn.Module = build_model(cfg).eval()
         if subject.weights:
             load_weights(self.model, subject.weights)
-        settle_precision(self.model, precision_at_test(cfg))
+        settle(self.model, precision_at_test(cfg))
         self.wrapped = wrap_for_test(cfg, self.model)
         self.item = build_test_mapper(cfg)({"file_name": subject.photograph})
         pixels = read_image(subject.photograph)[:SIDE, :SIDE].transpose(2, 0, 1)

@@ -9,16 +9,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.layers import Conv2d
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from smallobj.checkpoint import load_weights
 from smallobj.config import load_config
 from smallobj.data.image_file import reduce_image
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, settle_precision
+from smallobj.modeling.precision import precision_at_test, settle
 from smallobj.regions import check_windows, choose_regions
 
 Item = dict[str, Any]
@@ -169,29 +167,9 @@ def build_focus(cfg: CfgNode) -> RegionChooser:
     network = build_model(own)
     load_weights(network, weights)
     network.eval()
-    fold_batch_norm(network)
-    settle_precision(network, precision_at_test(own))
+    settle(network, precision_at_test(own))
     settings = {name.lower(): node[name] or own.TEST.FOCUS[name] for name in _SETTINGS}
     return RegionChooser(network, swap_channels=cfg.INPUT.FORMAT != own.INPUT.FORMAT, **settings)
-
-
-def fold_batch_norm(model: nn.Module) -> None:
-    """Moves each BatchNorm behind a Detectron2 convolution into it; for evaluation only."""
-    for module in model.modules():
-        norm = getattr(module, "norm", None)
-        if isinstance(module, Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            module.weight, module.bias = fuse_conv_bn_weights(
-                module.weight,
-                module.bias,
-                norm.running_mean,
-                norm.running_var,
-                norm.eps,
-                norm.weight,
-                norm.bias,
-            )
-            module.norm = None
 
 
 def reduce_tensor(image: torch.Tensor, reduction: int) -> torch.Tensor:

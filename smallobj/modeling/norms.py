@@ -1,4 +1,4 @@
-"""Normalisation layers: which a device can compute, and which can't be trained from scratch."""
+"""Normalisation layers: what a device computes, what training needs, what tests can spare."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.layers import FrozenBatchNorm2d
+from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 logger = logging.getLogger(__name__)
 
@@ -73,3 +75,25 @@ def check_from_scratch(model: nn.Module, weights: str) -> None:
             f"{rule}, and {len(frozen)} frozen tensors would stay so, {frozen[0]} for one. Set "
             "MODEL.BACKBONE.FREEZE_AT 0, or give weights"
         )
+
+
+def fold_batch_norm(model: nn.Module) -> None:
+    """Moves each BatchNorm, also a frozen one, behind a Detectron2 convolution into it.
+
+    For a model that won't be trained any more; its results stay the same to rounding.
+    """
+    for module in model.modules():
+        norm = getattr(module, "norm", None)
+        if isinstance(module, Conv2d) and isinstance(norm, _BatchNorm | FrozenBatchNorm2d):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            module.weight, module.bias = fuse_conv_bn_weights(
+                module.weight,
+                module.bias,
+                norm.running_mean,
+                norm.running_var,
+                norm.eps,
+                norm.weight,
+                norm.bias,
+            )
+            module.norm = None

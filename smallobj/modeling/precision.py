@@ -9,6 +9,8 @@ import torch
 from detectron2.config import CfgNode
 from torch import nn
 
+from smallobj.modeling.norms import fold_batch_norm
+
 PRECISIONS = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -70,6 +72,17 @@ def set_precision(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
         _mix_head(head, test)
     if hasattr(model, "roi_heads"):
         _lay_out_once(model.roi_heads)
+
+
+def settle(model: Any, test: torch.dtype) -> None:
+    """Readies a model that won't be trained any more: BatchNorm is folded, weights are rounded.
+
+    Args:
+        model: one that :func:`set_precision` has treated, with its final weights.
+        test: the type given there.
+    """
+    fold_batch_norm(model)
+    settle_precision(model, test)
 
 
 def settle_precision(model: Any, test: torch.dtype) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from detectron2.layers import BatchNorm2d, Conv2d
+from detectron2.layers import BatchNorm2d
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
@@ -14,7 +14,6 @@ from smallobj.inference.focus import (
     FocusedDetector,
     RegionChooser,
     build_focus,
-    fold_batch_norm,
     reduce_tensor,
 )
 from smallobj.inference.tiled import TiledDetector
@@ -190,19 +189,6 @@ def network_files(repository, tmp_path):
     cfg.MODEL.WEIGHTS = "focus.safetensors"
     (tmp_path / "focus.yaml").write_text(cfg.dump())
     return tmp_path, network.eval()
-
-
-def test_folding_batch_norm_changes_nothing(network_files):
-    _, network = network_files
-    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
-    with torch.no_grad():
-        before = network([{"image": image}])[0]["focus"]
-        fold_batch_norm(network)
-        after = network([{"image": image}])[0]["focus"]
-    assert before.std() > 0.01
-    torch.testing.assert_close(before, after, atol=1e-4, rtol=1e-3)
-    assert not any(isinstance(m, BatchNorm2d) for m in network.modules())
-    assert sum(isinstance(m, Conv2d) for m in network.modules()) == 7
 
 
 def test_a_detectors_config_names_the_network(network_files, tiny_config):
