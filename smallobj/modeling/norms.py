@@ -14,14 +14,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 logger = logging.getLogger(__name__)
 
 _SYNCHRONISED = ("SyncBN", "nnSyncBN")
+# Of these Detectron2 makes one a level, of "BN" and "SyncBN" alone.
+_SHARED_HEAD = "MODEL.RETINANET.NORM"
 
 
 def norms_for_device(cfg: CfgNode) -> CfgNode:
     """The config with norms that MODEL.DEVICE can train.
 
     PyTorch's SyncBatchNorm computes on GPUs only. On a CPU Detectron2's own version takes its
-    place: over several processes it synchronises too, in one it is BatchNorm. Weights of the one
-    fit the other.
+    place: over several processes it synchronises too, in one it is BatchNorm. In RetinaNet's head,
+    which is shared by all levels, each of which has statistics of its own, it is BatchNorm. Weights
+    of the one fit the other.
     """
     if torch.device(cfg.MODEL.DEVICE).type != "cpu":
         return cfg
@@ -30,12 +33,13 @@ def norms_for_device(cfg: CfgNode) -> CfgNode:
         return cfg
     logger.info(
         "%s: PyTorch's SyncBN needs GPUs, so on this CPU Detectron2's naiveSyncBN takes its place "
-        "(in one process it is plain BatchNorm)",
+        "(in one process it is plain BatchNorm), and BN in RetinaNet's head",
         ", ".join(keys),
     )
+    words = [(key, "BN" if key == _SHARED_HEAD else "naiveSyncBN") for key in keys]
     changed = cfg.clone()
     changed.defrost()
-    changed.merge_from_list([word for key in keys for word in (key, "naiveSyncBN")])
+    changed.merge_from_list([word for pair in words for word in pair])
     return changed
 
 
