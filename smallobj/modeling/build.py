@@ -7,7 +7,7 @@ from detectron2.modeling import build_model as build_detectron2_model
 from torch import nn
 
 from smallobj.detectron2_compat import allow_group_norm_in_retinanet
-from smallobj.modeling.norms import norms_for_device
+from smallobj.modeling.norms import begin_at_the_first_level, norms_for_device
 from smallobj.modeling.own_keys import check_own_keys
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
 
@@ -28,6 +28,8 @@ def build_model(cfg: CfgNode) -> nn.Module:
         )
     allow_group_norm_in_retinanet()
     model = build_detectron2_model(norms_for_device(_with_one_number_of_classes(cfg)))
+    if isinstance(getattr(model, "head", None), nn.Module):
+        begin_at_the_first_level(model.head)
     set_precision(model, training, test)
     return model
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.layers import Conv2d, FrozenBatchNorm2d
+from detectron2.layers import Conv2d, CycleBatchNormList, FrozenBatchNorm2d
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -52,6 +53,22 @@ def _keys_with(node: CfgNode, values: tuple[str, ...], name: str) -> list[str]:
         elif key == "NORM" and value in values:
             found.append(f"{name}.{key}")
     return found
+
+
+def begin_at_the_first_level(head: nn.Module) -> None:
+    """Makes norms that take turns, one a level, begin anew whenever ``head`` runs.
+
+    Detectron2's count on and on. A pass that ended midway, for want of memory for one, would leave
+    each level with the statistics of another.
+    """
+    norms = [module for module in head.modules() if isinstance(module, CycleBatchNormList)]
+
+    def begin(_module: nn.Module, _inputs: Any) -> None:
+        for norm in norms:
+            norm._pos = 0
+
+    if norms:
+        head.register_forward_pre_hook(begin)
 
 
 def check_from_scratch(model: nn.Module, weights: str) -> None:

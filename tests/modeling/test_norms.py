@@ -1,8 +1,10 @@
-"""BatchNorm folded into convolutions."""
+"""What norms see of a tile, and BatchNorm folded into convolutions."""
+
+from itertools import chain
 
 import pytest
 import torch
-from detectron2.layers import Conv2d, FrozenBatchNorm2d
+from detectron2.layers import Conv2d, CycleBatchNormList, FrozenBatchNorm2d
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -77,3 +79,45 @@ def test_a_detector_is_settled_whole(repository):
         torch.bfloat16
     }
     assert torch.isfinite(model([{"image": image}])[0]["instances"].scores).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("config", ["cascade_tiny", "yolov3_tiny"])
+def test_what_else_a_tile_shows_changes_nothing_far_from_it(repository, config):
+    """As GroupNorm's mean over all of a tile would; tests have larger tiles than training."""
+    torch.manual_seed(0)
+    path = repository / "configs" / "quick" / f"{config}.yaml"
+    options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3"]
+    backbone = with_statistics(build_model(load_config(str(path), options))).backbone
+    bottom_up = getattr(backbone, "bottom_up", backbone)
+    layers = [m for m in bottom_up.modules() if isinstance(m, Conv2d)][:4]
+    small = torch.randn(1, 3, 96, 96)
+    large = torch.zeros(1, 3, 288, 288)
+    large[:, :, 96:192, 96:192] = small
+    features = []
+    layers[-1].register_forward_hook(lambda _module, _inputs, output: features.append(output))
+    backbone(small), backbone(large)
+    here, there = features
+    side = here.shape[3]
+    margin = side // 4
+    assert there.shape[3] == 3 * side
+    inside = slice(margin, side - margin)
+    of_large = there[:, :, side : 2 * side, side : 2 * side]
+    assert here.std() > 0.01
+    torch.testing.assert_close(here[:, :, inside, inside], of_large[:, :, inside, inside])
+
+
+@torch.no_grad()
+def test_a_pass_that_broke_off_leaves_each_level_its_statistics(repository):
+    torch.manual_seed(0)
+    path = repository / "configs" / "quick" / "retinanet_tiny.yaml"
+    model = build_model(load_config(str(path), ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])).eval()
+    lists = [m for m in model.head.modules() if isinstance(m, CycleBatchNormList)]
+    for norm in [each for norms in lists for each in norms]:
+        norm.running_mean.uniform_(-1, 1)
+    features = [torch.randn(1, 32, side, side) for side in (32, 16, 8, 4)]
+    before = model.head(features)
+    with pytest.raises(TypeError):
+        model.head([features[0], None, None, None])
+    for here, there in zip(chain(*model.head(features)), chain(*before), strict=True):
+        torch.testing.assert_close(here, there)
