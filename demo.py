@@ -19,8 +19,10 @@ import argparse
 import os
 import sys
 import warnings
+from functools import partial
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
+from smallobj.command_line import INTERRUPTED, run_command
 from smallobj.inference.bundled import prepare_detector_config
 from smallobj.inference.scan_session import ScanOptions, run_files
 from smallobj.inference.session import DemoSession
@@ -101,22 +103,16 @@ def run(args: argparse.Namespace) -> int:
     print(session.table())
     for path in (*session.written, *results):
         print(f"wrote {path}")
-    return 130 if interrupted else min(len(session.skipped), 1)
+    return INTERRUPTED if interrupted else min(len(session.skipped), 1)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """A user's error ends with its sentence, not with a traceback."""
+    """Runs the command; returns its exit status."""
     args = build_parser().parse_args(argv)
     quiet_decoders()
     # Torch warns of things to come in Detectron2; nobody here can act on it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
-    try:
-        return run(args)
-    except KeyboardInterrupt:  # while loading
-        return 130
-    except (ValueError, OSError) as error:
-        print(f"demo.py: {error}", file=sys.stderr)
-        return 2
+    return run_command("demo.py", partial(run, args))
 
 
 if __name__ == "__main__":

@@ -23,3 +23,11 @@ def test_a_users_error_is_one_sentence(error, capsys):
 def test_bugs_keep_their_traceback():
     with pytest.raises(KeyError):
         run_command("tool.py", lambda: {}["x"])
+
+
+def test_ctrl_c_is_no_error_of_ours(capsys):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    assert run_command("tool.py", interrupt) == 130
+    assert capsys.readouterr().err == ""

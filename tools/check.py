@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
 from smallobj import load_config
+from smallobj.command_line import run_command
 from smallobj.data.datasets import (
     DatasetError,
     check_datasets,
@@ -46,8 +48,8 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def main() -> int:
-    arguments = parse_arguments()
+def check(arguments: argparse.Namespace) -> int:
+    """Prints what the datasets hold, or all problems in them; returns the exit status."""
     try:
         cfg = load_config(arguments.config_file or None, arguments.opts)
         if arguments.drop_bad_boxes:
@@ -64,14 +66,16 @@ def main() -> int:
         for rule, number in count_by_rule(error.problems).items():
             print(f"{number:8d}  {rule}")
         return 1
-    except (ValueError, OSError) as error:
-        print(f"check: {error}", file=sys.stderr)
-        return 2
     for count in counts:
         print(count)
         for rule, number in count.dropped.items():
             print(f"{number:8d}  dropped: {rule}")
     return 0
+
+
+def main() -> int:
+    """Runs the command; returns its exit status."""
+    return run_command("check.py", partial(check, parse_arguments()))
 
 
 if __name__ == "__main__":

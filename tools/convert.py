@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 
+from smallobj.command_line import run_command
 from smallobj.data.datasets import DatasetError
 from smallobj.formats import FORMATS, Source, Target, read_boxes, write_boxes
 
@@ -44,9 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """A user's error ends with its sentence, not with a traceback."""
-    args = build_parser().parse_args(argv)
+def convert(args: argparse.Namespace) -> int:
+    """Reads the one format and writes the other; returns the exit status."""
     source = Source(args.input, args.images, args.classes, args.coco_images)
     target = Target(args.output, args.images, args.coco_images, args.overwrite)
     try:
@@ -62,12 +63,14 @@ def main(argv: list[str] | None = None) -> int:
         if any(problem.is_box for problem in error.problems):
             print("convert.py: --drop-bad-boxes leaves out bad boxes", file=sys.stderr)
         return 1
-    except (ValueError, OSError) as error:
-        print(f"convert.py: {error}", file=sys.stderr)
-        return 2
     number = sum(len(image) for image in boxes.images)
     print(f"{len(boxes.images)} images, {number} boxes, {len(boxes.class_names)} classes")
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    return run_command("convert.py", partial(convert, build_parser().parse_args(argv)))
 
 
 if __name__ == "__main__":

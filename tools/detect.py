@@ -15,12 +15,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
 import torch
 
+from smallobj.command_line import run_command
 from smallobj.inference.bulk import BulkOptions, Rank, launch, run_rank
 from smallobj.inference.bulk.run import available_cores
 
@@ -61,9 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """A user's error ends with its sentence, not with a traceback."""
-    args = build_parser().parse_args(argv)
+def detect(args: argparse.Namespace) -> int:
+    """Runs this machine's share of the images; returns the exit status."""
     options = BulkOptions(
         output=args.output,
         inputs=args.input,
@@ -79,19 +80,18 @@ def main(argv: list[str] | None = None) -> int:
         coco_file=args.coco,
         coco_images=args.coco_images,
     )
-    try:
-        if "RANK" in os.environ and "WORLD_SIZE" in os.environ:  # started by torchrun
-            return run_rank(options, Rank.from_environment())
-        processes = args.num_processes
-        if processes is None:
-            processes = default_processes(args.device, args.threads)
-        machines = (args.num_machines, args.machine_rank, args.dist_url)
-        return launch(run_rank, options, processes, *machines)
-    except KeyboardInterrupt:
-        return 130
-    except (ValueError, OSError) as error:
-        print(f"detect.py: {error}", file=sys.stderr)
-        return 2
+    if "RANK" in os.environ and "WORLD_SIZE" in os.environ:  # started by torchrun
+        return run_rank(options, Rank.from_environment())
+    processes = args.num_processes
+    if processes is None:
+        processes = default_processes(args.device, args.threads)
+    machines = (args.num_machines, args.machine_rank, args.dist_url)
+    return launch(run_rank, options, processes, *machines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    return run_command("detect.py", partial(detect, build_parser().parse_args(argv)))
 
 
 def default_processes(device: str | None, threads: int) -> int:
