@@ -82,9 +82,8 @@ def test_a_detector_is_settled_whole(repository):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("config", ["cascade_tiny", "yolov3_tiny"])
-def test_what_else_a_tile_shows_changes_nothing_far_from_it(repository, config):
-    """As GroupNorm's mean over all of a tile would; tests have larger tiles than training."""
+@pytest.mark.parametrize(("config", "keeps"), [("cascade_tiny", False), ("yolov3_tiny", True)])
+def test_what_else_a_tile_shows_matters_to_groupnorm_alone(repository, config, keeps):
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / f"{config}.yaml"
     options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3"]
@@ -99,19 +98,20 @@ def test_what_else_a_tile_shows_changes_nothing_far_from_it(repository, config):
     backbone(small), backbone(large)
     here, there = features
     side = here.shape[3]
-    margin = side // 4
     assert there.shape[3] == 3 * side
-    inside = slice(margin, side - margin)
-    of_large = there[:, :, side : 2 * side, side : 2 * side]
-    assert here.std() > 0.01
-    torch.testing.assert_close(here[:, :, inside, inside], of_large[:, :, inside, inside])
+    # Far enough from the edges for these layers.
+    inside = slice(side // 4, side - side // 4)
+    of_large = there[:, :, side : 2 * side, side : 2 * side][:, :, inside, inside]
+    difference = (here[:, :, inside, inside] - of_large).norm() / of_large.norm()
+    assert difference < 1e-5 if keeps else difference > 0.1
 
 
 @torch.no_grad()
 def test_a_pass_that_broke_off_leaves_each_level_its_statistics(repository):
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / "retinanet_tiny.yaml"
-    model = build_model(load_config(str(path), ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])).eval()
+    options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.RETINANET.NORM", "SyncBN"]
+    model = build_model(load_config(str(path), options)).eval()
     lists = [m for m in model.head.modules() if isinstance(m, CycleBatchNormList)]
     for norm in [each for norms in lists for each in norms]:
         norm.running_mean.uniform_(-1, 1)
