@@ -112,6 +112,28 @@ def test_no_path_means_from_scratch(net):
     assert SafeCheckpointer(net).load("") == {}
 
 
+def test_parts_are_taken_at_the_beginning_and_all_when_it_goes_on(tmp_path, net):
+    fresh = Net()
+    before = {name: tensor.clone() for name, tensor in fresh.state_dict().items()}
+    checkpointer = SafeCheckpointer(fresh, str(tmp_path), parts=["stem"])
+    save_weights(net, tmp_path / "start.safetensors", half=False)
+    checkpointer.resume_or_load(str(tmp_path / "start.safetensors"), resume=True)
+    for name, tensor in fresh.state_dict().items():
+        expected = net.state_dict() if name.startswith("stem") else before
+        assert torch.equal(tensor, expected[name]), name
+    # From here on there is a checkpoint, and a run that goes on takes it whole.
+    SafeCheckpointer(net, str(tmp_path)).save("model_0000001")
+    checkpointer.resume_or_load(str(tmp_path / "start.safetensors"), resume=True)
+    assert same(net, fresh)
+
+
+def test_parts_that_the_file_lacks_are_told(tmp_path, net):
+    save_weights(net, tmp_path / "w.safetensors")
+    checkpointer = SafeCheckpointer(net, str(tmp_path), parts=["backbone"])
+    with pytest.raises(ValueError, match=r"\['backbone'\]: no tensor .*head, norm, stem"):
+        checkpointer.resume_or_load(str(tmp_path / "w.safetensors"), resume=False)
+
+
 def test_missing_file_names_path_and_key(tmp_path, net):
     path = str(tmp_path / "none.pth")
     for load in (SafeCheckpointer(net).load, read_checkpoint):

@@ -11,6 +11,9 @@ def add_model_keys(cfg: CfgNode) -> None:
     cfg.MODEL.RETINANET.NUM_CLASSES = 0
     # Written by training into OUTPUT_DIR/config.yaml, so that a model names what it finds.
     cfg.MODEL.CLASS_NAMES = []
+    # Beginnings of names, such as ["backbone"]: training begins with these tensors of MODEL.WEIGHTS
+    # alone, and with random numbers elsewhere. [] takes all that fit.
+    cfg.MODEL.WEIGHTS_PARTS = []
     # Arithmetic of the backbone in training: float32 or bfloat16. Boxes and losses stay in
     # float32, since 8 bits of mantissa move a box at x = 500 by 2 px.
     cfg.MODEL.BACKBONE.PRECISION = "float32"

@@ -36,7 +36,10 @@ class Trainer(DefaultTrainer):
         check_from_scratch(self.model, self.cfg.MODEL.WEIGHTS)
         # Here, because the base class hands its own checkpointer, which unpickles, to the hooks.
         self.checkpointer = SafeCheckpointer(
-            self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
+            self.model,
+            self.cfg.OUTPUT_DIR,
+            trainer=weakref.proxy(self),
+            parts=self.cfg.MODEL.WEIGHTS_PARTS,
         )
         # A wrong key of the test's side shows now, not at the first evaluation.
         wrap_for_test(self.cfg, self.model)

@@ -44,3 +44,16 @@ def test_a_run_with_adamw_resumes(tiny_config, tiny_dataset, tmp_path, catalog):
     assert there
     for key, state in there.items():
         torch.testing.assert_close(here[key]["exp_avg_sq"], state["exp_avg_sq"])
+
+
+def test_a_run_begins_with_a_part_of_the_weights(tiny_config, tiny_dataset, tmp_path, catalog):
+    first = make(tiny_config, tiny_dataset, tmp_path / "first", 1)
+    weights = tmp_path / "weights.pth"
+    torch.save({"model": first.model.state_dict()}, weights)
+    options = ("SEED", 5, "MODEL.WEIGHTS", weights, "MODEL.WEIGHTS_PARTS", "['backbone.bottom_up']")
+    second = make(tiny_config, tiny_dataset, tmp_path / "second", 1, *options)
+    second.resume_or_load(resume=False)
+    there, here = first.model.state_dict(), second.model.state_dict()
+    same = {name for name in there if torch.equal(there[name], here[name])}
+    assert {name for name in there if name.startswith("backbone.bottom_up")} <= same
+    assert "proposal_generator.rpn_head.conv.weight" not in same
