@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from detectron2.layers import CycleBatchNormList
 from torch import nn
 
 import smallobj
@@ -63,24 +62,26 @@ def test_training_is_from_scratch(path):
 
 
 @pytest.mark.parametrize("path", DETECTORS, ids=name_of)
+def test_resnets_and_their_heads_have_groupnorm(path):
+    cfg = load_config(str(path))
+    if "resnet" not in cfg.MODEL.BACKBONE.NAME:
+        return
+    assert cfg.MODEL.RESNETS.NORM == "GN"
+    assert cfg.MODEL.FPN.NORM == "GN"
+    if cfg.MODEL.META_ARCHITECTURE == "RetinaNet":
+        assert cfg.MODEL.RETINANET.NORM == "GN"
+    if "rcnn" in path.name or "cascade" in path.name:
+        assert cfg.MODEL.ROI_BOX_HEAD.NORM == "GN"
+        assert cfg.MODEL.ROI_BOX_HEAD.NUM_CONV > 0, "a linear layer carries no GroupNorm"
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=name_of)
 def test_groupnorm_never_sees_test_tiles_much_larger_than_in_training(path):
     cfg = load_config(str(path))
     if cfg.MODEL.META_ARCHITECTURE == "YOLOv3":
         assert cfg.MODEL.DARKNET.NORM == cfg.MODEL.YOLO.NORM == "BN"
-        return
-    if "resnet" in cfg.MODEL.BACKBONE.NAME:
-        assert cfg.MODEL.RESNETS.NORM == cfg.MODEL.FPN.NORM == "GN"
-    if cfg.TEST.TILE.ENABLED and path.name != "cascade_r18_bundled.yaml":
+    elif cfg.TEST.TILE.ENABLED and path.name != "cascade_r18_bundled.yaml":
         assert cfg.TEST.TILE.SIZE <= 2 * cfg.INPUT.TILE.SIZE
-
-
-@pytest.mark.parametrize("path", DETECTORS, ids=name_of)
-def test_box_heads_have_groupnorm(path):
-    """Each region is pooled to one size, so there it never meets another."""
-    cfg = load_config(str(path))
-    if "rcnn" in path.name or "cascade" in path.name:
-        assert cfg.MODEL.ROI_BOX_HEAD.NORM == "GN"
-        assert cfg.MODEL.ROI_BOX_HEAD.NUM_CONV > 0, "a linear layer carries no GroupNorm"
 
 
 @pytest.mark.parametrize("path", DETECTORS, ids=name_of)
@@ -157,12 +158,11 @@ def test_retinanet_has_the_papers_numbers():
 
 
 @pytest.mark.parametrize("path", RETINANETS + MASKS, ids=name_of)
-def test_every_layer_of_a_head_but_the_last_is_normalised(path):
+def test_every_layer_of_a_head_but_the_last_has_groupnorm(path):
     model = build_model(load_config(str(path), ON_CPU))
     heads = [model.head] if path in RETINANETS else [model.roi_heads.mask_head]
     for head in heads:
-        # Of a norm for all of RetinaNet's levels, its list counts.
-        norms = [m for m in head.modules() if isinstance(m, CycleBatchNormList | nn.GroupNorm)]
+        norms = [m for m in head.modules() if isinstance(m, nn.GroupNorm)]
         convs = [m for m in head.modules() if isinstance(m, nn.Conv2d)]
         # RetinaNet predicts by two layers, the mask head by one.
         assert len(norms) == len(convs) - (2 if path in RETINANETS else 1) > 0
@@ -223,6 +223,8 @@ def test_it_builds_and_runs(path):
     build_merger(cfg)
     torch.manual_seed(0)
     model = build_model(cfg).eval()
+    if "resnet" in cfg.MODEL.BACKBONE.NAME:
+        assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
     assert all(parameter.requires_grad for parameter in model.parameters())
     image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
     (output,) = wrap_for_test(cfg, model)([{"image": image, "height": 128, "width": 192}])

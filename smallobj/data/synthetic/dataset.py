@@ -117,7 +117,9 @@ class _Painter:
         if not done:
             raise OSError(f"the picture could not be encoded as JPEG: {path}")
         path.write_bytes(data.tobytes())
-        return split, index, photograph.labels, photograph.masks
+        # Of a large set they would fill the memory for nothing.
+        masks = photograph.masks if self.plan.masks else []
+        return split, index, photograph.labels, masks
 
 
 def _start_process(plan: DatasetPlan) -> None:
