@@ -192,6 +192,19 @@ def crop_rle(crop: np.ndarray, x: int, y: int, image_size: tuple[int, int]) -> R
     return compressed({"size": [height, width], "counts": counts})
 
 
+def coco_annotation(number: int, image_id: int, category_id: int, rle: Rle) -> dict[str, Any]:
+    """An object of COCO JSON: its run-length mask, and the box (x, y, w, h) that fits it."""
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": mask_util.toBbox(rle).tolist(),
+        "area": int(mask_util.area(rle)),
+        "segmentation": rle,
+        "iscrowd": 0,
+    }
+
+
 def compressed(rle: Rle) -> Rle:
     """A run-length mask with its list of counts as text, which JSON and pycocotools take."""
     height, width = rle["size"]

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import torch
-from pycocotools import mask as mask_util
 
 from smallobj.data.datasets.problems import DatasetError, Problem
-from smallobj.masks import mask_rles
+from smallobj.masks import coco_annotation, mask_rles
 
 IMAGES, MASKS = "PNGImages", "PedMasks"
 # One channel: shades of grey, indices into a palette, or 16 bits.
@@ -97,17 +96,7 @@ def coco_content(root: str, names: Sequence[str]) -> dict[str, Any]:
             {"id": image_id, "file_name": f"{name}.png", "width": width, "height": height}
         )
         for rle in _instances(mask):
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": 1,
-                    "bbox": mask_util.toBbox(rle).tolist(),
-                    "area": int(mask_util.area(rle)),
-                    "segmentation": rle,
-                    "iscrowd": 0,
-                }
-            )
+            annotations.append(coco_annotation(len(annotations) + 1, image_id, 1, rle))
     if problems:
         raise DatasetError(problems)
     return {

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from smallobj.data.synthetic.scene import Label, Mask
-from smallobj.masks import crop_rle
+from smallobj.masks import coco_annotation, crop_rle
 
 
 def coco_content(
@@ -26,17 +26,8 @@ def coco_content(
     for file, labels, masks in shown:
         image_id = len(images) + 1
         images.append({"id": image_id, "file_name": file, "width": size[1], "height": size[0]})
-        for (category, x, y, width, height), mask in zip(labels, masks, strict=True):
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": category,
-                    "bbox": [x, y, width, height],
-                    "area": int(mask.sum()),
-                    "segmentation": crop_rle(mask, int(x), int(y), size),
-                    "iscrowd": 0,
-                }
-            )
+        for (category, x, y, _width, _height), mask in zip(labels, masks, strict=True):
+            rle = crop_rle(mask, int(x), int(y), size)
+            annotations.append(coco_annotation(len(annotations) + 1, image_id, category, rle))
     categories = [{"id": number, "name": name} for number, name in enumerate(names)]
     return {"images": images, "annotations": annotations, "categories": categories}
