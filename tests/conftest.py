@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import torch
 from detectron2.data import DatasetCatalog
+from detectron2.layers import FrozenBatchNorm2d
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from smallobj import load_config
 from smallobj.data.datasets import unregister_dataset
@@ -110,3 +113,19 @@ def tiny_config():
         return load_config(str(TINY_CONFIG), ["MODEL.ROI_HEADS.NUM_CLASSES", "3", *words])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def with_statistics():
+    """``with_statistics(model)``: the model for tests, with random numbers in its BatchNorms."""
+
+    def fill(model):
+        for module in model.modules():
+            if isinstance(module, _BatchNorm | FrozenBatchNorm2d):
+                nn.init.uniform_(module.running_mean, -0.5, 0.5)
+                nn.init.uniform_(module.running_var, 0.5, 2.0)
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.uniform_(module.bias, -0.5, 0.5)
+        return model.eval()
+
+    return fill

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from detectron2.layers import BatchNorm2d
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
@@ -170,19 +169,13 @@ def test_tensors_are_reduced_as_arrays_are(reduction):
 
 
 @pytest.fixture
-def network_files(repository, tmp_path):
+def network_files(repository, tmp_path, with_statistics):
     """A small focus network with random statistics: its config and weights, as a user has them."""
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / "focus_tiny.yaml"
     exact = ["TEST.PRECISION", "float32"]
     cfg = load_config(str(path), ["MODEL.ROI_HEADS.NUM_CLASSES", "3", *exact])
-    network = build_model(cfg)
-    for module in network.modules():
-        if isinstance(module, BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
+    network = with_statistics(build_model(cfg))
     nn.init.normal_(network.head.weight, std=0.5)
     nn.init.zeros_(network.head.bias)
     save_weights(network, tmp_path / "focus.safetensors", half=False)

@@ -16,24 +16,13 @@ from smallobj.modeling.precision import settle
 KINDS = (_BatchNorm, FrozenBatchNorm2d)
 
 
-def with_statistics(model):
-    """Random means, variances, weights and biases in all BatchNorms."""
-    for module in model.modules():
-        if isinstance(module, KINDS):
-            nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-    return model.eval()
-
-
 def count(model):
     return sum(isinstance(module, KINDS) for module in model.modules())
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("norm", ["BN", "SyncBN", "FrozenBN"])
-def test_folding_changes_no_feature(tiny_config, norm):
+def test_folding_changes_no_feature(tiny_config, norm, with_statistics):
     torch.manual_seed(0)
     options = ("MODEL.RESNETS.NORM", norm, "MODEL.FPN.NORM", norm, "TEST.PRECISION", "float32")
     backbone = with_statistics(build_model(tiny_config(*options))).backbone
@@ -49,7 +38,7 @@ def test_folding_changes_no_feature(tiny_config, norm):
 
 
 @torch.no_grad()
-def test_folding_changes_no_focus(repository):
+def test_folding_changes_no_focus(repository, with_statistics):
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / "focus_tiny.yaml"
     options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "TEST.PRECISION", "float32"]
@@ -66,7 +55,7 @@ def test_folding_changes_no_focus(repository):
 
 
 @torch.no_grad()
-def test_a_detector_is_settled_whole(repository):
+def test_a_detector_is_settled_whole(repository, with_statistics):
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / "yolov3_tiny.yaml"
     options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "TEST.PRECISION", "bfloat16"]
@@ -83,7 +72,9 @@ def test_a_detector_is_settled_whole(repository):
 
 @torch.no_grad()
 @pytest.mark.parametrize(("config", "keeps"), [("cascade_tiny", False), ("yolov3_tiny", True)])
-def test_what_else_a_tile_shows_matters_to_groupnorm_alone(repository, config, keeps):
+def test_what_else_a_tile_shows_matters_to_groupnorm_alone(
+    repository, config, keeps, with_statistics
+):
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / f"{config}.yaml"
     options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3"]
