@@ -1,6 +1,6 @@
 """What every detector promises, over all of configs/quick/*_tiny.yaml, whatever is added there.
 
-Weights are random, so that nothing is learnt here; thresholds of confidence are 0 and the layers
+On the processor, and on a GPU where there is one. Weights are random, so that nothing is learnt here; thresholds of confidence are 0 and the layers
 that predict are louder than at the start of a training, so that there is something to compare.
 """
 
@@ -24,7 +24,18 @@ FOLDER = Path(smallobj.__file__).parent.parent / "configs" / "quick"
 # No detector: it tells where to look.
 NOT_DETECTORS = ("focus_tiny.yaml",)
 CONFIGS = [p for p in sorted(FOLDER.glob("*_tiny.yaml")) if p.name not in NOT_DETECTORS]
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+SUBJECTS = [(path, device) for path in CONFIGS for device in DEVICES]
 SCORE_TOLERANCE, BOX_TOLERANCE = 1e-4, 0.02  # of a probability; px
+
+
+@pytest.fixture(autouse=True, scope="module")
+def exact_convolutions():
+    """Not in TF32, which a GPU takes for float32 and which has ten bits of mantissa."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32 = before
 
 
 def thresholds(node, prefix=""):
@@ -36,26 +47,32 @@ def thresholds(node, prefix=""):
             yield prefix + key
 
 
-def read(path, *options, threshold=0.0):
-    base = ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "3"]
+def read(path, device, *options, threshold=0.0):
+    base = ["MODEL.DEVICE", device, "MODEL.ROI_HEADS.NUM_CLASSES", "3"]
     cfg = load_config(str(path), base)
     for key in thresholds(cfg):
         base += [key, str(float(threshold))]
     return load_config(str(path), [*base, *map(str, options)])
 
 
-@pytest.fixture(scope="module", params=CONFIGS, ids=[path.stem for path in CONFIGS])
-def detector(request):
-    """(path, cfg, model) of a config, built once; tests leave the weights alone."""
-    cfg = read(request.param)
+def build_loud(path, device):
+    """(cfg, model) with the same weights on every device."""
+    cfg = read(path, device)
     torch.manual_seed(0)
     model = build_model(cfg)
     generator = torch.Generator().manual_seed(1)
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear) and module.weight.std() < 0.02:
+            drawn = torch.randn(module.weight.shape, generator=generator)
             with torch.no_grad():
-                module.weight.normal_(0, 0.1, generator=generator)
-    return request.param, cfg, model
+                module.weight.copy_(drawn * 0.1)
+    return cfg, model
+
+
+@pytest.fixture(scope="module", params=SUBJECTS, ids=[f"{p.stem}-{d}" for p, d in SUBJECTS])
+def detector(request):
+    """((path, device), cfg, model) of a config, built once; tests leave the weights alone."""
+    return request.param, *build_loud(*request.param)
 
 
 @pytest.fixture
@@ -74,7 +91,7 @@ def bare(item):
 def detect(model, items):
     model.eval()
     with torch.no_grad():
-        return [output["instances"] for output in model([bare(item) for item in items])]
+        return [output["instances"].to("cpu") for output in model([bare(item) for item in items])]
 
 
 def assert_same(alone, together):
@@ -131,11 +148,11 @@ def test_detections_keep_to_their_frame_in_order_and_number(detector, tiles):
 
 
 def test_fewer_detections_are_the_best_of_more(detector, tiles):
-    path, cfg, model = detector
+    subject, cfg, model = detector
     items = tiles(cfg, (5, 3))
     many = detect(model, items)
     assert min(len(found) for found in many) > 3, "nothing to compare"
-    fewer = read(path, "TEST.DETECTIONS_PER_IMAGE", 3)
+    fewer = read(*subject, "TEST.DETECTIONS_PER_IMAGE", 3)
     limited = build_model(fewer)
     limited.load_state_dict(model.state_dict())
     for all_of_them, best in zip(many, detect(limited, items), strict=True):
@@ -144,8 +161,8 @@ def test_fewer_detections_are_the_best_of_more(detector, tiles):
 
 
 def test_nothing_found_is_an_answer_too(detector, tiles):
-    path, _, _ = detector
-    cfg = read(path, threshold=0.9999)
+    subject, _, _ = detector
+    cfg = read(*subject, threshold=0.9999)
     model = build_model(cfg)
     items = tiles(cfg, (0, 0))
     for found in [*detect(model, items), *detect(TiledDetector(cfg, model), items)]:
@@ -167,9 +184,9 @@ def test_an_image_alone_and_among_others_of_its_size_gives_the_same_boxes(detect
 
 
 def test_tiled_images_of_several_sizes_dont_change_one_another(detector, tiles):
-    path, cfg, model = detector
+    subject, cfg, model = detector
     side = cfg.INPUT.TILE.SIZE
-    tiled = TiledDetector(read(path, "TEST.TILE.SIZE", side, "TEST.TILE.OVERLAP", 32), model)
+    tiled = TiledDetector(read(*subject, "TEST.TILE.SIZE", side, "TEST.TILE.OVERLAP", 32), model)
     rows = tiles(cfg, (4, 0, 6, 2))
     wide = torch.cat([rows[0]["image"], rows[1]["image"][:, :, :72]], dim=2)
     images = [wide, rows[2]["image"], torch.cat([wide, wide.flip(1)], dim=1), rows[3]["image"]]
@@ -193,3 +210,18 @@ def test_it_merges_its_own_boxes(detector, tiles):
             boxes = found.pred_boxes[found.pred_classes == category]
             ious = pairwise_iou(boxes, boxes).fill_diagonal_(0)
             assert not len(boxes) or ious.max() < 0.9
+
+
+@pytest.mark.skipif("cuda" not in DEVICES, reason="needs a GPU")
+@pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
+def test_a_gpu_finds_what_the_processor_finds(path, tiles):
+    (cfg, model), (_, twin) = build_loud(path, "cpu"), build_loud(path, "cuda")
+    twin.load_state_dict(model.state_dict())
+    items = tiles(cfg, (4, 0, 6))
+    # The best alone: rounding decides which of many like boxes the lists end with.
+    limit = 20
+    for ours, theirs in zip(detect(model, items), detect(twin, items), strict=True):
+        assert len(ours) == len(theirs)
+        torch.testing.assert_close(
+            ours.scores[:limit], theirs.scores[:limit], atol=1e-3, rtol=0
+        )
