@@ -1,7 +1,8 @@
 """What every detector promises, over all of configs/quick/*_tiny.yaml, whatever is added there.
 
-On the processor, and on a GPU where there is one. Weights are random, so that nothing is learnt here; thresholds of confidence are 0 and the layers
-that predict are louder than at the start of a training, so that there is something to compare.
+On the processor, and on a GPU where there is one. Weights are random, so that nothing is learnt;
+thresholds of confidence are 0 and the layers that predict are louder than at the start of a
+training, so that there is something to compare.
 """
 
 from pathlib import Path
@@ -222,6 +223,4 @@ def test_a_gpu_finds_what_the_processor_finds(path, tiles):
     limit = 20
     for ours, theirs in zip(detect(model, items), detect(twin, items), strict=True):
         assert len(ours) == len(theirs)
-        torch.testing.assert_close(
-            ours.scores[:limit], theirs.scores[:limit], atol=1e-3, rtol=0
-        )
+        torch.testing.assert_close(ours.scores[:limit], theirs.scores[:limit], atol=1e-3, rtol=0)
