@@ -88,6 +88,7 @@ class _Loaded:
 
     Attributes:
         model: bare.
+        parameters: of it, those of BatchNorms that tests fold into convolutions included.
         wrapped: what validation and the demo run.
         item: the photograph as the config has it read.
         crop: SIDE x SIDE pixels of it.
@@ -100,6 +101,7 @@ class _Loaded:
         self.model: nn.Module = build_model(cfg).eval()
         if subject.weights:
             load_weights(self.model, subject.weights)
+        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
         settle(self.model, precision_at_test(cfg))
         self.wrapped = wrap_for_test(cfg, self.model)
         self.item = build_test_mapper(cfg)({"file_name": subject.photograph})
@@ -141,7 +143,7 @@ def count_work(subject: Subject) -> Row:
         crop = count_flops(model, *_size(loaded.crop), loaded.crop)
         whole = sum(n * count_flops(model, *size, examples[size]) for size, n in numbers.items())
     return {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": loaded.parameters,
         "flops_crop": crop,
         "flops_photograph": whole,
         "inputs": [[n, width, height] for (height, width), n in numbers.items()],

@@ -32,15 +32,15 @@ def norms_for_device(cfg: CfgNode) -> CfgNode:
     keys = _keys_with(cfg.MODEL, _SYNCHRONISED, "MODEL")
     if not keys:
         return cfg
+    names = {key: "BN" if key == _SHARED_HEAD else "naiveSyncBN" for key in keys}
     logger.info(
-        "%s: PyTorch's SyncBN needs GPUs, so on this CPU Detectron2's naiveSyncBN takes its place "
-        "(in one process it is plain BatchNorm), and BN in RetinaNet's head",
-        ", ".join(keys),
+        "PyTorch's SyncBN needs GPUs; on this CPU another norm takes its place (in one process "
+        "naiveSyncBN is plain BatchNorm): %s",
+        ", ".join(f"{key} {name}" for key, name in names.items()),
     )
-    words = [(key, "BN" if key == _SHARED_HEAD else "naiveSyncBN") for key in keys]
     changed = cfg.clone()
     changed.defrost()
-    changed.merge_from_list([word for pair in words for word in pair])
+    changed.merge_from_list([word for pair in names.items() for word in pair])
     return changed
 
 

@@ -57,6 +57,15 @@ def test_work_is_that_of_the_tiles(subject: Subject, small_crop: None) -> None:
     assert row["parameters"] == sum(p.numel() for p in model.parameters())
 
 
+def test_norms_that_tests_fold_away_are_counted(
+    repository: Path, photograph: str, small_crop: None
+) -> None:
+    config = str(repository / "configs/quick/yolov3_tiny.yaml")
+    row = count_work(Subject("yolo", config, photograph))
+    cfg = load_config(config, ["MODEL.ROI_HEADS.NUM_CLASSES", str(zoo.CLASSES)])
+    assert row["parameters"] == sum(p.numel() for p in build_model(cfg).parameters())
+
+
 def test_a_config_without_tiles_sees_the_whole_as_resized(
     subject: Subject, tmp_path: Path, small_crop: None
 ) -> None:

@@ -65,7 +65,9 @@ def test_synchronised_norms_give_way_on_a_cpu_and_that_is_told(tiny_config, capl
     cfg = tiny_config("MODEL.RESNETS.NORM", "SyncBN")
     with caplog.at_level(logging.INFO, "smallobj"):
         model = build_model(cfg)
-    assert "MODEL.RESNETS.NORM: PyTorch's SyncBN needs GPUs" in caplog.text
+    assert "PyTorch's SyncBN needs GPUs" in caplog.text
+    assert "MODEL.RESNETS.NORM naiveSyncBN" in caplog.text
+    assert "RETINANET" not in caplog.text
     assert not any(isinstance(m, nn.SyncBatchNorm) for m in model.modules())
     assert cfg.MODEL.RESNETS.NORM == "SyncBN", "the config that is saved names what was asked for"
     # Weights of the one fit the other.
