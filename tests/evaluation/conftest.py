@@ -1,9 +1,12 @@
-"""Small sets of labels and detections that several tests share."""
+"""Small sets of labels and detections, and data sets of them, that several tests share."""
 
 import numpy as np
 import pytest
 
-import smallobj  # noqa: F401  (makes Detectron2 import)
+import smallobj  # isort: skip  # noqa: F401  (first: makes Detectron2 import)
+
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
 
 
@@ -17,6 +20,24 @@ def small_set():
 def random_set():
     """Makes a set of some images from a seed."""
     return _random_set
+
+
+@pytest.fixture
+def register(request):
+    """``register(dicts)``: name of a data set of these; classes are the test module's NAMES."""
+    names = []
+
+    def add(dicts, **metadata):
+        name = f"{request.node.name}_{len(names)}"
+        names.append(name)
+        DatasetCatalog.register(name, lambda: dicts)
+        MetadataCatalog.get(name).set(**{"thing_classes": request.module.NAMES, **metadata})
+        return name
+
+    yield add
+    for name in names:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
 
 
 def _small_set(labels, detections):

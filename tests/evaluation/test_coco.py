@@ -13,27 +13,9 @@ from smallobj.evaluation.build import build_evaluator
 from smallobj.evaluation.challenge import ChallengeEvaluator
 from smallobj.evaluation.coco import RESULTS_FILE, FastCOCOEvaluator
 
-from detectron2.data import DatasetCatalog, MetadataCatalog  # isort: skip
 from detectron2.structures import Boxes, BoxMode, Instances  # isort: skip
 
 NAMES = ["coin", "nut", "bolt", "ring"]
-
-
-@pytest.fixture
-def register(request):
-    names = []
-
-    def add(dicts, **metadata):
-        name = f"{request.node.name}_{len(names)}"
-        names.append(name)
-        DatasetCatalog.register(name, lambda: dicts)
-        MetadataCatalog.get(name).set(**{"thing_classes": NAMES, **metadata})
-        return name
-
-    yield add
-    for name in names:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
 
 
 def record(image_id, annotations):

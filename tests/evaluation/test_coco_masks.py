@@ -16,28 +16,10 @@ from smallobj.evaluation.build import build_evaluator
 from smallobj.evaluation.coco import MASK_RESULTS_FILE, MaskCOCOEvaluator
 from smallobj.masks import CropMasks, mask_rles
 
-from detectron2.data import DatasetCatalog, MetadataCatalog  # isort: skip
 from detectron2.structures import Boxes, BoxMode, Instances  # isort: skip
 
 SIZE = (120, 160)
 NAMES = ["coin", "nut", "bolt"]
-
-
-@pytest.fixture
-def register(request):
-    names = []
-
-    def add(dicts, **metadata):
-        name = f"{request.node.name}_{len(names)}"
-        names.append(name)
-        DatasetCatalog.register(name, lambda: dicts)
-        MetadataCatalog.get(name).set(**{"thing_classes": NAMES, **metadata})
-        return name
-
-    yield add
-    for name in names:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.remove(name)
 
 
 def ellipse(rng, near=None):

@@ -66,6 +66,17 @@ class Bench:
         torch.testing.assert_close(a.scores, b.scores)
         assert torch.equal(a.pred_classes, b.pred_classes)
 
+    def assert_alike(self, head, other):
+        """With the same weights both have the same losses and find the same."""
+        other.load_state_dict(head.state_dict())
+        losses, expected = self.train(head), self.train(other)
+        assert losses.keys() == expected.keys()
+        for name in losses:
+            torch.testing.assert_close(losses[name], expected[name])
+        for a, b in zip(self.detect(head), self.detect(other), strict=True):
+            assert len(a) > 5
+            self.same(a, b)
+
     def restless(self, head, seed=1):
         """Weights large enough for a head to move boxes and for scores to differ."""
         generator = torch.Generator().manual_seed(seed)
