@@ -67,7 +67,7 @@ class Bench:
         assert torch.equal(a.pred_classes, b.pred_classes)
 
     def assert_alike(self, head, other):
-        """With the same weights both have the same losses and find the same."""
+        """With the same weights both have the same losses, which are returned, and find the same."""
         other.load_state_dict(head.state_dict())
         losses, expected = self.train(head), self.train(other)
         assert losses.keys() == expected.keys()
@@ -76,6 +76,7 @@ class Bench:
         for a, b in zip(self.detect(head), self.detect(other), strict=True):
             assert len(a) > 5
             self.same(a, b)
+        return losses
 
     def restless(self, head, seed=1):
         """Weights large enough for a head to move boxes and for scores to differ."""
