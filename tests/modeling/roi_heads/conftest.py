@@ -67,7 +67,7 @@ class Bench:
         assert torch.equal(a.pred_classes, b.pred_classes)
 
     def assert_alike(self, head, other):
-        """With the same weights both have the same losses, which are returned, and find the same."""
+        """With the same weights both have the same losses, returned, and find the same."""
         other.load_state_dict(head.state_dict())
         losses, expected = self.train(head), self.train(other)
         assert losses.keys() == expected.keys()
