@@ -40,5 +40,9 @@ if ! "$bin/python" -c 'import cv2' 2>/dev/null; then
     install --quiet "opencv-python-headless==$version"
 fi
 
+if [ "${SMALLOBJ_DETECTRON2:-}" = skip ]; then
+    echo "setup: ready in $venv but for Detectron2, which is to be built into it now (README, Start)"
+    exit
+fi
 "$bin/python" -c 'import smallobj' || fail "smallobj does not import; see the message above"
 echo "setup: ready in $venv"
