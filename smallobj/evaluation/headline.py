@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.challenge import challenge_boxes, right_detections
+from smallobj.evaluation.challenge_score import challenge_boxes, right_detections
 from smallobj.evaluation.curves import (
     COCO_IOUS,
     Ranking,
@@ -166,7 +166,7 @@ def challenge_rankings(data: EvaluationSet) -> list[Ranking]:
     """K rankings by the challenge's rules; crowds, which it doesn't have, are left out.
 
     The mean over K of their AP by the rule "area", a class without labels counting 0, is the
-    score of :func:`smallobj.evaluation.challenge.challenge_map`.
+    score of :func:`smallobj.evaluation.challenge_score.challenge_map`.
     """
     classes = len(data.class_names)
     labels, found = challenge_boxes(data)

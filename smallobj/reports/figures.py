@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.challenge import challenge_boxes, challenge_map
+from smallobj.evaluation.challenge_score import challenge_boxes, challenge_map
 from smallobj.evaluation.curves import (
     COCO_IOUS,
     Ranking,

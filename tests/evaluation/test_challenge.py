@@ -3,8 +3,8 @@ import time
 import numpy as np
 import pytest
 
-from smallobj.evaluation import challenge
-from smallobj.evaluation.challenge import FlatBoxes, challenge_map
+from smallobj.evaluation import challenge_score as challenge
+from smallobj.evaluation.challenge_score import FlatBoxes, challenge_map
 
 
 def flat(rows):

@@ -6,7 +6,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from smallobj.evaluation import curves
-from smallobj.evaluation.challenge import FlatBoxes, challenge_map
+from smallobj.evaluation.challenge_score import FlatBoxes, challenge_map
 from smallobj.evaluation.matching import EVERY_AREA, match_detections
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
 

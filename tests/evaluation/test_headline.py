@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from smallobj.evaluation.challenge import FlatBoxes, challenge_map
+from smallobj.evaluation.challenge_score import FlatBoxes, challenge_map
 from smallobj.evaluation.coco import coco_metrics
 from smallobj.evaluation.curves import pooled_ranking
 from smallobj.evaluation.headline import HeadlineFigures, challenge_rankings, pooled_figures
