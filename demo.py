@@ -23,11 +23,13 @@ from functools import partial
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 from smallobj.command_line import INTERRUPTED, run_command
+from smallobj.data.image_file import quiet_decoders
+from smallobj.data.image_paths import find_images
 from smallobj.inference.bundled import prepare_detector_config
 from smallobj.inference.scan_session import ScanOptions, run_files
 from smallobj.inference.session import DemoSession
-from smallobj.inference.sources import Video, find_images, quiet_decoders, require_display
-from smallobj.inference.writers import CocoIds, plan_pictures, plan_video, require_writable
+from smallobj.inference.video import Video, plan_video, require_display
+from smallobj.inference.writers import CocoIds, plan_pictures, require_writable
 
 DEFAULT_OUTPUT = os.path.join("output", "demo")
 

@@ -103,3 +103,9 @@ def _is_truncated_jpeg(data: np.ndarray) -> bool:
         position += 2 + int.from_bytes(data[position + 2 : position + 4].tobytes(), "big")
     tail = max(position, len(data) - 65536)
     return _JPEG_END not in data[tail:].tobytes()
+
+
+def quiet_decoders() -> None:
+    """Keeps OpenCV and FFmpeg from printing their own words about files that can't be read."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from smallobj.data.image_file import read_image
 from smallobj.inference.drawing import draw_detections
 from smallobj.inference.predictor import Prediction, SmallObjectPredictor
-from smallobj.inference.sources import Video
-from smallobj.inference.writers import DetectionLog, VideoWriter, write_picture
+from smallobj.inference.video import Video, VideoWriter
+from smallobj.inference.writers import DetectionLog, write_picture
 
 _WINDOW = "smallobj (q or Esc ends)"
 _ESCAPE = 27

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from detectron2.structures import Instances
 
+from smallobj.data.image_paths import IMAGE_ENDINGS, is_image_name
 from smallobj.inference.result_files import ImageDetections, ResultFiles, WholeFile
-from smallobj.inference.sources import IMAGE_ENDINGS, is_image_name
 
 # Formats without colour, and one that few programs show, are read but not written.
 _PICTURE_ENDINGS = tuple(sorted({*IMAGE_ENDINGS} - {".pgm", ".pbm", ".jp2", ".j2k"}))
@@ -201,50 +201,3 @@ def _unique_names(inputs: Sequence[str]) -> list[str]:
 
 def _with_writable_ending(path: str) -> str:
     return path if path.lower().endswith(_PICTURE_ENDINGS) else f"{path}.jpg"
-
-
-class VideoWriter:
-    """An .mp4 that appears under its name when it is closed; its codec cuts odd sides to even."""
-
-    def __init__(self, path: str, fps: float) -> None:
-        self.path = path
-        self.fps = fps
-        self._partial = f"{path}.part.mp4"
-        self._writer: cv2.VideoWriter | None = None
-
-    def add(self, frame: np.ndarray) -> None:
-        """Appends (H, W, 3) uint8 BGR.
-
-        Raises:
-            ValueError: OpenCV can't write the video.
-        """
-        if self._writer is None:
-            os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
-            codec = cv2.VideoWriter.fourcc(*"mp4v")
-            size = (frame.shape[1], frame.shape[0])
-            self._writer = cv2.VideoWriter(self._partial, codec, self.fps, size)
-            if not self._writer.isOpened():
-                raise ValueError(f"{self.path}: OpenCV can't write an mp4 video of {size} there")
-        self._writer.write(frame)
-
-    def close(self) -> bool:
-        """Finishes the file; false when there was no frame, and so there is no file."""
-        if self._writer is None:
-            return False
-        self._writer.release()
-        self._writer = None
-        os.replace(self._partial, self.path)
-        return True
-
-
-def plan_video(source: str, output: str) -> str:
-    """Path of the .mp4 for a video: ``output`` itself if it ends so, else a file in that folder.
-
-    Raises:
-        ValueError: it would replace the input.
-    """
-    stem = os.path.splitext(os.path.basename(source))[0]
-    path = output if output.lower().endswith(".mp4") else os.path.join(output, f"{stem}.mp4")
-    if os.path.realpath(path) == os.path.realpath(source):
-        raise ValueError(f"--output {output} would replace the input video {source}")
-    return path

@@ -12,13 +12,12 @@ from detectron2.structures import Boxes, Instances
 from pycocotools.coco import COCO
 
 import smallobj  # noqa: F401
-from smallobj.inference.sources import IMAGE_ENDINGS
+from smallobj.data.image_paths import IMAGE_ENDINGS
+from smallobj.inference.video import plan_video
 from smallobj.inference.writers import (
     CocoIds,
     DetectionLog,
-    VideoWriter,
     plan_pictures,
-    plan_video,
     require_writable,
     write_picture,
     write_whole,
@@ -191,20 +190,3 @@ def test_inputs_are_never_replaced(tmp_path):
         plan_video(str(tmp_path / "film.mp4"), str(tmp_path))
     assert plan_video("film.avi", "found") == "found/film.mp4"
     assert plan_video("film.avi", "found/x.MP4") == "found/x.MP4"
-
-
-def test_a_video_appears_when_it_is_closed(tmp_path):
-    path = tmp_path / "new" / "film.mp4"
-    writer = VideoWriter(str(path), 12.5)
-    for level in (30, 200):
-        writer.add(np.full((33, 65, 3), level, dtype=np.uint8))
-    assert not path.exists()
-    assert writer.close()
-    assert [entry.name for entry in path.parent.iterdir()] == ["film.mp4"]
-    capture = cv2.VideoCapture(str(path))
-    assert capture.get(cv2.CAP_PROP_FPS) == 12.5
-    frames = [capture.read()[1] for _ in range(2)]
-    assert [round(frame.mean(), -1) for frame in frames] == [30, 200]
-    assert frames[0].shape == (32, 64, 3)
-    assert not capture.read()[0]
-    assert not VideoWriter(str(tmp_path / "none.mp4"), 10).close()

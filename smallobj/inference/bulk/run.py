@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 from detectron2.config import CfgNode
 
+from smallobj.data.image_file import quiet_decoders
 from smallobj.inference.bulk import ranks
 from smallobj.inference.bulk.folder import Identity, Plan, RunFolder
 from smallobj.inference.bulk.heartbeat import Heartbeat
@@ -28,7 +29,6 @@ from smallobj.inference.bundled import prepare_detector_config
 from smallobj.inference.identity import detector_identity
 from smallobj.inference.result_files import ImageDetections, ResultFiles
 from smallobj.inference.session import DemoSession
-from smallobj.inference.sources import quiet_decoders
 from smallobj.inference.writers import CocoIds, require_writable
 
 GOOD, BROKEN, WRONG = 0, 1, 2

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
+from smallobj.data.image_paths import find_images
 from smallobj.inference.bulk.path_list import PathList, list_images
-from smallobj.inference.sources import find_images
 
 
 @pytest.fixture

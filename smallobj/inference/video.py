@@ -1,61 +1,16 @@
-"""Where pictures come from: files, folders, globs, a video or a camera."""
+"""Videos and cameras: frames out of them, and frames into an .mp4."""
 
 from __future__ import annotations
 
-import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import TracebackType
 
 import cv2
 import numpy as np
 
-IMAGE_ENDINGS = (
-    *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
-    *(".jp2", ".j2k"),
-)
 # Films whose container doesn't tell.
 _DEFAULT_FPS = 25.0
-
-
-def is_image_name(path: str) -> bool:
-    """Whether a file's name ends like an image's."""
-    return path.lower().endswith(IMAGE_ENDINGS)
-
-
-def find_images(inputs: Sequence[str]) -> list[str]:
-    """Paths of images, each file once, in the order of ``inputs``.
-
-    Args:
-        inputs: files (taken whatever their ending), folders (their images, not their subfolders')
-            and glob patterns with ``*``, ``?``, ``[...]`` and ``**``; the latter two sorted.
-
-    Raises:
-        FileNotFoundError: a path that isn't there, or a folder or pattern without an image.
-    """
-    found: dict[str, str] = {}
-    for path in inputs:
-        for image in _expand(path):
-            found.setdefault(os.path.realpath(image), image)
-    return list(found.values())
-
-
-def _expand(path: str) -> list[str]:
-    expanded = os.path.expanduser(path)
-    if os.path.isfile(expanded):
-        return [expanded]
-    if os.path.isdir(expanded):
-        names = [os.path.join(expanded, name) for name in os.listdir(expanded)]
-        rule = f"no image in this folder; an image ends in {', '.join(IMAGE_ENDINGS)}"
-    elif glob.has_magic(expanded):
-        names = glob.glob(expanded, recursive=True)
-        rule = f"no image matches this pattern; an image ends in {', '.join(IMAGE_ENDINGS)}"
-    else:
-        raise FileNotFoundError(f"{path}: no such file or folder")
-    images = sorted(name for name in names if is_image_name(name) and os.path.isfile(name))
-    if not images:
-        raise FileNotFoundError(f"{path}: {rule}")
-    return images
 
 
 class Video:
@@ -112,12 +67,6 @@ class Video:
         self._capture.release()
 
 
-def quiet_decoders() -> None:
-    """Keeps OpenCV and FFmpeg from printing their own words about files that can't be read."""
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-
-
 def require_display() -> None:
     """
     Raises:
@@ -131,3 +80,50 @@ def require_display() -> None:
                 "--webcam shows its pictures in a window and there is no display: neither DISPLAY "
                 "nor WAYLAND_DISPLAY is set. Record a video and use --video-input instead."
             )
+
+
+class VideoWriter:
+    """An .mp4 that appears under its name when it is closed; its codec cuts odd sides to even."""
+
+    def __init__(self, path: str, fps: float) -> None:
+        self.path = path
+        self.fps = fps
+        self._partial = f"{path}.part.mp4"
+        self._writer: cv2.VideoWriter | None = None
+
+    def add(self, frame: np.ndarray) -> None:
+        """Appends (H, W, 3) uint8 BGR.
+
+        Raises:
+            ValueError: OpenCV can't write the video.
+        """
+        if self._writer is None:
+            os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+            codec = cv2.VideoWriter.fourcc(*"mp4v")
+            size = (frame.shape[1], frame.shape[0])
+            self._writer = cv2.VideoWriter(self._partial, codec, self.fps, size)
+            if not self._writer.isOpened():
+                raise ValueError(f"{self.path}: OpenCV can't write an mp4 video of {size} there")
+        self._writer.write(frame)
+
+    def close(self) -> bool:
+        """Finishes the file; false when there was no frame, and so there is no file."""
+        if self._writer is None:
+            return False
+        self._writer.release()
+        self._writer = None
+        os.replace(self._partial, self.path)
+        return True
+
+
+def plan_video(source: str, output: str) -> str:
+    """Path of the .mp4 for a video: ``output`` itself if it ends so, else a file in that folder.
+
+    Raises:
+        ValueError: it would replace the input.
+    """
+    stem = os.path.splitext(os.path.basename(source))[0]
+    path = output if output.lower().endswith(".mp4") else os.path.join(output, f"{stem}.mp4")
+    if os.path.realpath(path) == os.path.realpath(source):
+        raise ValueError(f"--output {output} would replace the input video {source}")
+    return path

@@ -1,0 +1,52 @@
+"""Image files by the names that a user gives: files, folders and globs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+
+IMAGE_ENDINGS = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
+    *(".jp2", ".j2k"),
+)
+
+
+def is_image_name(path: str) -> bool:
+    """Whether a file's name ends like an image's."""
+    return path.lower().endswith(IMAGE_ENDINGS)
+
+
+def find_images(inputs: Sequence[str]) -> list[str]:
+    """Paths of images, each file once, in the order of ``inputs``.
+
+    Args:
+        inputs: files (taken whatever their ending), folders (their images, not their subfolders')
+            and glob patterns with ``*``, ``?``, ``[...]`` and ``**``; the latter two sorted.
+
+    Raises:
+        FileNotFoundError: a path that isn't there, or a folder or pattern without an image.
+    """
+    found: dict[str, str] = {}
+    for path in inputs:
+        for image in _expand(path):
+            found.setdefault(os.path.realpath(image), image)
+    return list(found.values())
+
+
+def _expand(path: str) -> list[str]:
+    expanded = os.path.expanduser(path)
+    if os.path.isfile(expanded):
+        return [expanded]
+    if os.path.isdir(expanded):
+        names = [os.path.join(expanded, name) for name in os.listdir(expanded)]
+        rule = f"no image in this folder; an image ends in {', '.join(IMAGE_ENDINGS)}"
+    elif glob.has_magic(expanded):
+        names = glob.glob(expanded, recursive=True)
+        rule = f"no image matches this pattern; an image ends in {', '.join(IMAGE_ENDINGS)}"
+    else:
+        raise FileNotFoundError(f"{path}: no such file or folder")
+    images = sorted(name for name in names if is_image_name(name) and os.path.isfile(name))
+    if not images:
+        raise FileNotFoundError(f"{path}: {rule}")
+    return images
