@@ -31,7 +31,7 @@ from smallobj.evaluation.comparison import PairedFigure, PairedSets
 from smallobj.evaluation.image_changes import ImageChange, image_changes, image_counts
 from smallobj.evaluation.load import read_detections, read_labels
 from smallobj.evaluation.size_bins import parse_size_bins
-from smallobj.inference.writers import require_writable, write_whole
+from smallobj.whole_file import require_writable, write_whole
 
 _NOTE = (
     "The verdict is about {} alone. The other figures are for information: of so many, some "

@@ -37,8 +37,8 @@ from smallobj.evaluation.results_ensemble import describe_files, merge_tables
 from smallobj.evaluation.results_file import CHALLENGE, OWN, read_results
 from smallobj.evaluation.tables import EvaluationSet
 from smallobj.inference import result_files
-from smallobj.inference.writers import require_writable, write_whole
 from smallobj.merging import build_model_merger
+from smallobj.whole_file import require_writable, write_whole
 
 
 def build_parser() -> argparse.ArgumentParser:

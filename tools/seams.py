@@ -28,7 +28,8 @@ from smallobj.benchmarks.seams import RULE, VARIANTS, read_with_grids, summarize
 from smallobj.command_line import run_command
 from smallobj.data import datasets
 from smallobj.inference.bundled import prepare_detector_config
-from smallobj.inference.writers import require_writable, write_picture, write_whole
+from smallobj.inference.picture_files import write_picture
+from smallobj.whole_file import require_writable, write_whole
 
 
 def build_parser() -> argparse.ArgumentParser:

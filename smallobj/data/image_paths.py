@@ -50,3 +50,8 @@ def _expand(path: str) -> list[str]:
     if not images:
         raise FileNotFoundError(f"{path}: {rule}")
     return images
+
+
+def path_parts(path: str) -> tuple[str, ...]:
+    """Folders and name of a normalised path, whichever slash it was written with."""
+    return tuple(os.path.normpath(path).replace("\\", "/").split("/"))

@@ -12,7 +12,8 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from smallobj.data.raster import Raster
-from smallobj.inference.result_files import ImageDetections, WholeFile
+from smallobj.inference.result_files import ImageDetections
+from smallobj.whole_file import WholeFile
 
 _CRS84 = "urn:ogc:def:crs:OGC:1.3:CRS84"
 # Boxes are known to about a hundredth of a pixel.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -16,6 +14,7 @@ import numpy as np
 from detectron2.structures import Instances
 
 from smallobj.masks import Rle, mask_rles
+from smallobj.whole_file import WholeFile
 
 _CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
 
@@ -198,39 +197,3 @@ class ResultFiles:
 
 # Without line breaks: the encoder that sets them is slow, and a million images wait for it.
 _json = json.JSONEncoder(ensure_ascii=False).encode
-
-
-class WholeFile:
-    """A file written beside its place and moved there when the block ends well.
-
-    So no half of it is ever seen, and one of its name is replaced by a whole one only.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._partial = f"{path}.part"
-        self._text: TextIO | None = None
-
-    def __enter__(self) -> WholeFile:
-        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
-        self.stream = open(self._partial, "wb")
-        return self
-
-    def text(self) -> TextIO:
-        """The file as UTF-8 text; what a file name holds beyond that becomes a JSON escape."""
-        self._text = io.TextIOWrapper(
-            self.stream, encoding="utf-8", errors="backslashreplace", newline=""
-        )
-        return self._text
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        (self._text or self.stream).close()
-        if error is None:
-            os.replace(self._partial, self.path)
-        else:
-            os.remove(self._partial)

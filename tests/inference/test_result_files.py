@@ -6,8 +6,9 @@ import torch
 from detectron2.structures import Boxes, Instances
 from pycocotools import mask as mask_util
 
-from smallobj.inference.result_files import ImageDetections, ResultFiles, WholeFile
+from smallobj.inference.result_files import ImageDetections, ResultFiles
 from smallobj.masks import CropMasks
+from smallobj.whole_file import WholeFile
 
 NAMES = ["nut", "größe"]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from smallobj.inference.bulk.path_list import PathList
 from smallobj.inference.bulk.records import Records
-from smallobj.inference.writers import write_whole
+from smallobj.whole_file import write_whole
 
 Identity = dict[str, Any]
 

@@ -12,7 +12,7 @@ from typing import overload
 import numpy as np
 
 from smallobj.data.image_paths import IMAGE_ENDINGS, is_image_name
-from smallobj.inference.result_files import WholeFile
+from smallobj.whole_file import WholeFile
 
 _LIST_ENDING = ".txt"
 

@@ -2,26 +2,16 @@ import contextlib
 import csv
 import io
 import json
-import os
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 from pycocotools.coco import COCO
 
 import smallobj  # noqa: F401
-from smallobj.data.image_paths import IMAGE_ENDINGS
-from smallobj.inference.video import plan_video
-from smallobj.inference.writers import (
-    CocoIds,
-    DetectionLog,
-    plan_pictures,
-    require_writable,
-    write_picture,
-    write_whole,
-)
+from smallobj.inference.coco_ids import CocoIds
+from smallobj.inference.detection_log import DetectionLog
+from smallobj.whole_file import write_whole
 
 
 def make_instances(boxes, scores, classes, size=(100, 200)):
@@ -138,55 +128,3 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, log, monkeypatch):
     assert path.read_text() == "old"
     write_whole(str(path), b"new")
     assert path.read_text() == "new"
-
-
-def test_places_that_cannot_be_written_are_found_before_the_run(tmp_path):
-    require_writable([str(tmp_path / "a" / "b.json")])
-    assert (tmp_path / "a").is_dir()
-    with pytest.raises(ValueError, match="this is a folder"):
-        require_writable([str(tmp_path / "a")])
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="file"):
-        require_writable([str(tmp_path / "file" / "b.json")])
-
-
-def test_pictures_of_the_same_name_go_to_different_files(tmp_path):
-    inputs = ["/p/a/1.jpg", "/p/b/1.jpg", "/q/b/1.jpg", "/p/a/2.png"]
-    planned = plan_pictures(inputs, str(tmp_path))
-    assert planned == [
-        str(tmp_path / name) for name in ("a_1.jpg", "p_b_1.jpg", "q_b_1.jpg", "2.png")
-    ]
-
-
-def test_a_name_made_longer_takes_no_other_input_s(tmp_path):
-    inputs = ["/p/a/1.jpg", "/p/b/1.jpg", "/p/a_1.jpg", "/a/1.jpg", "/p_a_1.jpg"]
-    assert len(set(plan_pictures(inputs, str(tmp_path)))) == len(inputs)
-
-
-@pytest.mark.parametrize("ending", [*IMAGE_ENDINGS, ".gif", ""])
-def test_a_picture_gets_an_ending_that_can_be_written(tmp_path, ending):
-    (planned,) = plan_pictures([f"/p/1{ending}"], str(tmp_path / "o"))
-    write_picture(planned, np.full((4, 6, 3), (20, 120, 220), dtype=np.uint8))
-    assert cv2.imread(planned).shape == (4, 6, 3)
-    assert np.abs(cv2.imread(planned).mean(axis=(0, 1)) - (20, 120, 220)).max() < 4
-    assert os.path.basename(planned) in (f"1{ending}", f"1{ending}.jpg")
-
-
-def test_one_output_file_for_one_input(tmp_path):
-    assert plan_pictures(["/p/1.jpg"], "out.png") == ["out.png"]
-    with pytest.raises(ValueError, match=r"out\.png is one file and there are 2 input images"):
-        plan_pictures(["/p/1.jpg", "/p/2.jpg"], "out.png")
-    with pytest.raises(ValueError, match=r"got out\.pgm"):
-        plan_pictures(["/p/1.jpg"], "out.pgm")
-
-
-def test_inputs_are_never_replaced(tmp_path):
-    photo = tmp_path / "1.jpg"
-    photo.write_bytes(b"x")
-    for output in (tmp_path, photo):
-        with pytest.raises(ValueError, match=r"would replace the input image .*1\.jpg"):
-            plan_pictures([str(photo)], str(output))
-    with pytest.raises(ValueError, match=r"would replace the input video .*film\.mp4"):
-        plan_video(str(tmp_path / "film.mp4"), str(tmp_path))
-    assert plan_video("film.avi", "found") == "found/film.mp4"
-    assert plan_video("film.avi", "found/x.MP4") == "found/x.MP4"

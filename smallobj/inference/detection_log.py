@@ -1,0 +1,36 @@
+"""Detections of a run, kept until its result files are written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from detectron2.structures import Instances
+
+from smallobj.inference.coco_ids import CocoIds
+from smallobj.inference.result_files import ImageDetections, ResultFiles
+
+
+class DetectionLog:
+    """Collects detections and writes them, whole or not at all, in up to three formats."""
+
+    def __init__(self, class_names: Sequence[str]) -> None:
+        self.class_names = list(class_names)
+        # Ids in COCO results, by class; see CocoIds.
+        self.category_ids = CocoIds().category_ids(class_names)
+        self.images: list[ImageDetections] = []
+
+    def add(self, file: str, image_id: int, instances: Instances) -> None:
+        """Takes an image's detections, on the CPU, in its pixels."""
+        self.images.append(ImageDetections.from_instances(file, image_id, instances))
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
+        return [row for image in self.images for row in image.rows(self.class_names)]
+
+    def write(self, json_file: str | None, csv_file: str | None, coco_file: str | None) -> None:
+        """Writes the files that are named; one of that name is replaced once the new is whole."""
+        files = ResultFiles(self.class_names, self.category_ids, json_file, csv_file, coco_file)
+        with files:
+            for image in self.images:
+                files.add(image)
