@@ -1,4 +1,4 @@
-"""Weights: read without ever running code from the file, and written as plain tensors."""
+"""Reading checkpoint files without running code from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from detectron2.checkpoint import DetectionCheckpointer
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from smallobj.darknet_weights import DARKNET_SUFFIX, read_darknet_weights
+from smallobj.checkpoint.darknet import DARKNET_SUFFIX, read_darknet_weights
 
 TORCH_SUFFIXES = (".pth", ".pt")
 SAFETENSORS_SUFFIX = ".safetensors"

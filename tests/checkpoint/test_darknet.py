@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from smallobj import load_config
 from smallobj.checkpoint import SafeCheckpointer, load_weights, read_checkpoint
-from smallobj.darknet_weights import read_darknet_weights, read_header
+from smallobj.checkpoint.darknet import read_darknet_weights, read_header
 from smallobj.modeling import build_model
 
 TINY = "configs/quick/yolov3_tiny.yaml"
