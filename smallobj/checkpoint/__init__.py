@@ -1,12 +1,8 @@
 """Weights: read without ever running code from the file, and written as plain tensors."""
 
-from smallobj.checkpoint.reading import (
-    SafeCheckpointer,
-    UnsafeFileError,
-    load_weights,
-    read_checkpoint,
-    save_weights,
-)
+from smallobj.checkpoint.checkpointer import SafeCheckpointer
+from smallobj.checkpoint.reading import UnsafeFileError, read_checkpoint
+from smallobj.checkpoint.weights import load_weights, save_weights
 
 __all__ = [
     "SafeCheckpointer",
