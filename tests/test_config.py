@@ -24,7 +24,7 @@ def leaves(node, prefix=""):
 
 
 def test_every_new_key_is_explained_where_it_is_made(repository):
-    files = sorted((repository / "smallobj" / "config").glob("*_keys.py"))
+    files = sorted((repository / "smallobj" / "config").glob("*.py"))
     lines = [line for file in files for line in file.read_text().splitlines()]
     new = set(dict(leaves(get_cfg()))) - set(dict(leaves(get_detectron2_cfg())))
     assert len(new) > 25
@@ -37,6 +37,20 @@ def test_every_new_key_is_explained_where_it_is_made(repository):
         # A section's own comment stands above the line that makes the section.
         above = number - 1 - lines[number - 1].endswith("CfgNode()")
         assert lines[above].lstrip().startswith("#"), f"{key} has no comment above it"
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("data", {"DATASETS", "INPUT"}),
+        ("model", {"MODEL"}),
+        ("solver", {"SOLVER"}),
+        ("test", {"TEST"}),
+    ],
+)
+def test_a_key_is_made_in_the_file_of_its_first_word(repository, file, words):
+    text = (repository / "smallobj" / "config" / f"{file}.py").read_text()
+    assert set(re.findall(r"^    cfg\.(\w+)", text, re.MULTILINE)) == words
 
 
 def test_only_this_package_makes_keys(repository):

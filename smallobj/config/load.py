@@ -10,40 +10,18 @@ import yaml
 from detectron2.config import CfgNode
 from detectron2.config import get_cfg as get_detectron2_cfg
 
-from smallobj.config.data_keys import add_dataset_keys, add_input_keys
-from smallobj.config.focus_keys import add_focus_keys
-from smallobj.config.inference_keys import add_test_keys
-from smallobj.config.model_keys import add_model_keys
-from smallobj.config.parts_keys import add_parts_keys
-from smallobj.config.refinedet_keys import add_refinedet_keys
-from smallobj.config.roi_keys import add_roi_keys
-from smallobj.config.solver_keys import add_solver_keys
-from smallobj.config.squash_keys import add_squash_keys
-from smallobj.config.ssd_keys import add_ssd_keys
-from smallobj.config.training_keys import add_training_keys
-from smallobj.config.tta_keys import add_ensemble_keys, add_tta_keys
-from smallobj.config.vgg_keys import add_vgg_keys
-from smallobj.config.yolo_keys import add_yolo_keys
+from smallobj.config.data import add_data_keys
+from smallobj.config.model import add_model_keys
+from smallobj.config.solver import add_solver_keys
+from smallobj.config.test import add_test_keys
 
 
 def add_smallobj_config(cfg: CfgNode) -> None:
     """Adds this project's keys to a Detectron2 config. Lengths are pixels unless said otherwise."""
-    add_dataset_keys(cfg)
-    add_input_keys(cfg)
+    add_data_keys(cfg)
     add_model_keys(cfg)
-    add_training_keys(cfg)
-    add_roi_keys(cfg)
-    add_test_keys(cfg)
-    add_focus_keys(cfg)
-    add_refinedet_keys(cfg)
-    add_vgg_keys(cfg)
-    add_ssd_keys(cfg)
-    add_squash_keys(cfg)
     add_solver_keys(cfg)
-    add_yolo_keys(cfg)
-    add_parts_keys(cfg)
-    add_tta_keys(cfg)
-    add_ensemble_keys(cfg)
+    add_test_keys(cfg)
 
 
 def get_cfg() -> CfgNode:

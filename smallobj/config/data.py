@@ -1,11 +1,18 @@
-"""Keys of data sets and of what is made of a photograph in training."""
+"""Keys of data sets and of what is made of a photograph in training: DATASETS, INPUT."""
 
 from __future__ import annotations
 
 from detectron2.config import CfgNode
 
 
-def add_dataset_keys(cfg: CfgNode) -> None:
+def add_data_keys(cfg: CfgNode) -> None:
+    """Adds DATASETS.* and INPUT.*."""
+    _add_dataset_keys(cfg)
+    _add_input_keys(cfg)
+    _add_squash_keys(cfg)
+
+
+def _add_dataset_keys(cfg: CfgNode) -> None:
     # Datasets beyond the built-in ones, one string each: "NAME=FORMAT:ANNOTATIONS:IMAGES".
     # FORMAT is challenge, coco or yolo; relative paths start at DETECTRON2_DATASETS.
     cfg.DATASETS.REGISTER = []
@@ -15,7 +22,7 @@ def add_dataset_keys(cfg: CfgNode) -> None:
     cfg.DATASETS.DROP_BAD_BOXES = False
 
 
-def add_input_keys(cfg: CfgNode) -> None:
+def _add_input_keys(cfg: CfgNode) -> None:
     # Training mapper, by its name in MAPPER_REGISTRY.
     cfg.INPUT.MAPPER = "TileMapper"
     cfg.INPUT.TILE = CfgNode()
@@ -35,3 +42,17 @@ def add_input_keys(cfg: CfgNode) -> None:
     cfg.INPUT.TILE.FLIP = ["horizontal", "vertical"]
     # Brightness, contrast and saturation are multiplied by a factor from [1 - x, 1 + x].
     cfg.INPUT.TILE.COLOR_JITTER = 0.2
+
+
+def _add_squash_keys(cfg: CfgNode) -> None:
+    """Of whole photographs squashed to one size."""
+    # Size (h, w) that whole photographs are squashed to, whatever their aspect ratio: in training
+    # by INPUT.MAPPER SquashMapper, and at test time by everything. (0, 0): they are not.
+    cfg.INPUT.SQUASH = (0, 0)
+    cfg.INPUT.SQUASH_CACHE = CfgNode()
+    # SquashMapper keeps each squashed photograph here, to decode and resize it once instead of in
+    # each epoch; "" is the folder "squashed" in OUTPUT_DIR.
+    cfg.INPUT.SQUASH_CACHE.FOLDER = ""
+    # It stops adding to the folder once that holds so many gigabytes (10^9 bytes). 300 x 300 px
+    # take 0.27 MB. 0 keeps nothing.
+    cfg.INPUT.SQUASH_CACHE.MAX_GB = 8.0
