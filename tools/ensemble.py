@@ -31,7 +31,7 @@ from detectron2.config import CfgNode
 
 from smallobj.command_line import run_command
 from smallobj.config import load_config
-from smallobj.evaluation.detection_evaluator import ImageDetections
+from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.load import read_labels
 from smallobj.evaluation.results_ensemble import describe_files, merge_tables
 from smallobj.evaluation.results_file import CHALLENGE, OWN, read_results

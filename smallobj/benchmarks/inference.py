@@ -17,8 +17,8 @@ from smallobj.benchmarks.report import Cell, Report, Table, describe_machine, se
 from smallobj.benchmarks.rivals import ENTRIES, Rival, Settings, build_rivals
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.coco import FastCOCOEvaluator
-from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.ground_truth import read_ground_truth
+from smallobj.evaluation.image_detections import ImageDetections
 
 # Rows that each row is divided by, where they are there.
 _BASES = {"sahi": "x SAHI", "whole": "x whole", "whole-800": "x whole at 800"}

@@ -13,7 +13,7 @@ from detectron2.structures import Boxes, Instances
 
 from smallobj.benchmarks.seams import Reading
 from smallobj.data.image_file import read_image
-from smallobj.evaluation.detection_evaluator import ImageDetections
+from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seams import OFF, Observations, interior_edges, observe
 from smallobj.inference.drawing import draw_detections
 from smallobj.inference.labels import write_text

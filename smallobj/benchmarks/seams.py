@@ -15,8 +15,8 @@ from smallobj.benchmarks.report import Cell, Table
 from smallobj.checkpoint import load_weights
 from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.image_file import read_image
-from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
+from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seams import (
     BESIDE,
     CUT,

@@ -16,10 +16,11 @@ from smallobj.evaluation.curves import (
     pooled_ranking,
     recall,
 )
-from smallobj.evaluation.detection_evaluator import DetectionEvaluator, Detections
+from smallobj.evaluation.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.error_costs import COLUMNS, error_costs
 from smallobj.evaluation.errors import Errors, find_errors
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_detections import Detections
 from smallobj.evaluation.misses import froc_score, log_average_miss_rate, miss_curve
 from smallobj.evaluation.operating_points import best_point, operating_curve
 from smallobj.evaluation.seam_figures import zone_figures

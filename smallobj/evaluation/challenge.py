@@ -5,8 +5,9 @@ from __future__ import annotations
 from detectron2.utils.logger import create_small_table
 
 from smallobj.evaluation.challenge_score import challenge_boxes, challenge_map
-from smallobj.evaluation.detection_evaluator import DetectionEvaluator, Detections
+from smallobj.evaluation.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_detections import Detections
 from smallobj.evaluation.tables import EvaluationSet
 
 

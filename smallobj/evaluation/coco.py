@@ -11,8 +11,9 @@ import numpy as np
 from detectron2.utils.logger import create_small_table
 
 from smallobj.evaluation.coco_curves import coco_curves
-from smallobj.evaluation.detection_evaluator import DetectionEvaluator, Detections, ImageDetections
+from smallobj.evaluation.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_detections import Detections, ImageDetections
 from smallobj.evaluation.tables import EvaluationSet
 
 RESULTS_FILE = "coco_instances_results.json"

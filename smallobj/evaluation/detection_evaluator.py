@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from detectron2.data import MetadataCatalog
@@ -12,24 +12,8 @@ from detectron2.structures import Instances
 from detectron2.utils import comm
 
 from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
+from smallobj.evaluation.image_detections import Detections, ImageDetections
 from smallobj.masks import Rle, mask_rles
-
-
-class ImageDetections(NamedTuple):
-    """The detections in one image: XYXY pixels (N, 4) float64, (N,) float64, (N,) int64.
-
-    ``tiles`` are those that the image was read in, (T, 4) XYXY; None where that isn't told.
-    ``masks`` are N run-length masks, for an evaluator that wants them.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    categories: np.ndarray
-    tiles: np.ndarray | None = None
-    masks: list[Rle] | None = None
-
-
-Detections = dict[int | str, ImageDetections]
 
 
 class DetectionEvaluator(DatasetEvaluator):

@@ -11,8 +11,8 @@ from detectron2.structures import Boxes, Instances
 
 from smallobj.data.datasets.problems import ResultsError
 from smallobj.data.datasets.reading import Reading, read_json
-from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.image_names import ImageNames
 from smallobj.evaluation.results_file import CHALLENGE, COCO, OWN, results_kind
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet

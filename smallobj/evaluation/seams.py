@@ -28,8 +28,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_detections import ImageDetections
 
 OFF, BESIDE, CUT = 0, 1, 2
 NEAR = (BESIDE, CUT)

@@ -12,8 +12,8 @@ from typing import Any
 import faster_coco_eval.core.mask as mask_api
 import numpy as np
 
-from smallobj.evaluation.detection_evaluator import Detections, ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_detections import Detections, ImageDetections
 
 # Sides are held to so many decimals of a pixel: x + w - x is then the w of a file again, and not
 # beside it by a rounding that decides whether an IoU of exactly 0.5 counts.

@@ -12,7 +12,7 @@ from torch import nn
 
 from smallobj.benchmarks import seam_pictures, seams
 from smallobj.data import datasets
-from smallobj.evaluation.detection_evaluator import ImageDetections
+from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seams import CUT, count_views, seam_zones
 
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seam_figures import ZONES, with_planned_tiles, zone_figures
 from smallobj.evaluation.seams import compare, join, observe
 from smallobj.evaluation.tables import EvaluationSet

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels
+from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seams import (
     BESIDE,
     CUT,

@@ -31,9 +31,9 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from smallobj import load_config
-from smallobj.evaluation.detection_evaluator import ImageDetections
 from smallobj.evaluation.ground_truth import ImageLabels
 from smallobj.evaluation.headline import HeadlineFigures
+from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.tables import EvaluationSet
 from smallobj.modeling import build_model
 
