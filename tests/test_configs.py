@@ -10,9 +10,9 @@ from torch import nn
 import smallobj
 from smallobj import load_config
 from smallobj.data.tile_mapper import build_train_mapper
+from smallobj.geometry.masks import CropMasks
 from smallobj.inference.focus import RegionChooser
 from smallobj.inference.wrap import wrap_for_test
-from smallobj.masks import CropMasks
 from smallobj.merging import build_merger
 from smallobj.modeling import build_model
 

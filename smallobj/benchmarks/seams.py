@@ -27,9 +27,9 @@ from smallobj.evaluation.seams import (
     join,
     observe,
 )
+from smallobj.geometry.tiling import plan_tiles
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
-from smallobj.tiling import plan_tiles
 
 RULE = "seam rule"
 _OFF = ("TEST.TILE.SEAM_IOU", 2.0)

@@ -8,9 +8,9 @@ import numpy as np
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import BoxMode
 
-from smallobj.boxes import annotation_boxes
 from smallobj.data.image_file import read_image
 from smallobj.data.tile_mapper import MAPPER_REGISTRY, TileMapper, single_objects
+from smallobj.geometry.boxes import annotation_boxes
 
 
 @MAPPER_REGISTRY.register()

@@ -12,7 +12,7 @@ import numpy as np
 from detectron2.data import transforms as T
 from pycocotools import mask as mask_util
 
-from smallobj.masks import Rle
+from smallobj.geometry.masks import Rle
 
 
 @dataclass(frozen=True)

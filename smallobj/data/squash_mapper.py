@@ -11,10 +11,10 @@ from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
 
-from smallobj.boxes import annotation_boxes
 from smallobj.data.image_cache import Arrays, ImageCache
 from smallobj.data.image_file import read_image
 from smallobj.data.tile_mapper import MAPPER_REGISTRY, TileMapper, single_objects
+from smallobj.geometry.boxes import annotation_boxes
 
 
 def squash_of(cfg: CfgNode) -> T.Resize | None:

@@ -10,8 +10,8 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.data import transforms as T
 
-from smallobj.boxes import annotation_boxes
 from smallobj.data.build import resize_at_test
+from smallobj.geometry.boxes import annotation_boxes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,10 +15,10 @@ from detectron2.structures import BitMasks, BoxMode, Instances, PolygonMasks
 from detectron2.utils.registry import Registry
 from fvcore.transforms.transform import CropTransform
 
-from smallobj.boxes import annotation_boxes
 from smallobj.data.image_file import check_format, read_image
 from smallobj.data.object_mask import object_mask
-from smallobj.tiling import sample_training_tiles, visible_fraction
+from smallobj.geometry.boxes import annotation_boxes
+from smallobj.geometry.tiling import sample_training_tiles, visible_fraction
 
 MASK_FORMATS = ("polygon", "bitmask")
 
@@ -48,7 +48,7 @@ def build_train_mapper(cfg: CfgNode) -> Mapper:
 class TileMapper:
     """Cuts training tiles from a photograph at native resolution.
 
-    Tiles are placed by :func:`smallobj.tiling.sample_training_tiles`. An object that a tile cuts
+    Tiles are placed by ``tiling.sample_training_tiles``. An object that a tile cuts
     keeps its label, clipped, while enough of it is visible; Detectron2's own rule would also keep
     slivers of 1e-5 px. With MODEL.MASK_ON the mask goes through the same cut.
     """

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from detectron2.config import CfgNode
 
-from smallobj.anchors import fit_sides, shape_iou
 from smallobj.data.survey import survey_datasets
+from smallobj.geometry.anchors import fit_sides, shape_iou
 
 # The paper's nine on three features.
 PER_FEATURE = 3

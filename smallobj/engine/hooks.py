@@ -18,10 +18,10 @@ from torch import nn
 
 from smallobj.checkpoint import read_checkpoint
 from smallobj.data.build import build_test_mapper
+from smallobj.geometry.regions import choose_regions
 from smallobj.inference import wrap_for_test
 from smallobj.inference.drawing import draw_comparison
 from smallobj.inference.focus_picture import draw_focus
-from smallobj.regions import choose_regions
 
 logger = logging.getLogger(__name__)
 

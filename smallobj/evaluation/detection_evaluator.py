@@ -13,7 +13,7 @@ from detectron2.utils import comm
 
 from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
 from smallobj.evaluation.image_detections import Detections, ImageDetections
-from smallobj.masks import Rle, mask_rles
+from smallobj.geometry.masks import Rle, mask_rles
 
 
 class DetectionEvaluator(DatasetEvaluator):

@@ -12,7 +12,7 @@ from detectron2.utils import comm
 from detectron2.utils.logger import create_small_table
 
 from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
-from smallobj.regions import area_share, choose_regions, lies_whole_in_any
+from smallobj.geometry.regions import area_share, choose_regions, lies_whole_in_any
 
 # Longer side of an object in pixels; the last bin has no upper end, the first no lower.
 SIZE_BINS = {"10-20": (0, 20), "20-40": (20, 40), "40-70": (40, 70), "70+": (70, np.inf)}
@@ -23,7 +23,7 @@ THRESHOLDS = 1 / (1 + np.exp(-np.arange(-7.0, 4.01, 0.25)))
 
 
 class _Maps(NamedTuple):
-    """What a FocusNet says of a photograph, as :func:`smallobj.regions.choose_regions` takes it."""
+    """What a FocusNet says of a photograph, as ``regions.choose_regions`` takes it."""
 
     heat: np.ndarray
     side: np.ndarray
@@ -54,7 +54,7 @@ class FocusEvaluator(DatasetEvaluator):
         """
         Args:
             dataset_name: a registered dataset.
-            threshold, windows, margins, max_area: as :func:`smallobj.regions.choose_regions`.
+            threshold, windows, margins, max_area: as ``regions.choose_regions``.
             keep: share of objects for which a threshold is looked for.
         """
         self.dataset_name = dataset_name

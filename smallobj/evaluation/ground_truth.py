@@ -9,9 +9,9 @@ import numpy as np
 from detectron2.data import DatasetCatalog
 from pycocotools import mask as mask_util
 
-from smallobj.boxes import annotation_boxes
 from smallobj.data.object_mask import segmentation_rle
-from smallobj.masks import Rle
+from smallobj.geometry.boxes import annotation_boxes
+from smallobj.geometry.masks import Rle
 
 
 @dataclass(frozen=True)

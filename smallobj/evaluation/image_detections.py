@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.masks import Rle
+from smallobj.geometry.masks import Rle
 
 
 class ImageDetections(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from smallobj.evaluation.bootstrap import Interval, draw_weights, percentile_interval
 from smallobj.evaluation.seams import BESIDE, CUT, OFF, join, observe
 from smallobj.evaluation.tables import EvaluationSet
-from smallobj.tiling import plan_tiles
+from smallobj.geometry.tiling import plan_tiles
 
 ZONES = {"off": OFF, "beside": BESIDE, "cut": CUT}
 
@@ -49,7 +49,7 @@ def with_planned_tiles(data: EvaluationSet, tile: int, overlap: int) -> Evaluati
         tile, overlap: TEST.TILE.SIZE and TEST.TILE.OVERLAP of the run.
 
     Raises:
-        ValueError: as :func:`smallobj.tiling.plan_tiles`.
+        ValueError: as :func:`smallobj.geometry.tiling.plan_tiles`.
     """
     return data.with_tiles([plan_tiles((h, w), tile, overlap) for h, w in data.sizes.tolist()])
 

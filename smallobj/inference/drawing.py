@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 from detectron2.structures import Instances
 
-from smallobj.boxes import annotation_boxes
 from smallobj.data.image_file import read_image
+from smallobj.geometry.boxes import annotation_boxes
+from smallobj.geometry.masks import CropMasks
 from smallobj.inference.labels import Color, draw_labels, write_text
-from smallobj.masks import CropMasks
 
 # One letter height, and one pixel of line, per so many pixels of the image's longer side.
 _PIXELS_PER_LETTER = 100

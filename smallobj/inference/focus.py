@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from smallobj.checkpoint import load_weights
 from smallobj.config import load_config
 from smallobj.data.image_file import reduce_image
+from smallobj.geometry.regions import check_windows, choose_regions
 from smallobj.modeling import build_model
 from smallobj.modeling.precision import precision_at_test, settle
-from smallobj.regions import check_windows, choose_regions
 
 Item = dict[str, Any]
 
@@ -50,7 +50,7 @@ class RegionChooser(nn.Module):
         """
         Args:
             network: a FocusNet in evaluation mode.
-            threshold, windows, margins, max_area: as :func:`smallobj.regions.choose_regions`.
+            threshold, windows, margins, max_area: as ``regions.choose_regions``.
             swap_channels: photographs come in the other order of channels than the network's.
 
         Raises:
@@ -95,7 +95,7 @@ class RegionChooser(nn.Module):
     def choose(
         self, heat: np.ndarray, side: np.ndarray, stride: int, image_size: tuple[int, int]
     ) -> np.ndarray:
-        """:func:`smallobj.regions.choose_regions` with these settings."""
+        """:func:`smallobj.geometry.regions.choose_regions` with these settings."""
         return choose_regions(
             heat,
             side,

@@ -7,9 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from smallobj.boxes import annotation_boxes
 from smallobj.data.image_file import read_image
-from smallobj.regions import lies_whole_in_any
+from smallobj.geometry.boxes import annotation_boxes
+from smallobj.geometry.regions import lies_whole_in_any
 
 _SIDE = 1400
 _KEPT, _MISSED, _REGION = (60, 220, 60), (40, 40, 255), (255, 200, 0)  # BGR

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import numpy as np
 from detectron2.structures import Instances
 
-from smallobj.masks import Rle, mask_rles
+from smallobj.geometry.masks import Rle, mask_rles
 from smallobj.whole_file import WholeFile
 
 _CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")

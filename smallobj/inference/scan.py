@@ -10,10 +10,11 @@ import torch
 from detectron2.structures import Boxes, Instances
 from tqdm import tqdm
 
-from smallobj.boxes import connected_components, overlapping_pairs
 from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.prefetch import prefetch
 from smallobj.data.raster import Raster
+from smallobj.geometry.boxes import connected_components, overlapping_pairs
+from smallobj.geometry.tiling import plan_tiles
 from smallobj.inference.ensemble import EnsembleDetector
 from smallobj.inference.focus import FocusedDetector
 from smallobj.inference.predictor import SmallObjectPredictor
@@ -21,7 +22,6 @@ from smallobj.inference.scan_log import ScanLog
 from smallobj.inference.strip_focus import StripFocus
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
-from smallobj.tiling import plan_tiles
 
 # About three rows of tiles are in memory.
 _MOST_STRIP_BYTES = 1 << 30

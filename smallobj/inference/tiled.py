@@ -13,12 +13,12 @@ from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
-from smallobj.boxes import overlapping_pairs
+from smallobj.geometry.boxes import overlapping_pairs
+from smallobj.geometry.masks import CropMasks
+from smallobj.geometry.tiling import cut_by_seam, plan_tiles, superseded
 from smallobj.inference.batching import BatchRunner
-from smallobj.masks import CropMasks
 from smallobj.merging import build_merger
 from smallobj.merging.registry import Merger
-from smallobj.tiling import cut_by_seam, plan_tiles, superseded
 
 Item = dict[str, Any]
 
@@ -47,11 +47,11 @@ class TiledDetector(nn.Module):
         """
         Args:
             model: detector in evaluation mode; sees tiles as images of their own.
-            tile, overlap: as :func:`smallobj.tiling.plan_tiles`.
+            tile, overlap: as :func:`smallobj.geometry.tiling.plan_tiles`.
             batch_size: tiles of full size that go through the model together; of smaller ones as
                 many as have the same number of pixels.
-            seam_margin: as :func:`smallobj.tiling.cut_by_seam`.
-            seam_iou: as :func:`smallobj.tiling.superseded`; above 1 no box gives way.
+            seam_margin: as :func:`smallobj.geometry.tiling.cut_by_seam`.
+            seam_iou: as :func:`smallobj.geometry.tiling.superseded`; above 1 no box gives way.
             merger: boxes of all tiles in, one an object out.
             max_detections: most boxes that an image may have.
             mix_images: a batch may hold tiles of several images.

@@ -18,10 +18,10 @@ from detectron2.structures import Boxes, Instances
 from torch import nn
 
 from smallobj.data.build import image_tensor
+from smallobj.geometry.masks import CropMasks
 from smallobj.inference.batching import stream_through
 from smallobj.inference.tiled import image_size
 from smallobj.inference.views import View, make_views, preset_views
-from smallobj.masks import CropMasks
 from smallobj.merging import build_merger
 from smallobj.merging.registry import Merger
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from smallobj.masks import CropMasks
+from smallobj.geometry.masks import CropMasks
 
 Size = tuple[int, int]
 

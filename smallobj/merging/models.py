@@ -9,7 +9,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Instances
 
-from smallobj.masks import CropMasks
+from smallobj.geometry.masks import CropMasks
 from smallobj.merging.registry import Merger, build_merger, keys_below
 from smallobj.merging.wbf import WBFMerger
 

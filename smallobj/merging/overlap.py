@@ -11,8 +11,8 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Instances
 
-from smallobj import boxes
-from smallobj.boxes import overlapping_pair_chunks, paired_overlap, where
+from smallobj.geometry import boxes
+from smallobj.geometry.boxes import overlapping_pair_chunks, paired_overlap, where
 
 METRICS = ("iou", "ios", "nwd")
 
@@ -55,7 +55,7 @@ class OverlapMerger:
         Args:
             iou_threshold: boxes that overlap by more than this are one object, in [0, 1].
             class_agnostic: relate boxes of different classes too.
-            metric: as :func:`smallobj.boxes.paired_overlap`.
+            metric: as :func:`smallobj.geometry.boxes.paired_overlap`.
             nwd_constant: C of the metric "nwd", in pixels.
         """
         if not 0 <= iou_threshold <= 1:
@@ -125,5 +125,5 @@ def by_falling_score(instances: Instances) -> Instances:
 
 
 def greedy_heads(count: int, graph: OverlapGraph) -> torch.Tensor:
-    """:func:`smallobj.boxes.greedy_heads` with the pairs of ``graph``."""
+    """:func:`smallobj.geometry.boxes.greedy_heads` with the pairs of ``graph``."""
     return boxes.greedy_heads(count, graph.upper, graph.lower)

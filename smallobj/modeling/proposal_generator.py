@@ -16,7 +16,7 @@ from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_p
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from detectron2.utils.memory import retry_if_cuda_oom
 
-from smallobj.boxes import wasserstein_matrix, wasserstein_nms, wasserstein_similarity
+from smallobj.geometry.boxes import wasserstein_matrix, wasserstein_nms, wasserstein_similarity
 from smallobj.modeling.matching import ScaleAdaptiveMatcher
 
 METRICS = ("iou", "nwd")

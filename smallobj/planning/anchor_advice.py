@@ -10,7 +10,8 @@ from detectron2.config import CfgNode
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from torch import nn
 
-from smallobj.anchors import (
+from smallobj.data.survey import Survey, box_sides
+from smallobj.geometry.anchors import (
     AnchorFit,
     Anchors,
     SideAnchors,
@@ -18,7 +19,6 @@ from smallobj.anchors import (
     fit_sides,
     measure_anchors,
 )
-from smallobj.data.survey import Survey, box_sides
 from smallobj.modeling.yolo import YOLOPriorGenerator
 
 # Changed anchors cost the weights that were trained with the old ones: a trifle isn't worth that.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from detectron2.config import CfgNode
 
+from smallobj.geometry.tile_choice import TileChoice
 from smallobj.inference.memory import MIB, MemoryLine, fit_line, measure_peaks
-from smallobj.tile_choice import TileChoice
 
 _FIRST_SIZES = ((512, 512), (1024, 1024))
 _ROUNDS = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from smallobj.anchors import SideAnchors
+from smallobj.geometry.anchors import SideAnchors
 from smallobj.planning.recommendation import Recommendation
 
 

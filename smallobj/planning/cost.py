@@ -9,10 +9,10 @@ from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 
 from smallobj.data.survey import Survey, resized_to
+from smallobj.geometry.tile_choice import TileChoice, lay_out
 from smallobj.inference.flops import FlopCount, padded
-from smallobj.tile_choice import TileChoice, lay_out
 
-# Tiles are cut in multiples of it (smallobj.tiling.plan_tiles), the stride of p5.
+# Tiles are cut in multiples of it (smallobj.geometry.tiling.plan_tiles), the stride of p5.
 MULTIPLE = 32
 
 

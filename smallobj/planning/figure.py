@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from smallobj.geometry.tiling import plan_tiles
 from smallobj.planning.recommendation import Recommendation
-from smallobj.tiling import plan_tiles
 
 _OBJECTS, _BEFORE, _AFTER, _INK = "#9db4c8", "#c0504d", "#1f4e79", "#333333"
 _MOST_POINTS = 5000

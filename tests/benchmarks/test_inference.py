@@ -21,8 +21,8 @@ from smallobj.benchmarks.inference import (
 )
 from smallobj.benchmarks.pairing import Timing
 from smallobj.benchmarks.rivals import Settings
-from smallobj.boxes import annotation_boxes
 from smallobj.data import datasets
+from smallobj.geometry.boxes import annotation_boxes
 
 
 class Oracle:

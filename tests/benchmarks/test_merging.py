@@ -3,7 +3,7 @@
 import torch
 
 from smallobj.benchmarks.merging import MERGERS, benchmark_mergers, make_boxes
-from smallobj.boxes import connected_components, overlapping_pairs
+from smallobj.geometry.boxes import connected_components, overlapping_pairs
 
 
 def test_made_boxes_crowd_around_objects():

@@ -15,7 +15,7 @@ from smallobj.data.datasets import (
     register_dataset,
 )
 from smallobj.data.datasets.segmentations import read_segmentation, rle_counts
-from smallobj.masks import compressed
+from smallobj.geometry.masks import compressed
 
 SIZE = (30, 40)  # h, w
 POLYGON = [1, 1, 9, 1, 9, 9]

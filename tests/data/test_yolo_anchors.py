@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from smallobj import load_config
-from smallobj.anchors import shape_iou
 from smallobj.data.datasets import register_dataset
 from smallobj.data.yolo_anchors import resolve_yolo_anchors
+from smallobj.geometry.anchors import shape_iou
 
 TINY = "configs/quick/yolov3_tiny.yaml"
 

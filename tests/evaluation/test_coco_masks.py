@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from smallobj import get_cfg
 from smallobj.evaluation.build import build_evaluator
 from smallobj.evaluation.coco import MASK_RESULTS_FILE, MaskCOCOEvaluator
-from smallobj.masks import CropMasks, mask_rles
+from smallobj.geometry.masks import CropMasks, mask_rles
 
 from detectron2.structures import Boxes, BoxMode, Instances  # isort: skip
 

@@ -10,7 +10,7 @@ from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seam_figures import ZONES, with_planned_tiles, zone_figures
 from smallobj.evaluation.seams import compare, join, observe
 from smallobj.evaluation.tables import EvaluationSet
-from smallobj.tiling import plan_tiles
+from smallobj.geometry.tiling import plan_tiles
 
 # Two tiles of 100 px that share 20 px: edges at x = 80 and x = 100.
 TILES = np.array([[0, 0, 100, 100], [80, 0, 180, 100]])

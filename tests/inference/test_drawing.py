@@ -7,9 +7,9 @@ import torch
 from detectron2.structures import Boxes, BoxMode, Instances
 
 import smallobj  # noqa: F401
+from smallobj.geometry.masks import CropMasks
+from smallobj.geometry.tiling import plan_tiles
 from smallobj.inference.drawing import class_color, draw_comparison, draw_detections
-from smallobj.masks import CropMasks
-from smallobj.tiling import plan_tiles
 
 NAMES = ["washer", "십원", "bolt"]
 

@@ -14,13 +14,13 @@ from torch import nn
 from smallobj.checkpoint import save_weights
 from smallobj.data.build import resize_at_test
 from smallobj.data.raster import Raster
+from smallobj.geometry.tiling import plan_tiles
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.scan import RowMerger, Scanner, read_strips
 from smallobj.inference.scan_log import ScanLog
 from smallobj.inference.tiled import TiledDetector
 from smallobj.merging import build_merger
 from smallobj.modeling import build_model
-from smallobj.tiling import plan_tiles
 
 SIZE = (500, 340)
 MERGERS = ["nms", "soft_nms", "nmm", "wbf", "vote", "soft_vote"]

@@ -9,9 +9,9 @@ from detectron2.structures import Boxes, Instances
 from detectron2.utils.visualizer import Visualizer
 from torch import nn
 
+from smallobj.geometry.masks import CropMasks
 from smallobj.inference.scan import _plain
 from smallobj.inference.tiled import TiledDetector, resized_instances
-from smallobj.masks import CropMasks
 from smallobj.merging import MERGER_REGISTRY, build_merger
 
 SIZE = (300, 420)

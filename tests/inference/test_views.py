@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from smallobj.geometry.masks import CropMasks
 from smallobj.inference.views import (
     AS_IT_IS,
     PRESETS,
@@ -13,7 +14,6 @@ from smallobj.inference.views import (
     make_views,
     preset_views,
 )
-from smallobj.masks import CropMasks
 
 EVERY_TURN = {"as it is": AS_IT_IS, **TURNS}
 

@@ -9,7 +9,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from smallobj import get_cfg
-from smallobj.masks import CropMasks
+from smallobj.geometry.masks import CropMasks
 from smallobj.merging import ModelMerger, NMSMerger, build_model_merger
 from smallobj.merging.models import ModelWBFMerger
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from smallobj import get_cfg
-from smallobj.boxes import connected_components, overlapping_pairs
+from smallobj.geometry.boxes import connected_components, overlapping_pairs
 from smallobj.merging import MERGER_REGISTRY, NMSMerger, build_merger
 
 NAMES = ["nms", "soft_nms", "nmm", "wbf", "vote", "soft_vote"]

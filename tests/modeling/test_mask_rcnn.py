@@ -11,8 +11,8 @@ from detectron2.modeling import build_model as build_detectron2_model
 import smallobj
 from smallobj import load_config
 from smallobj.evaluation.coco import MaskCOCOEvaluator
+from smallobj.geometry.masks import mask_rles
 from smallobj.inference.tiled import TiledDetector
-from smallobj.masks import mask_rles
 from smallobj.modeling import build_model
 
 from detectron2.data import DatasetCatalog, MetadataCatalog  # isort: skip

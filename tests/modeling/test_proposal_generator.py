@@ -7,7 +7,7 @@ import torch
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 
-from smallobj.boxes import wasserstein_similarity
+from smallobj.geometry.boxes import wasserstein_similarity
 from smallobj.modeling import build_model
 
 

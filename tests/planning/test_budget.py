@@ -2,9 +2,9 @@
 
 import pytest
 
+from smallobj.geometry.tile_choice import choose_tile
 from smallobj.inference.memory import MIB
 from smallobj.planning import budget
-from smallobj.tile_choice import choose_tile
 
 IMAGES = [(2100, 2800)]
 

@@ -8,16 +8,16 @@ import torch
 from matplotlib.image import imread
 
 from smallobj import load_config
-from smallobj.anchors import measure_anchors
 from smallobj.data.datasets import register_dataset
 from smallobj.data.survey import Survey
+from smallobj.geometry.anchors import measure_anchors
+from smallobj.geometry.tiling import plan_tiles
 from smallobj.modeling import build_model
 from smallobj.planning.anchor_advice import AnchorAdvice, advise_anchors, read_anchors
 from smallobj.planning.config_file import write_plan
 from smallobj.planning.description import describe
 from smallobj.planning.figure import draw_plan
 from smallobj.planning.recommendation import covered_length, recommend, training_tile
-from smallobj.tiling import plan_tiles
 
 
 def made_survey(images=8, per_image=25, size=(600, 800), longest=90, seed=0):

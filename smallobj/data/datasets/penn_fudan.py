@@ -15,7 +15,7 @@ import PIL.Image
 import torch
 
 from smallobj.data.datasets.problems import DatasetError, Problem
-from smallobj.masks import coco_annotation, mask_rles
+from smallobj.geometry.masks import coco_annotation, mask_rles
 
 IMAGES, MASKS = "PNGImages", "PedMasks"
 # One channel: shades of grey, indices into a palette, or 16 bits.

@@ -10,7 +10,7 @@ from typing import Any
 
 from smallobj.data.datasets.problems import shown
 from smallobj.data.datasets.rules import is_number
-from smallobj.masks import Rle, compressed
+from smallobj.geometry.masks import Rle, compressed
 
 SEGMENTATION_RULE = "segmentation must be a list of polygons or a run-length mask"
 POLYGON_RULE = "a polygon must be a list of finite numbers, x1, y1, x2, y2, ..."

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from smallobj.data.synthetic.scene import Label, Mask
-from smallobj.masks import coco_annotation, crop_rle
+from smallobj.geometry.masks import coco_annotation, crop_rle
 
 
 def coco_content(

@@ -14,7 +14,7 @@ from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Instances
 from torch import nn
 
-from smallobj.boxes import wasserstein_similarity
+from smallobj.geometry.boxes import wasserstein_similarity
 from smallobj.modeling.class_losses import ClassLoss, build_class_loss
 
 BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou", "nwd")

@@ -14,7 +14,7 @@ from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes
 from torch import nn
 
-from smallobj.boxes import enlarge
+from smallobj.geometry.boxes import enlarge
 
 
 class ContextPooler(nn.Module):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from smallobj.regions import area_share, choose_regions, lies_whole_in_any
+from smallobj.geometry.regions import area_share, choose_regions, lies_whole_in_any
 
 SIZE = (640, 960)
 STRIDE = 16

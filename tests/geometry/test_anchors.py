@@ -8,7 +8,7 @@ import torch
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.structures import Boxes, pairwise_iou
 
-from smallobj.anchors import (
+from smallobj.geometry.anchors import (
     Anchors,
     SideAnchors,
     best_overlaps,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from smallobj.tiling import (
+from smallobj.geometry.tiling import (
     cut_by_seam,
     place_on_background,
     place_on_box,

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from smallobj.tiling import tiles_along
+from smallobj.geometry.tiling import tiles_along
 
 # Below this ratio of tile to overlap, most of what is computed is computed twice or more.
 _LEAST_TILE_PER_OVERLAP = 2
@@ -18,7 +18,7 @@ _LEAST_TILE_PER_OVERLAP = 2
 
 @dataclasses.dataclass(frozen=True)
 class TileChoice:
-    """A tile for :func:`smallobj.tiling.plan_tiles`, and what it comes to on each image size.
+    """A tile for ``tiling.plan_tiles``, and what it comes to on each image size.
 
     Attributes:
         tile: longest side of a tile, TEST.TILE.SIZE.
@@ -119,7 +119,7 @@ def choose_tile(
 
 
 def lay_out(image_sizes: np.ndarray, tile: int, overlap: int, multiple: int = 32) -> TileChoice:
-    """What a tile comes to on images (N, 2), as :func:`smallobj.tiling.plan_tiles` lays it."""
+    """What a tile comes to on images (N, 2), as ``tiling.plan_tiles`` lays it."""
     plans = [_plan(size[:, None], np.array([tile]), overlap, multiple) for size in image_sizes]
     return TileChoice(
         tile=tile,

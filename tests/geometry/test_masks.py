@@ -7,7 +7,7 @@ from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.structures import Boxes, Instances
 from pycocotools import mask as mask_util
 
-from smallobj.masks import CropMasks, crop_rle, mask_rles
+from smallobj.geometry.masks import CropMasks, crop_rle, mask_rles
 
 SIZE = (23, 37)
 

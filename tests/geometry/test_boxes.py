@@ -6,7 +6,7 @@ import pytest
 import torch
 from detectron2.structures import BoxMode
 
-from smallobj.boxes import (
+from smallobj.geometry.boxes import (
     annotation_boxes,
     connected_components,
     enlarge,

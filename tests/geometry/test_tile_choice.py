@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from smallobj.tile_choice import choose_tile, lay_out, overlap_for
-from smallobj.tiling import plan_tiles
+from smallobj.geometry.tile_choice import choose_tile, lay_out, overlap_for
+from smallobj.geometry.tiling import plan_tiles
 
 
 def fewest(length, tile, overlap):

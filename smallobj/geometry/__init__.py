@@ -1,0 +1,1 @@
+"""Boxes, masks, tiles, regions and anchors: pure functions, no config, no state."""
