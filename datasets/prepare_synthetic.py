@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from smallobj.command_line import run_command
-from smallobj.data.synthetic import DatasetPlan, SceneConfig, write_dataset
+from smallobj.synthetic import DatasetPlan, SceneConfig, write_dataset
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """The 30 classes of the 2021 Small Object AI Challenge, in label order (class id = index).
 
 The English and the Korean tuple name the same things in the same order. The made dataset
-(`smallobj.data.synthetic`) draws exactly these classes.
+(`smallobj.synthetic`) draws exactly these classes.
 """
 
 from __future__ import annotations

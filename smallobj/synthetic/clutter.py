@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from smallobj.data.synthetic.canvas import Canvas, FloatArray, ellipse_points, jitter, pick, rgb
+from smallobj.synthetic.canvas import Canvas, FloatArray, ellipse_points, jitter, pick, rgb
 
 
 def _pebble(rng: np.random.Generator, canvas: Canvas) -> None:

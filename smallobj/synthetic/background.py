@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from smallobj.data.synthetic.canvas import FloatArray, jitter, rgb, smooth_noise
+from smallobj.synthetic.canvas import FloatArray, jitter, rgb, smooth_noise
 
 Grey = NDArray[np.uint8]
 Image = NDArray[np.uint8]

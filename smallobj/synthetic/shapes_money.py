@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smallobj.data.synthetic.canvas import (
+from smallobj.synthetic.canvas import (
     Canvas,
     FloatArray,
     ellipse_points,

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
-from smallobj.data.synthetic.background import textured_ground
-from smallobj.data.synthetic.canvas import FloatArray
-from smallobj.data.synthetic.drawings import SPRITE_SIZE, Light, draw_class
+from smallobj.synthetic.background import textured_ground
+from smallobj.synthetic.canvas import FloatArray
+from smallobj.synthetic.drawings import SPRITE_SIZE, Light, draw_class
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -75,7 +75,7 @@ class ChosenObjects:
 
 
 class TexturedGrounds:
-    """The made textures of `smallobj.data.synthetic.background`."""
+    """The made textures of `smallobj.synthetic.background`."""
 
     def ground(self, rng: np.random.Generator, h: int, w: int) -> NDArray[np.uint8]:
         """See `GroundSource`."""

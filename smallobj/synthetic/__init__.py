@@ -15,7 +15,7 @@ parts, bottom to top:
 `datasets/prepare_synthetic.py` is the command.
 """
 
-from smallobj.data.synthetic.dataset import DatasetPlan, write_dataset
-from smallobj.data.synthetic.scene import SceneConfig, render_scene
+from smallobj.synthetic.dataset import DatasetPlan, write_dataset
+from smallobj.synthetic.scene import SceneConfig, render_scene
 
 __all__ = ["DatasetPlan", "SceneConfig", "render_scene", "write_dataset"]

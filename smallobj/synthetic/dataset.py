@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from smallobj.data.synthetic.coco_labels import coco_content
-from smallobj.data.synthetic.scene import Label, Mask, SceneConfig, render_scene
-from smallobj.data.synthetic.sources import (
+from smallobj.synthetic.coco_labels import coco_content
+from smallobj.synthetic.scene import Label, Mask, SceneConfig, render_scene
+from smallobj.synthetic.sources import (
     ChosenObjects,
     CutOutObjects,
     DrawnObjects,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from smallobj.data.synthetic.canvas import Canvas, FloatArray, jitter, pick, rgb
+from smallobj.synthetic.canvas import Canvas, FloatArray, jitter, pick, rgb
 
 
 def _spline(

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from smallobj.data.synthetic.canvas import FloatArray, smooth_noise
-from smallobj.data.synthetic.clutter import draw_clutter, lay_cable, spill_stain
-from smallobj.data.synthetic.drawings import Light
-from smallobj.data.synthetic.pose import Patch, Pose, random_pose, shrink, warp
-from smallobj.data.synthetic.sources import GroundSource, ObjectSource
+from smallobj.synthetic.canvas import FloatArray, smooth_noise
+from smallobj.synthetic.clutter import draw_clutter, lay_cable, spill_stain
+from smallobj.synthetic.drawings import Light
+from smallobj.synthetic.pose import Patch, Pose, random_pose, shrink, warp
+from smallobj.synthetic.sources import GroundSource, ObjectSource
 
 Label = tuple[int, float, float, float, float]
 Image = NDArray[np.uint8]

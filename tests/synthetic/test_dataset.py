@@ -15,8 +15,8 @@ from pycocotools import mask as mask_util
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
 from smallobj.data.datasets.register import load_records, register_dataset
-from smallobj.data.synthetic import DatasetPlan, SceneConfig, write_dataset
-from smallobj.data.synthetic.sources import (
+from smallobj.synthetic import DatasetPlan, SceneConfig, write_dataset
+from smallobj.synthetic.sources import (
     ChosenObjects,
     CutOutObjects,
     DrawnObjects,
@@ -146,7 +146,7 @@ def test_existing_output_is_kept_unless_told(made, tmp_path):
 
 
 def test_an_interrupted_run_leaves_no_label_file(tmp_path, monkeypatch):
-    from smallobj.data.synthetic import dataset
+    from smallobj.synthetic import dataset
 
     original, calls = dataset.render_scene, []
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
-from smallobj.data.synthetic import shapes_gadgets as gadgets
-from smallobj.data.synthetic import shapes_hardware as hardware
-from smallobj.data.synthetic import shapes_money as money
-from smallobj.data.synthetic import shapes_nuts as nuts
-from smallobj.data.synthetic.canvas import Canvas, FloatArray
+from smallobj.synthetic import shapes_gadgets as gadgets
+from smallobj.synthetic import shapes_hardware as hardware
+from smallobj.synthetic import shapes_money as money
+from smallobj.synthetic import shapes_nuts as nuts
+from smallobj.synthetic.canvas import Canvas, FloatArray
 
 Drawing = Callable[[np.random.Generator, Canvas], None]
 Light = tuple[float, float, float]

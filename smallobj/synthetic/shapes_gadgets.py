@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from smallobj.data.synthetic.canvas import (
+from smallobj.synthetic.canvas import (
     Canvas,
     FloatArray,
     ellipse_points,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from smallobj.data.synthetic.scene import Label, Mask
 from smallobj.geometry.masks import coco_annotation, crop_rle
+from smallobj.synthetic.scene import Label, Mask
 
 
 def coco_content(

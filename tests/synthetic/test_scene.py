@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
-from smallobj.data.synthetic import scene as scene_module
-from smallobj.data.synthetic.background import GROUNDS, textured_ground
-from smallobj.data.synthetic.drawings import DRAWINGS, draw_class
-from smallobj.data.synthetic.pose import Pose, shrink, tight_box, warp
-from smallobj.data.synthetic.scene import SceneConfig, paste, render_scene
-from smallobj.data.synthetic.sources import DrawnObjects, TexturedGrounds
+from smallobj.synthetic import scene as scene_module
+from smallobj.synthetic.background import GROUNDS, textured_ground
+from smallobj.synthetic.drawings import DRAWINGS, draw_class
+from smallobj.synthetic.pose import Pose, shrink, tight_box, warp
+from smallobj.synthetic.scene import SceneConfig, paste, render_scene
+from smallobj.synthetic.sources import DrawnObjects, TexturedGrounds
 
 
 def test_thirty_classes_in_two_languages():

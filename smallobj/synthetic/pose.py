@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from smallobj.data.synthetic.canvas import FloatArray
+from smallobj.synthetic.canvas import FloatArray
 
 _EDGE = 0.02  # alpha below this is nothing
 
