@@ -1,6 +1,6 @@
 """How fast a machine multiplies and adds in convolutions: the limit below which no detector falls.
 
-Floating point operations count a multiply-add as two, as in ``smallobj.inference.flops``.
+Floating point operations count a multiply-add as two, as in ``smallobj.costs.flops``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 from smallobj.benchmarks.report import Cell, Table
+from smallobj.costs.flops import analyse_flops, count_flops
 from smallobj.data.image_file import read_image
-from smallobj.inference.flops import analyse_flops, count_flops
 from smallobj.modeling.precision import PRECISIONS
 
 _GIGA = 1e9

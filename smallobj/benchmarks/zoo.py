@@ -24,13 +24,13 @@ from smallobj.benchmarks.arithmetic import all_proposals
 from smallobj.benchmarks.memory import measure_peak
 from smallobj.benchmarks.report import describe_machine
 from smallobj.benchmarks.rivals import set_threads
-from smallobj.benchmarks.separate_process import RunFailed, run_apart
 from smallobj.checkpoint import load_weights
 from smallobj.config import load_config
+from smallobj.costs.flops import count_flops
+from smallobj.costs.separate_process import RunFailed, run_apart
 from smallobj.data.build import build_test_mapper
 from smallobj.data.image_file import read_image
 from smallobj.inference import wrap_for_test
-from smallobj.inference.flops import count_flops
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
 from smallobj.modeling.precision import precision_at_test, settle

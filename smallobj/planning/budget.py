@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from detectron2.config import CfgNode
 
+from smallobj.costs.memory import MIB, MemoryLine, fit_line, measure_peaks
 from smallobj.geometry.tile_choice import TileChoice
-from smallobj.inference.memory import MIB, MemoryLine, fit_line, measure_peaks
 
 _FIRST_SIZES = ((512, 512), (1024, 1024))
 _ROUNDS = 4
@@ -39,7 +39,7 @@ def choose_within_memory(
 
     Args:
         cfg: of the model.
-        memory_mib: as :func:`smallobj.inference.memory.measure_peaks` counts it.
+        memory_mib: as :func:`smallobj.costs.memory.measure_peaks` counts it.
         choose: the best tile of at most so many pixels.
 
     Raises:

@@ -8,9 +8,9 @@ import numpy as np
 from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 
+from smallobj.costs.flops import FlopCount, padded
 from smallobj.data.survey import Survey, resized_to
 from smallobj.geometry.tile_choice import TileChoice, lay_out
-from smallobj.inference.flops import FlopCount, padded
 
 # Tiles are cut in multiples of it (smallobj.geometry.tiling.plan_tiles), the stride of p5.
 MULTIPLE = 32

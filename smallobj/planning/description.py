@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from tabulate import tabulate
 
+from smallobj.costs.memory import MIB
 from smallobj.geometry.anchors import AnchorFit, Anchors, SideAnchors
-from smallobj.inference.memory import MIB
 from smallobj.planning.anchor_advice import AnchorAdvice
 from smallobj.planning.recommendation import Recommendation
 

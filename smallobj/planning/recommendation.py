@@ -9,10 +9,10 @@ import numpy as np
 from detectron2.config import CfgNode
 from torch import nn
 
+from smallobj.costs.flops import FlopCount, analyse_flops
+from smallobj.costs.memory import MIB
 from smallobj.data.survey import Survey
 from smallobj.geometry.tile_choice import TileChoice, choose_tile, overlap_for
-from smallobj.inference.flops import FlopCount, analyse_flops
-from smallobj.inference.memory import MIB
 from smallobj.planning.anchor_advice import AnchorAdvice, advise_anchors
 from smallobj.planning.budget import MeasuredChoice, choose_within_memory
 from smallobj.planning.cost import MULTIPLE, Cost, compare_costs, tile_cost

@@ -13,7 +13,6 @@ from torch import nn
 
 from smallobj import load_config
 from smallobj.benchmarks import zoo
-from smallobj.benchmarks.separate_process import RunFailed
 from smallobj.benchmarks.zoo import (
     Subject,
     count_work,
@@ -22,7 +21,8 @@ from smallobj.benchmarks.zoo import (
     measure_memory,
     time_once,
 )
-from smallobj.inference.flops import analyse_flops
+from smallobj.costs.flops import analyse_flops
+from smallobj.costs.separate_process import RunFailed
 from smallobj.modeling import build_model
 
 

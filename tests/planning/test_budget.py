@@ -2,8 +2,8 @@
 
 import pytest
 
+from smallobj.costs.memory import MIB
 from smallobj.geometry.tile_choice import choose_tile
-from smallobj.inference.memory import MIB
 from smallobj.planning import budget
 
 IMAGES = [(2100, 2800)]

@@ -33,7 +33,7 @@ def tool(repository, monkeypatch, catalog):
 
 
 def test_the_commands_of_the_page_run(tool, repository, tmp_path, monkeypatch, capsys):
-    # tests/inference/test_memory.py measures in earnest.
+    # tests/costs/test_memory.py measures in earnest.
     monkeypatch.setattr(
         budget, "measure_peaks", lambda cfg, sizes: [2**29 + 160 * h * w for h, w in sizes]
     )

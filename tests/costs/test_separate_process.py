@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.separate_process: every way in which a process can end."""
+"""smallobj.costs.separate_process: every way in which a process can end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from smallobj.benchmarks.separate_process import RunFailed, run_apart
+from smallobj.costs.separate_process import RunFailed, run_apart
 
 
 def test_the_result_comes_from_another_process() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from smallobj.inference.flops import analyse_flops, count_flops, padded
+from smallobj.costs.flops import analyse_flops, count_flops, padded
 from smallobj.modeling import build_model
 
 

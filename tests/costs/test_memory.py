@@ -5,7 +5,7 @@ import resource
 import numpy as np
 import pytest
 
-from smallobj.inference.memory import (
+from smallobj.costs.memory import (
     MIB,
     MemoryLine,
     fit_line,

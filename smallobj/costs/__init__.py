@@ -1,0 +1,1 @@
+"""What a detector costs: arithmetic, memory, and a process of its own to measure them in."""
