@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PACKAGES := smallobj tests tools datasets train_net.py demo.py
+PACKAGES := smallobj tests tools benchmarks datasets train_net.py demo.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types layers clean

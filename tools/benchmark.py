@@ -20,20 +20,23 @@ import sys
 from functools import partial
 from pathlib import Path
 
+# benchmarks/ lies beside this folder and is no part of the installed package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
 from detectron2.data import DatasetCatalog
 
-from smallobj.benchmarks.evaluation import benchmark_evaluation
-from smallobj.benchmarks.inference import benchmark_accuracy, benchmark_inference
-from smallobj.benchmarks.mapper import benchmark_mapper
-from smallobj.benchmarks.memory import benchmark_memory
-from smallobj.benchmarks.merging_rivals import benchmark_merging
-from smallobj.benchmarks.report import Report
-from smallobj.benchmarks.rivals import ENTRIES, Settings, set_threads
-from smallobj.benchmarks.scanning import benchmark_scan
-from smallobj.benchmarks.stages import benchmark_arithmetic
+from benchmarks.evaluation import benchmark_evaluation
+from benchmarks.inference import benchmark_accuracy, benchmark_inference
+from benchmarks.mapper import benchmark_mapper
+from benchmarks.memory import benchmark_memory
+from benchmarks.merging_rivals import benchmark_merging
+from benchmarks.report import Report
+from benchmarks.rivals import ENTRIES, Settings, set_threads
+from benchmarks.scanning import benchmark_scan
+from benchmarks.stages import benchmark_arithmetic
 from smallobj.command_line import run_command
 from smallobj.data import datasets
 from smallobj.data.image_paths import find_images

@@ -17,14 +17,18 @@ import json
 import sys
 import time
 from functools import partial
+from pathlib import Path
+
+# benchmarks/ lies beside this folder and is no part of the installed package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
 from tqdm import tqdm
 
-from smallobj.benchmarks.seam_pictures import draw_cases, find_cases
-from smallobj.benchmarks.seams import RULE, VARIANTS, read_with_grids, summarize, tables
+from benchmarks.seam_pictures import draw_cases, find_cases
+from benchmarks.seams import RULE, VARIANTS, read_with_grids, summarize, tables
 from smallobj.command_line import run_command
 from smallobj.data import datasets
 from smallobj.inference.bundled import prepare_detector_config

@@ -18,15 +18,18 @@ import warnings
 from functools import partial
 from pathlib import Path
 
+# benchmarks/ lies beside this folder and is no part of the installed package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
 import torch
 
-from smallobj.benchmarks.report import Report
-from smallobj.benchmarks.timed_training import FINAL, Contest, run_contest
-from smallobj.benchmarks.zoo import Subject, find_detectors, measure_costs
-from smallobj.benchmarks.zoo_tables import comparison_tables, cost_table, read_rows
+from benchmarks.report import Report
+from benchmarks.timed_training import FINAL, Contest, run_contest
+from benchmarks.zoo import Subject, find_detectors, measure_costs
+from benchmarks.zoo_tables import comparison_tables, cost_table, read_rows
 from smallobj.command_line import run_command
 from smallobj.data import datasets
 

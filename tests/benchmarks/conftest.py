@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.rivals import Settings
 from smallobj import load_config
-from smallobj.benchmarks.rivals import Settings
 from smallobj.checkpoint import save_weights
 from smallobj.modeling import build_model
 

@@ -1,12 +1,12 @@
-"""smallobj.benchmarks.arithmetic: operations counted by hand, rates, work of a detector."""
+"""benchmarks.arithmetic: operations counted by hand, rates, work of a detector."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from smallobj.benchmarks import arithmetic
-from smallobj.benchmarks.arithmetic import (
+from benchmarks import arithmetic
+from benchmarks.arithmetic import (
     Convolution,
     Rate,
     StageFlops,

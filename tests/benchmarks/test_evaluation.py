@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.evaluation: rivals evaluate the same boxes and agree."""
+"""benchmarks.evaluation: rivals evaluate the same boxes and agree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 
-from smallobj.benchmarks.evaluation import (
+from benchmarks.evaluation import (
     OURS,
     READY,
     WHOLE,
@@ -18,7 +18,7 @@ from smallobj.benchmarks.evaluation import (
     largest_difference,
     make_evaluation_set,
 )
-from smallobj.benchmarks.pairing import Timing
+from benchmarks.pairing import Timing
 
 
 def test_made_sets_hold_what_they_say() -> None:

@@ -7,7 +7,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
-from smallobj.benchmarks.huge_image import measure_scan, write_huge_image
+from benchmarks.huge_image import measure_scan, write_huge_image
 from smallobj.data.build import resize_at_test
 from smallobj.data.raster import Raster
 from smallobj.inference.tiled import TiledDetector

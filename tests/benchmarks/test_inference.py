@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.inference: rows, ratios, and AP50 of made-up rivals."""
+"""benchmarks.inference: rows, ratios, and AP50 of made-up rivals."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import torch
 from detectron2.data import DatasetCatalog
 from detectron2.structures import Boxes, Instances
 
-from smallobj.benchmarks import inference
-from smallobj.benchmarks.inference import (
+from benchmarks import inference
+from benchmarks.inference import (
     benchmark_accuracy,
     benchmark_inference,
     inference_table,
     measure_ap50,
     time_rivals,
 )
-from smallobj.benchmarks.pairing import Timing
-from smallobj.benchmarks.rivals import Settings
+from benchmarks.pairing import Timing
+from benchmarks.rivals import Settings
 from smallobj.data import datasets
 from smallobj.geometry.boxes import annotation_boxes
 

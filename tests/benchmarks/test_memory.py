@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.memory: a peak that has passed is still seen, an earlier one is not."""
+"""benchmarks.memory: a peak that has passed is still seen, an earlier one is not."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 import numpy as np
 import pytest
 
-from smallobj.benchmarks import memory
-from smallobj.benchmarks.memory import (
+from benchmarks import memory
+from benchmarks.memory import (
     Peak,
     benchmark_memory,
     in_fresh_process,
     measure_peak,
     peak_of_rival,
 )
-from smallobj.benchmarks.rivals import Settings
+from benchmarks.rivals import Settings
 
 MEBI = 1 << 20
 

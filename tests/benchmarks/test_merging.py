@@ -2,7 +2,7 @@
 
 import torch
 
-from smallobj.benchmarks.merging import MERGERS, benchmark_mergers, make_boxes
+from benchmarks.merging import MERGERS, benchmark_mergers, make_boxes
 from smallobj.geometry.boxes import connected_components, overlapping_pairs
 
 

@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.merging_rivals: the jobs do what they are called."""
+"""benchmarks.merging_rivals: the jobs do what they are called."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
-from smallobj.benchmarks import merging_rivals
-from smallobj.benchmarks.merging_rivals import (
+from benchmarks import merging_rivals
+from benchmarks.merging_rivals import (
     MERGING_RIVALS,
     available_memory,
     benchmark_merging,
     merging_table,
     supervision_nms,
 )
-from smallobj.benchmarks.pairing import Timing
-from smallobj.benchmarks.rival_packages import RivalUnavailable
+from benchmarks.pairing import Timing
+from benchmarks.rival_packages import RivalUnavailable
 
 
 def two_pairs_and_a_loner() -> Instances:

@@ -1,9 +1,9 @@
-"""smallobj.benchmarks: rivals take turns, and the first round doesn't count."""
+"""benchmarks: rivals take turns, and the first round doesn't count."""
 
 from __future__ import annotations
 
-from smallobj.benchmarks.mapper import benchmark_mapper
-from smallobj.benchmarks.pairing import Timing, time_in_turns
+from benchmarks.mapper import benchmark_mapper
+from benchmarks.pairing import Timing, time_in_turns
 
 
 def test_rivals_take_turns() -> None:

@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.report: aligned text, and JSON that gives the same text back."""
+"""benchmarks.report: aligned text, and JSON that gives the same text back."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smallobj.benchmarks.pairing import Timing
-from smallobj.benchmarks.report import Report, Table, describe_machine, seconds_of
+from benchmarks.pairing import Timing
+from benchmarks.report import Report, Table, describe_machine, seconds_of
 
 
 def report() -> Report:

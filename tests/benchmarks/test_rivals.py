@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.rivals: each row is the same model, run another way."""
+"""benchmarks.rivals: each row is the same model, run another way."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from smallobj.benchmarks.rival_packages import RivalUnavailable, import_rival
-from smallobj.benchmarks.rivals import Settings, build_rival, build_rivals
+from benchmarks.rival_packages import RivalUnavailable, import_rival
+from benchmarks.rivals import Settings, build_rival, build_rivals
 from smallobj.data.image_file import read_image
 
 
@@ -55,7 +55,7 @@ def test_rows_that_cannot_run_are_left_out_with_a_sentence(
     def refuse(module: str) -> None:
         raise RivalUnavailable(f"{module} is not here")
 
-    monkeypatch.setattr("smallobj.benchmarks.sahi_rival.import_rival", refuse)
+    monkeypatch.setattr("benchmarks.sahi_rival.import_rival", refuse)
     rivals, absent = build_rivals(["sahi", "whole"], tiny_settings)
     assert list(rivals) == ["whole"]
     assert absent == ["sahi: left out, sahi.predict is not here"]

@@ -1,11 +1,11 @@
-"""smallobj.benchmarks.sahi_rival: SAHI runs the very same model."""
+"""benchmarks.sahi_rival: SAHI runs the very same model."""
 
 from __future__ import annotations
 
 import pytest
 
-from smallobj.benchmarks.rivals import Settings, build_rival
-from smallobj.benchmarks.sahi_rival import SahiRival
+from benchmarks.rivals import Settings, build_rival
+from benchmarks.sahi_rival import SahiRival
 from smallobj.data.image_file import read_image
 
 

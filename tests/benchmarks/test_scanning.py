@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.scanning: a scan's cost as a table."""
+"""benchmarks.scanning: a scan's cost as a table."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from smallobj.benchmarks import scanning
-from smallobj.benchmarks.huge_image import write_huge_image
-from smallobj.benchmarks.rivals import Settings
-from smallobj.benchmarks.scanning import benchmark_scan
+from benchmarks import scanning
+from benchmarks.huge_image import write_huge_image
+from benchmarks.rivals import Settings
+from benchmarks.scanning import benchmark_scan
 
 
 def test_a_scan_is_costed(

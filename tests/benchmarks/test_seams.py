@@ -10,7 +10,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
-from smallobj.benchmarks import seam_pictures, seams
+from benchmarks import seam_pictures, seams
 from smallobj.data import datasets
 from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seams import CUT, count_views, seam_zones

@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.stages: a clock that subtracts inner stages, and a detection taken apart."""
+"""benchmarks.stages: a clock that subtracts inner stages, and a detection taken apart."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from contextlib import suppress
 
 import pytest
 
-from smallobj.benchmarks import stages
-from smallobj.benchmarks.arithmetic import StageFlops, Work
-from smallobj.benchmarks.rivals import Settings, SmallObjectRival, build_rival
-from smallobj.benchmarks.stages import (
+from benchmarks import stages
+from benchmarks.arithmetic import StageFlops, Work
+from benchmarks.rivals import Settings, SmallObjectRival, build_rival
+from benchmarks.stages import (
     StageClock,
     StageTimes,
     benchmark_arithmetic,

@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.timed_training: the same terms for all, and rows that outlive failures."""
+"""benchmarks.timed_training: the same terms for all, and rows that outlive failures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 import torch
 from detectron2.data import DatasetCatalog
 
-from smallobj.benchmarks import timed_training
-from smallobj.benchmarks.timed_training import Contest, run_contest
+from benchmarks import timed_training
+from benchmarks.timed_training import Contest, run_contest
 from smallobj.data.datasets import parse_spec, register_dataset
 
 

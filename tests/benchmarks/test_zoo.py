@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.zoo: figures against counts by hand, and rows that outlive failures."""
+"""benchmarks.zoo: figures against counts by hand, and rows that outlive failures."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from torch import nn
 
-from smallobj import load_config
-from smallobj.benchmarks import zoo
-from smallobj.benchmarks.zoo import (
+from benchmarks import zoo
+from benchmarks.zoo import (
     Subject,
     count_work,
     find_detectors,
@@ -21,6 +20,7 @@ from smallobj.benchmarks.zoo import (
     measure_memory,
     time_once,
 )
+from smallobj import load_config
 from smallobj.costs.flops import analyse_flops
 from smallobj.costs.separate_process import RunFailed
 from smallobj.modeling import build_model

@@ -1,4 +1,4 @@
-"""smallobj.benchmarks.zoo_tables: rows in, cells out."""
+"""benchmarks.zoo_tables: rows in, cells out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from smallobj.benchmarks.zoo_tables import comparison_tables, cost_table, read_rows
+from benchmarks.zoo_tables import comparison_tables, cost_table, read_rows
 
 
 def cost(name: str, **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from smallobj.benchmarks import zoo
+from benchmarks import zoo
 
 
 @pytest.fixture

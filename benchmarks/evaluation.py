@@ -15,8 +15,8 @@ import numpy as np
 import pycocotools.coco
 import pycocotools.cocoeval
 
-from smallobj.benchmarks.pairing import Timing, time_in_turns
-from smallobj.benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
+from benchmarks.pairing import Timing, time_in_turns
+from benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
 from smallobj.evaluation.coco_curves import CocoCurves, coco_curves
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
 

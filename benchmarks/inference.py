@@ -11,10 +11,10 @@ import torch
 from detectron2.data import DatasetCatalog
 from tqdm import tqdm
 
-from smallobj.benchmarks.arithmetic import count_focus_flops, count_stage_flops, watch_work
-from smallobj.benchmarks.pairing import Timing, time_in_turns
-from smallobj.benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
-from smallobj.benchmarks.rivals import ENTRIES, Rival, Settings, build_rivals
+from benchmarks.arithmetic import count_focus_flops, count_stage_flops, watch_work
+from benchmarks.pairing import Timing, time_in_turns
+from benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
+from benchmarks.rivals import ENTRIES, Rival, Settings, build_rivals
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.coco import FastCOCOEvaluator
 from smallobj.evaluation.ground_truth import read_ground_truth

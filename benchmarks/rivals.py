@@ -14,8 +14,8 @@ from detectron2.modeling import build_model as build_detectron2_model
 from detectron2.structures import Instances
 from torch import nn
 
-from smallobj.benchmarks.rival_packages import RivalUnavailable
-from smallobj.benchmarks.sahi_rival import ReadyPredictor, SahiRival
+from benchmarks.rival_packages import RivalUnavailable
+from benchmarks.sahi_rival import ReadyPredictor, SahiRival
 from smallobj.checkpoint import load_weights
 from smallobj.data.image_file import read_image
 from smallobj.inference.bundled import prepare_detector_config

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from detectron2.structures import Instances
 
-from smallobj.benchmarks.merging import make_boxes
-from smallobj.benchmarks.pairing import Timing, time_in_turns
-from smallobj.benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
-from smallobj.benchmarks.rival_packages import RivalUnavailable, import_rival
+from benchmarks.merging import make_boxes
+from benchmarks.pairing import Timing, time_in_turns
+from benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
+from benchmarks.rival_packages import RivalUnavailable, import_rival
 from smallobj.config import get_cfg
 from smallobj.merging import build_merger
 

@@ -19,7 +19,7 @@ from detectron2.engine import DefaultPredictor
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
-from smallobj.benchmarks.rival_packages import import_rival
+from benchmarks.rival_packages import import_rival
 
 
 class ReadyPredictor(DefaultPredictor):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from smallobj.benchmarks.huge_image import ScanCost, measure_scan
-from smallobj.benchmarks.memory import in_fresh_process
-from smallobj.benchmarks.report import Cell, Report, Table, describe_machine
-from smallobj.benchmarks.rivals import Settings, set_threads
+from benchmarks.huge_image import ScanCost, measure_scan
+from benchmarks.memory import in_fresh_process
+from benchmarks.report import Cell, Report, Table, describe_machine
+from benchmarks.rivals import Settings, set_threads
 from smallobj.inference.predictor import SmallObjectPredictor
 
 _MEBI = 1 << 20

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
 
-from smallobj.benchmarks.seams import Reading
+from benchmarks.seams import Reading
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seams import OFF, Observations, interior_edges, observe

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from smallobj.benchmarks.report import describe_machine
-from smallobj.benchmarks.zoo import Row, write_row
+from benchmarks.report import describe_machine
+from benchmarks.zoo import Row, write_row
 from smallobj.checkpoint import read_checkpoint
 from smallobj.config import load_config
 from smallobj.evaluation.coco import RESULTS_FILE

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from smallobj.benchmarks.report import Cell, Table
-from smallobj.benchmarks.zoo import SIDE, Row
+from benchmarks.report import Cell, Table
+from benchmarks.zoo import SIDE, Row
 
 _MEBI = 1 << 20
 

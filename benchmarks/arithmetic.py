@@ -16,7 +16,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
-from smallobj.benchmarks.report import Cell, Table
+from benchmarks.report import Cell, Table
 from smallobj.costs.flops import analyse_flops, count_flops
 from smallobj.data.image_file import read_image
 from smallobj.modeling.precision import PRECISIONS

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from smallobj.benchmarks.report import Cell, Report, Table, describe_machine
-from smallobj.benchmarks.rival_packages import RivalUnavailable
-from smallobj.benchmarks.rivals import ENTRIES, Settings, build_rival, set_threads
+from benchmarks.report import Cell, Report, Table, describe_machine
+from benchmarks.rival_packages import RivalUnavailable
+from benchmarks.rivals import ENTRIES, Settings, build_rival, set_threads
 
 _MEBI = 1 << 20
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")

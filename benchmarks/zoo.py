@@ -20,10 +20,10 @@ from detectron2.config import CfgNode
 from torch import nn
 from tqdm import tqdm
 
-from smallobj.benchmarks.arithmetic import all_proposals
-from smallobj.benchmarks.memory import measure_peak
-from smallobj.benchmarks.report import describe_machine
-from smallobj.benchmarks.rivals import set_threads
+from benchmarks.arithmetic import all_proposals
+from benchmarks.memory import measure_peak
+from benchmarks.report import describe_machine
+from benchmarks.rivals import set_threads
 from smallobj.checkpoint import load_weights
 from smallobj.config import load_config
 from smallobj.costs.flops import count_flops

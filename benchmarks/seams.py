@@ -11,7 +11,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.structures import Instances
 
-from smallobj.benchmarks.report import Cell, Table
+from benchmarks.report import Cell, Table
 from smallobj.checkpoint import load_weights
 from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.image_file import read_image

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from detectron2.structures import Boxes, Instances
 
-from smallobj.benchmarks.pairing import Timing, time_in_turns
+from benchmarks.pairing import Timing, time_in_turns
 from smallobj.config import get_cfg
 from smallobj.merging import build_merger
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from smallobj.benchmarks.arithmetic import (
+from benchmarks.arithmetic import (
     StageFlops,
     Work,
     convolution_rate,
@@ -23,8 +23,8 @@ from smallobj.benchmarks.arithmetic import (
     rates_table,
     watch_work,
 )
-from smallobj.benchmarks.report import Cell, Report, Table, describe_machine
-from smallobj.benchmarks.rivals import ENTRIES, Settings, SmallObjectRival, build_rivals
+from benchmarks.report import Cell, Report, Table, describe_machine
+from benchmarks.rivals import ENTRIES, Settings, SmallObjectRival, build_rivals
 from smallobj.data.image_file import read_image
 from smallobj.modeling.precision import precision_at_test
 

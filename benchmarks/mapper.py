@@ -8,7 +8,7 @@ import cv2
 import torch
 from detectron2.data import DatasetMapper
 
-from smallobj.benchmarks.pairing import Timing, time_in_turns
+from benchmarks.pairing import Timing, time_in_turns
 from smallobj.config import get_cfg
 from smallobj.data.tile_mapper import TileMapper
 
