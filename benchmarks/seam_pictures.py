@@ -15,8 +15,8 @@ from benchmarks.seams import Reading
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.image_detections import ImageDetections
 from smallobj.evaluation.seams import OFF, Observations, interior_edges, observe
-from smallobj.inference.drawing import draw_detections
-from smallobj.inference.labels import write_text
+from smallobj.results.drawing import draw_detections
+from smallobj.results.text_labels import write_text
 
 _SIDE = 320
 _CROP = 160

@@ -36,8 +36,8 @@ from smallobj.evaluation.load import read_labels
 from smallobj.evaluation.results_ensemble import describe_files, merge_tables
 from smallobj.evaluation.results_file import CHALLENGE, OWN, read_results
 from smallobj.evaluation.tables import EvaluationSet
-from smallobj.inference import result_files
 from smallobj.merging import build_model_merger
+from smallobj.results import result_files
 from smallobj.whole_file import require_writable, write_whole
 
 

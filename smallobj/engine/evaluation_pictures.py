@@ -16,9 +16,9 @@ from smallobj.evaluation.curves import class_rankings, pooled_ranking, precision
 from smallobj.evaluation.errors import Errors
 from smallobj.evaluation.operating_points import best_point, operating_curve
 from smallobj.evaluation.tables import DetectionTable, EvaluationSet
-from smallobj.inference.labels import write_text
 from smallobj.reports.galleries import missed_labels, wrong_detections
 from smallobj.reports.photographs import crop_frame
+from smallobj.results.text_labels import write_text
 
 _ITEMS, _COLUMNS, _CROP, _TEXT = 24, 6, 192, 22
 _LABEL, _DETECTION, _SUBJECT = (0, 200, 255), (255, 160, 60), (60, 60, 255)  # BGR

@@ -20,8 +20,8 @@ from smallobj.checkpoint import read_checkpoint
 from smallobj.data.build import build_test_mapper
 from smallobj.geometry.regions import choose_regions
 from smallobj.inference import wrap_for_test
-from smallobj.inference.drawing import draw_comparison
-from smallobj.inference.focus_picture import draw_focus
+from smallobj.results.drawing import draw_comparison
+from smallobj.results.focus_picture import draw_focus
 
 logger = logging.getLogger(__name__)
 

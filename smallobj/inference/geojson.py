@@ -12,7 +12,7 @@ from affine import Affine
 from rasterio.crs import CRS
 
 from smallobj.data.raster import Raster
-from smallobj.inference.result_files import ImageDetections
+from smallobj.results.result_files import ImageDetections
 from smallobj.whole_file import WholeFile
 
 _CRS84 = "urn:ogc:def:crs:OGC:1.3:CRS84"

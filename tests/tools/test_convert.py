@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from smallobj.formats.csv_table import COLUMNS
-from smallobj.inference.result_files import _CSV_COLUMNS, ImageDetections, ResultFiles
+from smallobj.results.result_files import _CSV_COLUMNS, ImageDetections, ResultFiles
 
 NAMES = ["bolt", "너트"]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from smallobj.inference.bulk.folder import RunFolder
 from smallobj.inference.bulk.records import Records
-from smallobj.inference.result_files import ImageDetections, ResultFiles
+from smallobj.results.result_files import ImageDetections, ResultFiles
 from smallobj.whole_file import WholeFile
 
 _TOLD = 10

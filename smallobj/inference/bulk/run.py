@@ -26,10 +26,10 @@ from smallobj.inference.bulk.path_list import PathList, list_images
 from smallobj.inference.bulk.ranks import Board, Rank, Status
 from smallobj.inference.bulk.records import Records, RecordWriter
 from smallobj.inference.bundled import prepare_detector_config
-from smallobj.inference.coco_ids import CocoIds
 from smallobj.inference.identity import detector_identity
-from smallobj.inference.result_files import ImageDetections, ResultFiles
 from smallobj.inference.session import DemoSession
+from smallobj.results.coco_ids import CocoIds
+from smallobj.results.result_files import ImageDetections, ResultFiles
 from smallobj.whole_file import require_writable
 
 GOOD, BROKEN, WRONG = 0, 1, 2

@@ -5,7 +5,7 @@ import pytest
 from smallobj.inference.bulk.folder import RunFolder
 from smallobj.inference.bulk.merge import merge_records
 from smallobj.inference.bulk.records import RecordWriter
-from smallobj.inference.result_files import ResultFiles
+from smallobj.results.result_files import ResultFiles
 
 PATHS = [f"{number}.jpg" for number in range(5)]
 

@@ -18,7 +18,7 @@ from detectron2.structures import Instances
 from smallobj.data.image_file import read_image
 from smallobj.geometry.boxes import annotation_boxes
 from smallobj.geometry.masks import CropMasks
-from smallobj.inference.labels import Color, draw_labels, write_text
+from smallobj.results.text_labels import Color, draw_labels, write_text
 
 # One letter height, and one pixel of line, per so many pixels of the image's longer side.
 _PIXELS_PER_LETTER = 100

@@ -9,8 +9,8 @@ from detectron2.structures import Boxes, Instances
 from pycocotools.coco import COCO
 
 import smallobj  # noqa: F401
-from smallobj.inference.coco_ids import CocoIds
-from smallobj.inference.detection_log import DetectionLog
+from smallobj.results.coco_ids import CocoIds
+from smallobj.results.detection_log import DetectionLog
 from smallobj.whole_file import write_whole
 
 

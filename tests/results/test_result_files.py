@@ -7,7 +7,7 @@ from detectron2.structures import Boxes, Instances
 from pycocotools import mask as mask_util
 
 from smallobj.geometry.masks import CropMasks
-from smallobj.inference.result_files import ImageDetections, ResultFiles
+from smallobj.results.result_files import ImageDetections, ResultFiles
 from smallobj.whole_file import WholeFile
 
 NAMES = ["nut", "größe"]

@@ -7,8 +7,8 @@ from typing import Any
 
 from detectron2.structures import Instances
 
-from smallobj.inference.coco_ids import CocoIds
-from smallobj.inference.result_files import ImageDetections, ResultFiles
+from smallobj.results.coco_ids import CocoIds
+from smallobj.results.result_files import ImageDetections, ResultFiles
 
 
 class DetectionLog:

@@ -6,8 +6,8 @@ import pytest
 
 import smallobj  # noqa: F401
 from smallobj.data.image_paths import IMAGE_ENDINGS
-from smallobj.inference.picture_files import plan_pictures, write_picture
 from smallobj.inference.video import plan_video
+from smallobj.results.picture_files import plan_pictures, write_picture
 
 
 def test_pictures_of_the_same_name_go_to_different_files(tmp_path):

@@ -9,7 +9,7 @@ from detectron2.structures import Boxes, BoxMode, Instances
 import smallobj  # noqa: F401
 from smallobj.geometry.masks import CropMasks
 from smallobj.geometry.tiling import plan_tiles
-from smallobj.inference.drawing import class_color, draw_comparison, draw_detections
+from smallobj.results.drawing import class_color, draw_comparison, draw_detections
 
 NAMES = ["washer", "십원", "bolt"]
 

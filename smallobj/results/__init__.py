@@ -1,0 +1,1 @@
+"""What becomes of detections: result files, pictures, labels on pictures."""
