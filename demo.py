@@ -25,10 +25,10 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 from smallobj.command_line import INTERRUPTED, run_command
 from smallobj.data.image_file import quiet_decoders
 from smallobj.data.image_paths import find_images
-from smallobj.inference.bundled import prepare_detector_config
-from smallobj.inference.scan_session import ScanOptions, run_files
-from smallobj.inference.session import DemoSession
-from smallobj.inference.video import Video, plan_video, require_display
+from smallobj.demo.scan_session import ScanOptions, run_files
+from smallobj.demo.session import DemoSession
+from smallobj.demo.video import Video, plan_video, require_display
+from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.results.coco_ids import CocoIds
 from smallobj.results.picture_files import plan_pictures
 from smallobj.whole_file import require_writable

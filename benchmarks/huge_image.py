@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from benchmarks.memory import measure_peak
 from smallobj.data.image_file import read_image
-from smallobj.data.raster import Raster
 from smallobj.inference.predictor import SmallObjectPredictor
-from smallobj.inference.scan import Choose, Scanner
+from smallobj.scan.raster import Raster
+from smallobj.scan.scanner import Choose, Scanner
 
 _BLOCK = 512
 

@@ -18,7 +18,7 @@ from benchmarks.rival_packages import RivalUnavailable
 from benchmarks.sahi_rival import ReadyPredictor, SahiRival
 from smallobj.checkpoint import load_weights
 from smallobj.data.image_file import read_image
-from smallobj.inference.bundled import prepare_detector_config
+from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model

@@ -22,9 +22,9 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 # isort: split
 import torch
 
+from smallobj.bulk import BulkOptions, Rank, launch, run_rank
+from smallobj.bulk.run import available_cores
 from smallobj.command_line import run_command
-from smallobj.inference.bulk import BulkOptions, Rank, launch, run_rank
-from smallobj.inference.bulk.run import available_cores
 
 
 def build_parser() -> argparse.ArgumentParser:

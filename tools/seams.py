@@ -31,7 +31,7 @@ from benchmarks.seam_pictures import draw_cases, find_cases
 from benchmarks.seams import RULE, VARIANTS, read_with_grids, summarize, tables
 from smallobj.command_line import run_command
 from smallobj.data import datasets
-from smallobj.inference.bundled import prepare_detector_config
+from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.results.picture_files import write_picture
 from smallobj.whole_file import require_writable, write_whole
 

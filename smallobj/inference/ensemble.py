@@ -15,7 +15,7 @@ from torch import nn
 from smallobj.checkpoint import load_weights
 from smallobj.data.build import image_tensor, resize_at_test
 from smallobj.inference.batching import stream_through
-from smallobj.inference.bundled import prepare_detector_config
+from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.tiled import image_size
 from smallobj.merging import ModelMerger, build_model_merger
 from smallobj.modeling import build_model

@@ -12,8 +12,7 @@ from smallobj.checkpoint import save_weights
 from smallobj.data.build import WholeImageMapper, resize_at_test
 from smallobj.inference import SmallObjectPredictor
 from smallobj.inference.ensemble import EnsembleDetector, Eyes
-from smallobj.inference.identity import detector_identity
-from smallobj.inference.scan import Scanner
+from smallobj.inference.fingerprint import detector_identity
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
 from smallobj.inference.views import make_views
@@ -21,6 +20,7 @@ from smallobj.inference.wrap import wrap_for_test
 from smallobj.merging import ModelMerger, NMSMerger, VoteMerger
 from smallobj.merging.models import ModelWBFMerger
 from smallobj.modeling import build_model
+from smallobj.scan.scanner import Scanner
 
 OVERLAP = {"iou_threshold": 0.5, "class_agnostic": False}
 EVERYTHING = ["TEST.ENSEMBLE.MERGER.NAME", "nms", "TEST.ENSEMBLE.MERGER.IOU_THRESHOLD", 1.0]

@@ -10,9 +10,9 @@ from detectron2.utils.visualizer import Visualizer
 from torch import nn
 
 from smallobj.geometry.masks import CropMasks
-from smallobj.inference.scan import _plain
 from smallobj.inference.tiled import TiledDetector, resized_instances
 from smallobj.merging import MERGER_REGISTRY, build_merger
+from smallobj.scan.scanner import _plain
 
 SIZE = (300, 420)
 MERGERS = ["nms", "soft_nms", "nmm", "wbf", "vote", "soft_vote"]

@@ -6,7 +6,7 @@ import pytest
 
 import smallobj  # noqa: F401
 from smallobj.data.image_paths import IMAGE_ENDINGS
-from smallobj.inference.video import plan_video
+from smallobj.demo.video import plan_video
 from smallobj.results.picture_files import plan_pictures, write_picture
 
 

@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from smallobj import load_config
+from smallobj.bulk import run as bulk_run
 from smallobj.checkpoint import save_weights
-from smallobj.inference.bulk import run as bulk_run
 from smallobj.modeling import build_model
 
 PHOTOS = 24

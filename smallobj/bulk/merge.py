@@ -6,8 +6,8 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from smallobj.inference.bulk.folder import RunFolder
-from smallobj.inference.bulk.records import Records
+from smallobj.bulk.folder import RunFolder
+from smallobj.bulk.records import Records
 from smallobj.results.result_files import ImageDetections, ResultFiles
 from smallobj.whole_file import WholeFile
 

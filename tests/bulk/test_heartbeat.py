@@ -2,9 +2,9 @@ import time
 
 import torch.distributed as dist
 
-from smallobj.inference.bulk import ranks
-from smallobj.inference.bulk.heartbeat import Heartbeat
-from smallobj.inference.bulk.ranks import Board, Status
+from smallobj.bulk import ranks
+from smallobj.bulk.heartbeat import Heartbeat
+from smallobj.bulk.ranks import Board, Status
 
 
 def test_one_process_waits_for_the_others_and_counts_their_images(capsys):
@@ -24,7 +24,7 @@ def test_one_process_waits_for_the_others_and_counts_their_images(capsys):
 
 
 def test_it_beats_by_itself(monkeypatch):
-    monkeypatch.setattr("smallobj.inference.bulk.heartbeat._BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("smallobj.bulk.heartbeat._BEAT_SECONDS", 0.01)
     board = Board(dist.HashStore(), 1)
     status = Status(ranks.WORKING)
     with Heartbeat(board, 0, status, total=1, initial=0):

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from detectron2.structures import Instances
 
-from smallobj.data.raster import Raster
-from smallobj.inference.geojson import require_georeferenced, write_geojson
-from smallobj.inference.identity import detector_identity
-from smallobj.inference.scan import Scanner
-from smallobj.inference.scan_log import Identity, ScanLog
-from smallobj.inference.session import DemoSession
+from smallobj.demo.session import DemoSession
+from smallobj.inference.fingerprint import detector_identity
 from smallobj.results.drawing import class_color, draw_detections
 from smallobj.results.picture_files import write_picture
+from smallobj.scan.geojson import require_georeferenced, write_geojson
+from smallobj.scan.raster import Raster
+from smallobj.scan.scan_log import Identity, ScanLog
+from smallobj.scan.scanner import Scanner
 
 # Larger images are scanned: decoded whole, this many pixels take 300 MB, several of them at once.
 MOST_PIXELS = 100_000_000

@@ -1,8 +1,8 @@
 import pytest
 import torch.distributed as dist
 
-from smallobj.inference.bulk import ranks
-from smallobj.inference.bulk.ranks import Board, Rank, Status
+from smallobj.bulk import ranks
+from smallobj.bulk.ranks import Board, Rank, Status
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
-from smallobj.inference.scan_log import ScanLog
+from smallobj.scan.scan_log import ScanLog
 
 IDENTITY = {"input file": "a.tif", "weights": "abc", "versions": ["1", "2"]}
 SIZE = (50_000, 40_000)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import smallobj  # noqa: F401
-from smallobj.inference.video import Video, VideoWriter, require_display
+from smallobj.demo.video import Video, VideoWriter, require_display
 
 
 def test_a_video_gives_its_frames(tmp_path):

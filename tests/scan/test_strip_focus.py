@@ -11,13 +11,13 @@ from torch import nn
 
 from smallobj import load_config
 from smallobj.data.build import image_tensor
-from smallobj.data.raster import Raster
 from smallobj.inference.focus import FocusedDetector, RegionChooser
-from smallobj.inference.scan import Scanner
-from smallobj.inference.strip_focus import StripFocus
 from smallobj.inference.tiled import TiledDetector
 from smallobj.merging import NMSMerger
 from smallobj.modeling import build_model
+from smallobj.scan.raster import Raster
+from smallobj.scan.scanner import Scanner
+from smallobj.scan.strip_focus import StripFocus
 
 SETTINGS = {"threshold": 0.5, "windows": (96,), "margins": (24,), "max_area": 4.0}
 

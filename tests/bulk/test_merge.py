@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from smallobj.inference.bulk.folder import RunFolder
-from smallobj.inference.bulk.merge import merge_records
-from smallobj.inference.bulk.records import RecordWriter
+from smallobj.bulk.folder import RunFolder
+from smallobj.bulk.merge import merge_records
+from smallobj.bulk.records import RecordWriter
 from smallobj.results.result_files import ResultFiles
 
 PATHS = [f"{number}.jpg" for number in range(5)]

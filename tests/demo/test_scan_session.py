@@ -14,10 +14,10 @@ import torch
 from affine import Affine
 
 from smallobj.checkpoint import save_weights
-from smallobj.inference import scan_session
-from smallobj.inference.scan import Scanner
-from smallobj.inference.scan_session import needs_scan
+from smallobj.demo import scan_session
+from smallobj.demo.scan_session import needs_scan
 from smallobj.modeling import build_model
+from smallobj.scan.scanner import Scanner
 
 NAMES = ["red", "green", "blue"]
 PLACE = {"crs": "EPSG:32652", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 4_000_000)}

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from smallobj.inference.bulk.path_list import PathList
-from smallobj.inference.bulk.records import Records
+from smallobj.bulk.path_list import PathList
+from smallobj.bulk.records import Records
 from smallobj.whole_file import write_whole
 
 Identity = dict[str, Any]

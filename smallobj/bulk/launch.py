@@ -20,7 +20,7 @@ from urllib.parse import urlparse
 
 import torch.distributed as dist
 
-from smallobj.inference.bulk.ranks import Board, Rank
+from smallobj.bulk.ranks import Board, Rank
 
 Options = TypeVar("Options")
 Function = Callable[[Options, Rank], int]

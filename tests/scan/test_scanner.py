@@ -13,14 +13,14 @@ from torch import nn
 
 from smallobj.checkpoint import save_weights
 from smallobj.data.build import resize_at_test
-from smallobj.data.raster import Raster
 from smallobj.geometry.tiling import plan_tiles
 from smallobj.inference.predictor import SmallObjectPredictor
-from smallobj.inference.scan import RowMerger, Scanner, read_strips
-from smallobj.inference.scan_log import ScanLog
 from smallobj.inference.tiled import TiledDetector
 from smallobj.merging import build_merger
 from smallobj.modeling import build_model
+from smallobj.scan.raster import Raster
+from smallobj.scan.scan_log import ScanLog
+from smallobj.scan.scanner import RowMerger, Scanner, read_strips
 
 SIZE = (500, 340)
 MERGERS = ["nms", "soft_nms", "nmm", "wbf", "vote", "soft_vote"]
@@ -310,7 +310,7 @@ def test_a_turned_photograph_is_not_scanned_lying(scanner, tmp_path):
 
 
 def test_a_row_of_tiles_must_fit_into_memory(scanner, save, monkeypatch):
-    monkeypatch.setattr("smallobj.inference.scan._MOST_STRIP_BYTES", 2 << 20)
+    monkeypatch.setattr("smallobj.scan.scanner._MOST_STRIP_BYTES", 2 << 20)
     with Raster(save(np.zeros((300, 4000, 3), np.uint8))) as raster:
         assert len(scanner(tile=170)(raster)) == 0
         with pytest.raises(ValueError, match=r"must fit into 2 MiB; one of 4000x180 .* lower TEST"):

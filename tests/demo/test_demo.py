@@ -12,8 +12,8 @@ import torch
 import yaml
 
 from smallobj.checkpoint import save_weights
-from smallobj.inference import bundled
-from smallobj.inference.session import DemoSession
+from smallobj.demo.session import DemoSession
+from smallobj.inference import detector_config as bundled
 from smallobj.modeling import build_model
 
 NAMES = ["red", "green", "blue"]
@@ -180,7 +180,7 @@ def test_a_video_that_ends_early_is_told(demo, photos, weights, capsys, monkeypa
 
 
 def test_the_webcam_shows_frames_until_a_key(demo, weights, monkeypatch):
-    from smallobj.inference import session
+    from smallobj.demo import session
 
     shown = []
     frames = [np.full((60, 80, 3), level, np.uint8) for level in (0, 100, 200)]

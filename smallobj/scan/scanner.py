@@ -12,16 +12,16 @@ from tqdm import tqdm
 
 from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.prefetch import prefetch
-from smallobj.data.raster import Raster
 from smallobj.geometry.boxes import connected_components, overlapping_pairs
 from smallobj.geometry.tiling import plan_tiles
 from smallobj.inference.ensemble import EnsembleDetector
 from smallobj.inference.focus import FocusedDetector
 from smallobj.inference.predictor import SmallObjectPredictor
-from smallobj.inference.scan_log import ScanLog
-from smallobj.inference.strip_focus import StripFocus
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
+from smallobj.scan.raster import Raster
+from smallobj.scan.scan_log import ScanLog
+from smallobj.scan.strip_focus import StripFocus
 
 # About three rows of tiles are in memory.
 _MOST_STRIP_BYTES = 1 << 30

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smallobj.inference.identity import config_digest
+from smallobj.inference.fingerprint import config_digest
 
 
 @pytest.mark.parametrize("key", ["OUTPUT_DIR", "MODEL.WEIGHTS"])

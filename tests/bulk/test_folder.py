@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from smallobj.inference.bulk.folder import RunFolder
-from smallobj.inference.bulk.records import RecordWriter
+from smallobj.bulk.folder import RunFolder
+from smallobj.bulk.records import RecordWriter
 
 IDENTITY = {"weights": "abc", "threads": 1, "classes": ["nut"]}
 PATHS = [f"{number}.jpg" for number in range(11)]

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
+from smallobj.bulk.path_list import PathList, list_images
 from smallobj.data.image_paths import find_images
-from smallobj.inference.bulk.path_list import PathList, list_images
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import time
 import torch.distributed as dist
 from tqdm import tqdm
 
-from smallobj.inference.bulk.ranks import STARTING, WORKING, Board, Status
+from smallobj.bulk.ranks import STARTING, WORKING, Board, Status
 
 _BEAT_SECONDS = 1.0
 _LOG_SECONDS = 30.0

@@ -16,18 +16,18 @@ import torch
 import torch.distributed as dist
 from detectron2.config import CfgNode
 
+from smallobj.bulk import ranks
+from smallobj.bulk.folder import Identity, Plan, RunFolder
+from smallobj.bulk.heartbeat import Heartbeat
+from smallobj.bulk.launch import INCOMPLETE, INTERRUPTED
+from smallobj.bulk.merge import Totals, merge_records
+from smallobj.bulk.path_list import PathList, list_images
+from smallobj.bulk.ranks import Board, Rank, Status
+from smallobj.bulk.records import Records, RecordWriter
 from smallobj.data.image_file import quiet_decoders
-from smallobj.inference.bulk import ranks
-from smallobj.inference.bulk.folder import Identity, Plan, RunFolder
-from smallobj.inference.bulk.heartbeat import Heartbeat
-from smallobj.inference.bulk.launch import INCOMPLETE, INTERRUPTED
-from smallobj.inference.bulk.merge import Totals, merge_records
-from smallobj.inference.bulk.path_list import PathList, list_images
-from smallobj.inference.bulk.ranks import Board, Rank, Status
-from smallobj.inference.bulk.records import Records, RecordWriter
-from smallobj.inference.bundled import prepare_detector_config
-from smallobj.inference.identity import detector_identity
-from smallobj.inference.session import DemoSession
+from smallobj.demo.session import DemoSession
+from smallobj.inference.detector_config import prepare_detector_config
+from smallobj.inference.fingerprint import detector_identity
 from smallobj.results.coco_ids import CocoIds
 from smallobj.results.result_files import ImageDetections, ResultFiles
 from smallobj.whole_file import require_writable

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from smallobj.inference.bulk.records import Records, RecordWriter
+from smallobj.bulk.records import Records, RecordWriter
 
 
 def write(path, *records):

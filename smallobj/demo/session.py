@@ -13,8 +13,8 @@ from detectron2.config import CfgNode
 from tqdm import tqdm
 
 from smallobj.data.image_file import read_image
+from smallobj.demo.video import Video, VideoWriter
 from smallobj.inference.predictor import Prediction, SmallObjectPredictor
-from smallobj.inference.video import Video, VideoWriter
 from smallobj.results.detection_log import DetectionLog
 from smallobj.results.drawing import draw_detections
 from smallobj.results.picture_files import write_picture

@@ -1,0 +1,1 @@
+"""Sessions behind demo.py: images, scans, videos."""
