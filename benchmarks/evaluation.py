@@ -17,8 +17,8 @@ import pycocotools.cocoeval
 
 from benchmarks.pairing import Timing, time_in_turns
 from benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
-from smallobj.evaluation.coco_curves import CocoCurves, coco_curves
-from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
+from smallobj.evaluation.metrics.coco_curves import CocoCurves, coco_curves
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
 _HEIGHT, _WIDTH, _CLASSES = 2100, 2800, 30
 _DETECTIONS_PER_LABEL = 4

@@ -16,9 +16,9 @@ from benchmarks.pairing import Timing, time_in_turns
 from benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
 from benchmarks.rivals import ENTRIES, Rival, Settings, build_rivals
 from smallobj.data.image_file import read_image
-from smallobj.evaluation.coco import FastCOCOEvaluator
-from smallobj.evaluation.ground_truth import read_ground_truth
-from smallobj.evaluation.image_detections import ImageDetections
+from smallobj.evaluation.evaluators.coco import FastCOCOEvaluator
+from smallobj.evaluation.reading.ground_truth import read_ground_truth
+from smallobj.evaluation.reading.image_detections import ImageDetections
 
 # Rows that each row is divided by, where they are there.
 _BASES = {"sahi": "x SAHI", "whole": "x whole", "whole-800": "x whole at 800"}

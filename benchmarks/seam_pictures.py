@@ -13,8 +13,8 @@ from detectron2.structures import Boxes, Instances
 
 from benchmarks.seams import Reading
 from smallobj.data.image_file import read_image
-from smallobj.evaluation.image_detections import ImageDetections
-from smallobj.evaluation.seams import OFF, Observations, interior_edges, observe
+from smallobj.evaluation.metrics.seams import OFF, Observations, interior_edges, observe
+from smallobj.evaluation.reading.image_detections import ImageDetections
 from smallobj.results.drawing import draw_detections
 from smallobj.results.text_labels import write_text
 

@@ -15,9 +15,7 @@ from benchmarks.report import Cell, Table
 from smallobj.checkpoint import load_weights
 from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.image_file import read_image
-from smallobj.evaluation.ground_truth import ImageLabels, read_ground_truth
-from smallobj.evaluation.image_detections import ImageDetections
-from smallobj.evaluation.seams import (
+from smallobj.evaluation.metrics.seams import (
     BESIDE,
     CUT,
     NEAR,
@@ -27,6 +25,8 @@ from smallobj.evaluation.seams import (
     join,
     observe,
 )
+from smallobj.evaluation.reading.ground_truth import ImageLabels, read_ground_truth
+from smallobj.evaluation.reading.image_detections import ImageDetections
 from smallobj.geometry.tiling import plan_tiles
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model

@@ -22,12 +22,12 @@ from benchmarks.report import describe_machine
 from benchmarks.zoo import Row, write_row
 from smallobj.checkpoint import read_checkpoint
 from smallobj.config import load_config
-from smallobj.evaluation.coco import RESULTS_FILE
-from smallobj.evaluation.headline import HeadlineFigures
-from smallobj.evaluation.load import read_labels
-from smallobj.evaluation.results_file import read_results
-from smallobj.evaluation.size_bins import parse_size_bins
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.evaluators.coco import RESULTS_FILE
+from smallobj.evaluation.metrics.headline import HeadlineFigures
+from smallobj.evaluation.metrics.size_bins import parse_size_bins
+from smallobj.evaluation.reading.load import read_labels
+from smallobj.evaluation.reading.results_file import read_results
+from smallobj.evaluation.reading.tables import EvaluationSet
 
 FINAL = "model_final.pth"
 # A warm-up of the few hundredths that configs for days of training have is too short for minutes.

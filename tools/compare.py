@@ -26,11 +26,11 @@ import numpy as np
 from tabulate import tabulate
 
 from smallobj.command_line import run_command
-from smallobj.evaluation.bootstrap import Interval, draws_without
-from smallobj.evaluation.comparison import PairedFigure, PairedSets
-from smallobj.evaluation.image_changes import ImageChange, image_changes, image_counts
-from smallobj.evaluation.load import read_detections, read_labels
-from smallobj.evaluation.size_bins import parse_size_bins
+from smallobj.evaluation.metrics.size_bins import parse_size_bins
+from smallobj.evaluation.reading.load import read_detections, read_labels
+from smallobj.evaluation.statistics.bootstrap import Interval, draws_without
+from smallobj.evaluation.statistics.comparison import PairedFigure, PairedSets
+from smallobj.evaluation.statistics.image_changes import ImageChange, image_changes, image_counts
 from smallobj.whole_file import require_writable, write_whole
 
 _NOTE = (

@@ -31,11 +31,11 @@ from detectron2.config import CfgNode
 
 from smallobj.command_line import run_command
 from smallobj.config import load_config
-from smallobj.evaluation.image_detections import ImageDetections
-from smallobj.evaluation.load import read_labels
+from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.load import read_labels
+from smallobj.evaluation.reading.results_file import CHALLENGE, OWN, read_results
+from smallobj.evaluation.reading.tables import EvaluationSet
 from smallobj.evaluation.results_ensemble import describe_files, merge_tables
-from smallobj.evaluation.results_file import CHALLENGE, OWN, read_results
-from smallobj.evaluation.tables import EvaluationSet
 from smallobj.merging import build_model_merger
 from smallobj.results import result_files
 from smallobj.whole_file import require_writable, write_whole

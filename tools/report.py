@@ -21,12 +21,12 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 # isort: split
 from smallobj.command_line import run_command
 from smallobj.config import load_config
-from smallobj.evaluation.bootstrap import headline_intervals
-from smallobj.evaluation.headline import HeadlineFigures
-from smallobj.evaluation.load import load_evaluation_set
-from smallobj.evaluation.seam_figures import with_planned_tiles
-from smallobj.evaluation.size_bins import parse_size_bins
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.metrics.headline import HeadlineFigures
+from smallobj.evaluation.metrics.size_bins import parse_size_bins
+from smallobj.evaluation.reading.load import load_evaluation_set
+from smallobj.evaluation.reading.tables import EvaluationSet
+from smallobj.evaluation.statistics.bootstrap import headline_intervals
+from smallobj.evaluation.statistics.seam_figures import with_planned_tiles
 from smallobj.reports.build import ReportOptions, build_report
 from smallobj.reports.page import write_page
 

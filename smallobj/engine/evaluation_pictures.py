@@ -12,10 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from smallobj.data.image_file import read_image
-from smallobj.evaluation.curves import class_rankings, pooled_ranking, precision_recall
-from smallobj.evaluation.errors import Errors
-from smallobj.evaluation.operating_points import best_point, operating_curve
-from smallobj.evaluation.tables import DetectionTable, EvaluationSet
+from smallobj.evaluation.metrics.curves import class_rankings, pooled_ranking, precision_recall
+from smallobj.evaluation.metrics.errors import Errors
+from smallobj.evaluation.metrics.operating_points import best_point, operating_curve
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.reports.galleries import missed_labels, wrong_detections
 from smallobj.reports.photographs import crop_frame
 from smallobj.results.text_labels import write_text

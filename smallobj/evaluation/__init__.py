@@ -1,0 +1,1 @@
+"""What detections are worth: evaluators, metrics, statistics."""

@@ -11,11 +11,11 @@ from detectron2.structures import Boxes, Instances
 
 from smallobj.data.datasets.problems import ResultsError
 from smallobj.data.datasets.reading import Reading, read_json
-from smallobj.evaluation.ground_truth import ImageLabels
-from smallobj.evaluation.image_detections import ImageDetections
-from smallobj.evaluation.image_names import ImageNames
-from smallobj.evaluation.results_file import CHALLENGE, COCO, OWN, results_kind
-from smallobj.evaluation.tables import DetectionTable, EvaluationSet
+from smallobj.evaluation.reading.ground_truth import ImageLabels
+from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.image_names import ImageNames
+from smallobj.evaluation.reading.results_file import CHALLENGE, COCO, OWN, results_kind
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.merging import ModelMerger
 
 # A class beyond is a mistake, which reading the file tells.

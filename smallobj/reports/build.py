@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smallobj.evaluation.errors import Errors, find_errors
-from smallobj.evaluation.size_bins import DEFAULT_BINS, SizeBin
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.metrics.errors import Errors, find_errors
+from smallobj.evaluation.metrics.size_bins import DEFAULT_BINS, SizeBin
+from smallobj.evaluation.reading.tables import EvaluationSet
 from smallobj.reports import charts, figures
 from smallobj.reports.columns import DETECTION_KINDS, LABEL_KINDS, pack_tables
 from smallobj.reports.galleries import worst_false_positives, worst_misses

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from smallobj.evaluation.calibration import reliability
-from smallobj.evaluation.confusion import BACKGROUND, confusion_matrix
-from smallobj.evaluation.curves import Ranking, average_precision, precision_recall
-from smallobj.evaluation.misses import log_average_miss_rate, miss_curve
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.metrics.calibration import reliability
+from smallobj.evaluation.metrics.confusion import BACKGROUND, confusion_matrix
+from smallobj.evaluation.metrics.curves import Ranking, average_precision, precision_recall
+from smallobj.evaluation.metrics.misses import log_average_miss_rate, miss_curve
+from smallobj.evaluation.reading.tables import EvaluationSet
 
 # Points of a curve that a page shows; more can't be told apart.
 _MOST_POINTS = 300

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.errors import Errors, Outcome
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.metrics.errors import Errors, Outcome
+from smallobj.evaluation.reading.tables import EvaluationSet
 
 _TYPES = {"u1": np.uint8, "u2": np.uint16, "u4": np.uint32, "f4": np.float32}
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.challenge_score import challenge_boxes, challenge_map
-from smallobj.evaluation.curves import (
+from smallobj.evaluation.metrics.challenge import challenge_boxes, challenge_map
+from smallobj.evaluation.metrics.curves import (
     COCO_IOUS,
     Ranking,
     class_average_precision,
@@ -21,18 +21,18 @@ from smallobj.evaluation.curves import (
     mean_recall,
     pooled_ranking,
 )
-from smallobj.evaluation.error_costs import error_costs
-from smallobj.evaluation.errors import Errors
-from smallobj.evaluation.misses import log_average_miss_rate, miss_curve
-from smallobj.evaluation.operating_points import (
+from smallobj.evaluation.metrics.error_costs import error_costs
+from smallobj.evaluation.metrics.errors import Errors
+from smallobj.evaluation.metrics.misses import log_average_miss_rate, miss_curve
+from smallobj.evaluation.metrics.operating_points import (
     OperatingPoint,
     best_point,
     operating_curve,
     operating_curves,
 )
-from smallobj.evaluation.seam_figures import zone_figures
-from smallobj.evaluation.size_bins import SizeBin, size_bin_scores
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.metrics.size_bins import SizeBin, size_bin_scores
+from smallobj.evaluation.reading.tables import EvaluationSet
+from smallobj.evaluation.statistics.seam_figures import zone_figures
 from smallobj.reports.charts import defined
 
 Intervals = Mapping[str, tuple[float, float]]
@@ -74,7 +74,7 @@ def headline(data: EvaluationSet, rankings: Rankings, intervals: Intervals) -> l
         data: labels and detections.
         rankings: of ``make_rankings``.
         intervals: (low, high) by the rows' keys, AP, AP50, AP75, AR, challenge_mAP50, precision,
-            recall, F1, LAMR (those of ``smallobj.evaluation.bootstrap``); a row without one
+            recall, F1, LAMR (those of ``statistics.bootstrap``); a row without one
             shows none.
     """
     best = best_point(operating_curve(rankings.pooled))

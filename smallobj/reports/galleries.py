@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from smallobj.evaluation.errors import Errors
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.metrics.errors import Errors
+from smallobj.evaluation.reading.tables import EvaluationSet
 from smallobj.reports.columns import (
     DETECTION_KINDS,
     LABEL_KINDS,

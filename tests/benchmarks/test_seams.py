@@ -12,8 +12,8 @@ from torch import nn
 
 from benchmarks import seam_pictures, seams
 from smallobj.data import datasets
-from smallobj.evaluation.image_detections import ImageDetections
-from smallobj.evaluation.seams import CUT, count_views, seam_zones
+from smallobj.evaluation.metrics.seams import CUT, count_views, seam_zones
+from smallobj.evaluation.reading.image_detections import ImageDetections
 
 
 class Oracle(nn.Module):

@@ -10,8 +10,8 @@ from smallobj.engine.evaluation_pictures import (
     draw_galleries,
     put_evaluation_pictures,
 )
-from smallobj.evaluation.errors import find_errors
-from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
+from smallobj.evaluation.metrics.errors import find_errors
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
 
 @pytest.fixture

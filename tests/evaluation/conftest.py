@@ -7,7 +7,7 @@ import smallobj  # isort: skip  # noqa: F401  (first: makes Detectron2 import)
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from smallobj.evaluation.tables import DetectionTable, EvaluationSet, LabelTable
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 
 from smallobj import get_cfg
 from smallobj.data.datasets.problems import ResultsError
+from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.results_ensemble import describe_files, merge_tables
-from smallobj.evaluation.results_file import read_results
 from smallobj.merging import build_model_merger
 
 COCO_A = [

@@ -31,10 +31,10 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from smallobj import load_config
-from smallobj.evaluation.ground_truth import ImageLabels
-from smallobj.evaluation.headline import HeadlineFigures
-from smallobj.evaluation.image_detections import ImageDetections
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.metrics.headline import HeadlineFigures
+from smallobj.evaluation.reading.ground_truth import ImageLabels
+from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.tables import EvaluationSet
 from smallobj.modeling import build_model
 
 REPOSITORY = Path(smallobj.__file__).parent.parent

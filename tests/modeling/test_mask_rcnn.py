@@ -10,7 +10,7 @@ from detectron2.modeling import build_model as build_detectron2_model
 
 import smallobj
 from smallobj import load_config
-from smallobj.evaluation.coco import MaskCOCOEvaluator
+from smallobj.evaluation.evaluators.coco import MaskCOCOEvaluator
 from smallobj.geometry.masks import mask_rles
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
-from smallobj.evaluation.ground_truth import ImageLabels
-from smallobj.evaluation.image_detections import ImageDetections
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.reading.ground_truth import ImageLabels
+from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.tables import EvaluationSet
 from smallobj.reports.build import ReportOptions, build_report
 from smallobj.reports.page import write_page
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.reading.tables import EvaluationSet
 from smallobj.reports.build import ReportOptions, build_report
 from smallobj.reports.page import write_page
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from smallobj.data.image_file import read_image
-from smallobj.evaluation.errors import find_errors
-from smallobj.evaluation.ground_truth import ImageLabels
-from smallobj.evaluation.seam_figures import with_planned_tiles, zone_figures
-from smallobj.evaluation.tables import EvaluationSet
+from smallobj.evaluation.metrics.errors import find_errors
+from smallobj.evaluation.reading.ground_truth import ImageLabels
+from smallobj.evaluation.reading.tables import EvaluationSet
+from smallobj.evaluation.statistics.seam_figures import with_planned_tiles, zone_figures
 from smallobj.reports.build import ReportOptions, build_report
 from smallobj.reports.columns import DETECTION_KINDS, LABEL_KINDS
 from smallobj.reports.page import render

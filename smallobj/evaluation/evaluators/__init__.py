@@ -1,0 +1,1 @@
+"""Detectron2 evaluators; ``build`` makes those that TEST.METRICS names."""

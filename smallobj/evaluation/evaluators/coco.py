@@ -1,0 +1,128 @@
+"""The COCO metrics, from faster-coco-eval, for any registered dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from detectron2.utils.logger import create_small_table
+
+from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
+from smallobj.evaluation.metrics.coco_curves import coco_curves
+from smallobj.evaluation.reading.ground_truth import ImageLabels
+from smallobj.evaluation.reading.image_detections import Detections, ImageDetections
+from smallobj.evaluation.reading.tables import EvaluationSet
+
+RESULTS_FILE = "coco_instances_results.json"
+MASK_RESULTS_FILE = "coco_masks_results.json"
+# APs, APm and APl: of labels under 32² px², to 96², and larger.
+COCO_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
+
+
+class FastCOCOEvaluator(DetectionEvaluator):
+    """Box AP and AR as pycocotools computes them, from dataset dicts in memory.
+
+    Unlike Detectron2's COCOEvaluator it keeps no json copy of the labels, scores a model without
+    any detection 0, and averages over as many detections an image as it is told, not 100.
+    """
+
+    # Name of the metrics, and of the file that the detections go to.
+    task, results_file = "bbox", RESULTS_FILE
+
+    def __init__(
+        self, dataset_name: str, output_dir: str | None = None, max_detections: int = 100
+    ) -> None:
+        """
+        Args:
+            dataset_name: a registered dataset.
+            output_dir: where ``results_file`` is written; None writes nothing.
+            max_detections: the most confident detections that count, per image and class (COCO's
+                maxDets).
+
+        Raises:
+            ValueError: max_detections below 1.
+        """
+        super().__init__(dataset_name)
+        if max_detections < 1:
+            raise ValueError(f"max_detections must be at least 1, got {max_detections}")
+        self.output_dir = output_dir
+        self.max_detections = max_detections
+
+    def write(self, found: Detections) -> None:
+        """Writes all detections in COCO's result format, with the dataset's own category ids."""
+        if self.output_dir is None:
+            return
+        own = self.metadata.get("thing_dataset_id_to_contiguous_id") or {}
+        own_ids = {contiguous: dataset_id for dataset_id, contiguous in own.items()}
+        rows = []
+        for image_id, detections in found.items():
+            for row in _result_rows(image_id, detections):
+                row["category_id"] = own_ids.get(row["category_id"], row["category_id"])
+                rows.append(row)
+        os.makedirs(self.output_dir, exist_ok=True)
+        Path(self.output_dir, self.results_file).write_text(json.dumps(rows), encoding="utf-8")
+
+    def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
+        """{``task``: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "AP-<class>" ...}}."""
+        data = EvaluationSet.of(labels, found, self.class_names)
+        metrics = coco_metrics(data, self.max_detections)
+        self.logger.info(
+            f"COCO metrics of {self.task}, {self.max_detections} detections:\n"
+            + create_small_table({name: metrics[name] for name in COCO_METRICS})
+        )
+        return {self.task: metrics}
+
+
+class MaskCOCOEvaluator(FastCOCOEvaluator):
+    """Mask AP and AR as pycocotools computes them for "segm", of labels that all have a mask."""
+
+    with_masks = True
+    task, results_file = "segm", MASK_RESULTS_FILE
+
+
+def coco_metrics(data: EvaluationSet, max_detections: int = 100) -> dict[str, float]:
+    """AP and AR in percent, NaN where no label counts.
+
+    Args:
+        data: labels and detections.
+        max_detections: as in ``FastCOCOEvaluator``.
+
+    Returns:
+        the ``COCO_METRICS``, then AP-<class> and AP50-<class> of each class.
+    """
+    precision, recall = coco_curves(data, max_detections)
+    metrics = {
+        "AP": _percent(precision[:, :, :, 0]),
+        "AP50": _percent(precision[0, :, :, 0]),
+        "AP75": _percent(precision[5, :, :, 0]),
+        "APs": _percent(precision[..., 1]),
+        "APm": _percent(precision[..., 2]),
+        "APl": _percent(precision[..., 3]),
+        "AR": _percent(recall[:, :, 0]),
+    }
+    for k, name in enumerate(data.class_names):
+        metrics[f"AP-{name}"] = _percent(precision[:, :, k, 0])
+        metrics[f"AP50-{name}"] = _percent(precision[0, :, k, 0])
+    return metrics
+
+
+def _result_rows(image_id: int | str, detections: ImageDetections) -> list[dict[str, Any]]:
+    sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
+    bboxes = np.concatenate([detections.boxes[:, :2], sides], axis=1).tolist()
+    columns = (bboxes, detections.scores.tolist(), detections.categories.tolist())
+    rows = [
+        {"image_id": image_id, "category_id": category, "bbox": bbox, "score": score}
+        for bbox, score, category in zip(*columns, strict=True)
+    ]
+    for row, mask in zip(rows, detections.masks or (), strict=False):
+        row["segmentation"] = mask
+    return rows
+
+
+def _percent(values: np.ndarray) -> float:
+    """Mean of the defined values in percent, NaN if there are none."""
+    defined = values[values > -1]
+    return float(defined.mean() * 100) if defined.size else float("nan")

@@ -1,0 +1,1 @@
+"""Figures of labels and detections: pure functions of an EvaluationSet."""

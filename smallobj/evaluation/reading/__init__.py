@@ -1,0 +1,1 @@
+"""Labels and detections, from registered data sets and from results files."""

@@ -1,0 +1,138 @@
+"""Labels and results from files into an EvaluationSet.
+
+Everything is ordered by image id, then as it stands in its file, so that equal scores rank as
+pycocotools ranks them. Results may be JSON or any format of :mod:`smallobj.formats`.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from smallobj.data.datasets.checks import load_checked
+from smallobj.data.datasets.coco import read_coco
+from smallobj.data.datasets.problems import DatasetError
+from smallobj.data.datasets.register import class_names, register_dataset
+from smallobj.data.datasets.spec import DatasetSpec, parse_spec
+from smallobj.evaluation.reading.converted_results import format_of, read_converted
+from smallobj.evaluation.reading.ground_truth import image_labels
+from smallobj.evaluation.reading.results_file import read_results
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
+
+_WANTED = (
+    "ground truth is a COCO file (.json), the name of a registered dataset, or "
+    "NAME=FORMAT:LABELS:IMAGES"
+)
+
+
+class GroundTruth(NamedTuple):
+    """A labelled data set.
+
+    Attributes:
+        data: its labels, without detections.
+        category_ids: class by category id of its COCO results.
+    """
+
+    data: EvaluationSet
+    category_ids: dict[int, int]
+
+
+def load_evaluation_set(
+    ground_truth: str, results: str, *, images: str = "", drop_bad_boxes: bool = False
+) -> EvaluationSet:
+    """A data set with the detections of a results file.
+
+    Args:
+        ground_truth, images, drop_bad_boxes: as in :func:`read_labels`.
+        results: as in :func:`read_detections`.
+
+    Raises:
+        ValueError: as those two; a DatasetError or ResultsError lists all problems of a file.
+    """
+    truth = read_labels(ground_truth, images=images, drop_bad_boxes=drop_bad_boxes)
+    return truth.data.with_detections(read_detections(results, truth))
+
+
+def read_detections(path: str, truth: GroundTruth) -> DetectionTable:
+    """The detections of a file or folder, told apart by ending and content.
+
+    Args:
+        path: JSON as ``results_file.read_results`` reads it; or what
+            :func:`smallobj.evaluation.reading.converted_results.format_of` knows.
+        truth: what they are for.
+
+    Raises:
+        ResultsError, DatasetError: all problems of the file.
+        ValueError: a format that can't be told.
+    """
+    name = format_of(path)
+    if name is None:
+        return read_results(path, truth.data, truth.category_ids)
+    return read_converted(name, path, truth.data)
+
+
+def read_labels(
+    ground_truth: str,
+    *,
+    images: str = "",
+    drop_bad_boxes: bool = False,
+    needs_labels: bool = True,
+) -> GroundTruth:
+    """The labels of a data set.
+
+    Args:
+        ground_truth: a COCO file (.json), the name of a registered dataset, or a dataset spec
+            NAME=FORMAT:LABELS:IMAGES, which registers it.
+        images: folder of a COCO file's images; "" takes the sizes that the file tells.
+        drop_bad_boxes: leave out label boxes that break a rule.
+        needs_labels: False takes a data set of which no image is labelled, too.
+
+    Raises:
+        ValueError: there is no such dataset, or no image of it is labelled.
+        DatasetError: lists what is wrong with the labels.
+    """
+    if ground_truth.endswith(".json") and "=" not in ground_truth:
+        return _read_coco_file(ground_truth, images, drop_bad_boxes, needs_labels)
+    if images:
+        raise ValueError(f"a folder of images only goes with a COCO file; got {ground_truth!r}")
+    name = ground_truth
+    if "=" in ground_truth:
+        name = register_dataset(parse_spec(ground_truth)).name
+    elif name not in DatasetCatalog.list():
+        raise ValueError(f"unknown dataset {name!r}; {_WANTED}")
+    load_checked([name], drop_bad_boxes)
+    records = DatasetCatalog.get(name)
+    names = class_names(name)
+    own = MetadataCatalog.get(name).get("thing_dataset_id_to_contiguous_id")
+    ids = own or {index: index for index in range(len(names))}
+    return _ground_truth(name, records, names, ids, needs_labels)
+
+
+def _read_coco_file(
+    path: str, images: str, drop_bad_boxes: bool, needs_labels: bool
+) -> GroundTruth:
+    reading = read_coco(DatasetSpec(os.path.basename(path), "coco", path, images))
+    problems = [one for one in reading.problems if not (drop_bad_boxes and one.is_box)]
+    if problems:
+        raise DatasetError(problems)
+    found = reading.records, reading.class_names, reading.class_ids
+    return _ground_truth(path, *found, needs_labels)
+
+
+def _ground_truth(
+    source: str,
+    records: list[dict[str, Any]],
+    names: list[str],
+    ids: dict[int, int],
+    needs_labels: bool,
+) -> GroundTruth:
+    if needs_labels and not any("annotations" in record for record in records):
+        raise ValueError(f"{source} has no labels: nothing to evaluate")
+    with suppress(TypeError):  # numbers beside names have no order
+        records = sorted(records, key=lambda record: record["image_id"])
+    labels = [image_labels(record) for record in records]
+    files = [record["file_name"] for record in records]
+    return GroundTruth(EvaluationSet.of(labels, {}, names, files), ids)

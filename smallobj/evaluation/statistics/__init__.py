@@ -1,0 +1,1 @@
+"""How sure figures are: intervals, and comparisons of two sets of detections."""
