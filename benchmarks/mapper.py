@@ -10,7 +10,7 @@ from detectron2.data import DatasetMapper
 
 from benchmarks.pairing import Timing, time_in_turns
 from smallobj.config import get_cfg
-from smallobj.data.tile_mapper import TileMapper
+from smallobj.data.mappers.tile import TileMapper
 
 
 def benchmark_mapper(

@@ -20,10 +20,10 @@ from detectron2.data.build import _test_loader_from_config, _train_loader_from_c
 from detectron2.data.common import ToIterableDataset
 from torch.utils.data import IterableDataset
 
-from smallobj.data.focus_mapper import read_reduced
 from smallobj.data.image_file import check_format, read_image
-from smallobj.data.squash_mapper import squash_of
-from smallobj.data.tile_mapper import build_train_mapper
+from smallobj.data.mappers.focus import read_reduced
+from smallobj.data.mappers.squash import squash_of
+from smallobj.data.mappers.tile import build_train_mapper
 
 
 class ShuffledTiles(IterableDataset):

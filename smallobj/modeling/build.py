@@ -8,8 +8,8 @@ from torch import nn
 
 from smallobj.detectron2_compat import allow_group_norm_in_retinanet
 from smallobj.modeling.norms import begin_at_the_first_level, norms_for_device
-from smallobj.modeling.own_keys import check_own_keys
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
+from smallobj.modeling.unread_keys import check_own_keys
 
 
 def build_model(cfg: CfgNode) -> nn.Module:

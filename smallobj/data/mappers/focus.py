@@ -9,7 +9,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.structures import BoxMode
 
 from smallobj.data.image_file import read_image
-from smallobj.data.tile_mapper import MAPPER_REGISTRY, TileMapper, single_objects
+from smallobj.data.mappers.tile import MAPPER_REGISTRY, TileMapper, single_objects
 from smallobj.geometry.boxes import annotation_boxes
 
 

@@ -9,9 +9,9 @@ from detectron2.utils.env import seed_all_rng
 from pycocotools import mask as mask_util
 
 from smallobj import get_cfg
-from smallobj.data import tile_mapper
+from smallobj.data.mappers import tile as tile_mapper
+from smallobj.data.mappers.tile import build_train_mapper
 from smallobj.data.object_mask import segmentation_rle
-from smallobj.data.tile_mapper import build_train_mapper
 
 SIZE = (200, 260)
 COLORS = [(0, 0, 230), (0, 200, 0), (230, 0, 0)]

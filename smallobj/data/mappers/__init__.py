@@ -1,0 +1,1 @@
+"""Training mappers: a photograph and its labels in, training dicts out."""
