@@ -13,7 +13,7 @@ from detectron2.modeling import (
 )
 
 import smallobj.modeling  # noqa: F401  (registers)
-from smallobj.data.mappers.tile import MAPPER_REGISTRY
+from smallobj.data.mappers.registry import MAPPER_REGISTRY
 from smallobj.merging import MERGER_REGISTRY
 
 REGISTRIES = [

@@ -9,7 +9,7 @@ from torch import nn
 
 import smallobj
 from smallobj import load_config
-from smallobj.data.mappers.tile import build_train_mapper
+from smallobj.data.mappers.registry import build_train_mapper
 from smallobj.geometry.masks import CropMasks
 from smallobj.inference.focus import RegionChooser
 from smallobj.inference.wrap import wrap_for_test

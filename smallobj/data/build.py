@@ -22,8 +22,8 @@ from torch.utils.data import IterableDataset
 
 from smallobj.data.image_file import check_format, read_image
 from smallobj.data.mappers.focus import read_reduced
+from smallobj.data.mappers.registry import build_train_mapper
 from smallobj.data.mappers.squash import squash_of
-from smallobj.data.mappers.tile import build_train_mapper
 
 
 class ShuffledTiles(IterableDataset):

@@ -9,7 +9,8 @@ from detectron2.config import CfgNode, configurable
 from detectron2.structures import BoxMode
 
 from smallobj.data.image_file import read_image
-from smallobj.data.mappers.tile import MAPPER_REGISTRY, TileMapper, single_objects
+from smallobj.data.mappers.registry import MAPPER_REGISTRY
+from smallobj.data.mappers.tile import TileMapper, single_objects
 from smallobj.geometry.boxes import annotation_boxes
 
 

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.data import DatasetMapper, detection_utils
+from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 from detectron2.structures import BitMasks, BoxMode, Instances, PolygonMasks
-from detectron2.utils.registry import Registry
 from fvcore.transforms.transform import CropTransform
 
 from smallobj.data.image_file import check_format, read_image
+from smallobj.data.mappers.registry import MAPPER_REGISTRY
 from smallobj.data.object_mask import object_mask
 from smallobj.geometry.boxes import annotation_boxes
 from smallobj.geometry.tiling import sample_training_tiles, visible_fraction
 
 MASK_FORMATS = ("polygon", "bitmask")
-
-MAPPER_REGISTRY = Registry("MAPPER")
-MAPPER_REGISTRY.__doc__ = """
-Training mappers, named by INPUT.MAPPER. Called as ``mapper(cfg)``; maps a dataset dict to a list
-of training dicts (or to one, like Detectron2's DatasetMapper).
-"""
-
-Mapper = Callable[[dict[str, Any]], "list[dict[str, Any]] | dict[str, Any] | None"]
-
-
-def build_train_mapper(cfg: CfgNode) -> Mapper:
-    """The mapper that INPUT.MAPPER names.
-
-    Raises:
-        ValueError: no mapper has that name.
-    """
-    name = cfg.INPUT.MAPPER
-    if name not in MAPPER_REGISTRY:
-        known = sorted(key for key, _ in MAPPER_REGISTRY)
-        raise ValueError(f"INPUT.MAPPER must be one of {known}; got {name!r}")
-    return MAPPER_REGISTRY.get(name)(cfg)
 
 
 @MAPPER_REGISTRY.register()
@@ -278,7 +256,3 @@ def jitter_color(rng: np.random.Generator, image: np.ndarray, amount: float) -> 
     matrix = scale * (saturation * np.eye(3) + (1 - saturation) * luma)
     offset = np.full((3, 1), brightness * (1 - contrast) * float(cv2.mean(image)[1]))
     return cv2.transform(image, np.hstack([matrix, offset]).astype(np.float32))
-
-
-# Detectron2's own, which resizes the whole image by INPUT.MIN_SIZE_TRAIN.
-MAPPER_REGISTRY.register(DatasetMapper)

@@ -8,7 +8,7 @@ from detectron2.structures import BoxMode
 from smallobj import get_cfg
 from smallobj.data.build import ReducedImageMapper, WholeImageMapper, build_test_mapper
 from smallobj.data.mappers.focus import FocusMapper
-from smallobj.data.mappers.tile import build_train_mapper
+from smallobj.data.mappers.registry import build_train_mapper
 
 
 def config(reduction=2):

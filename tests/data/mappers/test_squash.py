@@ -12,8 +12,8 @@ from detectron2.structures import Boxes, BoxMode, Instances
 from smallobj import get_cfg
 from smallobj.data.build import WholeImageMapper, resize_at_test
 from smallobj.data.mappers import squash as squash_mapper
+from smallobj.data.mappers.registry import build_train_mapper
 from smallobj.data.mappers.squash import SquashMapper
-from smallobj.data.mappers.tile import build_train_mapper
 from smallobj.inference.wrap import wrap_for_test
 
 

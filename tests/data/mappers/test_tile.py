@@ -9,7 +9,8 @@ from detectron2.utils.env import seed_all_rng
 
 from smallobj import get_cfg
 from smallobj.data.mappers import tile as tile_mapper
-from smallobj.data.mappers.tile import build_train_mapper, jitter_color
+from smallobj.data.mappers.registry import build_train_mapper
+from smallobj.data.mappers.tile import jitter_color
 
 GREY = 110
 COLORS = [(0, 0, 230), (0, 200, 0), (230, 0, 0), (220, 220, 0)]

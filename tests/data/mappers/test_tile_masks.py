@@ -10,7 +10,7 @@ from pycocotools import mask as mask_util
 
 from smallobj import get_cfg
 from smallobj.data.mappers import tile as tile_mapper
-from smallobj.data.mappers.tile import build_train_mapper
+from smallobj.data.mappers.registry import build_train_mapper
 from smallobj.data.object_mask import segmentation_rle
 
 SIZE = (200, 260)
