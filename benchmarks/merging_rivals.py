@@ -104,7 +104,7 @@ def _ours(name: str, metric: str) -> Callable[[Instances], Job]:
     def make(boxes: Instances) -> Job:
         cfg = get_cfg()
         cfg.TEST.MERGER.NAME, cfg.TEST.MERGER.METRIC = name, metric
-        cfg.TEST.MERGER.IOU_THRESHOLD = _THRESHOLD
+        cfg.TEST.MERGER.OVERLAP_THRESH = _THRESHOLD
         merge = build_merger(cfg)
         return lambda: len(merge(boxes))
 

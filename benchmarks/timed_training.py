@@ -185,7 +185,7 @@ class _Run:
         return [
             *("DATASETS.REGISTER", repr(list(contest.register)), "SEED", str(contest.seed)),
             *("DATASETS.TRAIN", repr(contest.train), "TEST.EVAL_PERIOD", "0"),
-            *("TEST.VISUALIZE", "0", "TEST.METRICS", "['coco']"),
+            *("TEST.VIS_IMAGES", "0", "TEST.METRICS", "['coco']"),
         ]
 
     def _training(self) -> list[str]:

@@ -8,6 +8,7 @@ from detectron2.config import CfgNode
 from detectron2.config import get_cfg as get_detectron2_cfg
 
 from smallobj import get_cfg, load_config
+from smallobj.config.renamed import RENAMED_KEYS
 
 
 def write(path, text):
@@ -121,3 +122,16 @@ def test_a_bad_file_is_refused_by_name_with_its_fault(tmp_path, text, told):
 def test_a_bad_option_is_refused(tmp_path, options, told):
     with pytest.raises(ValueError, match=told):
         load_config(write(tmp_path / "a.yaml", "SEED: 1\n"), options)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+def test_a_key_of_an_earlier_version_is_refused_with_the_new_one(tmp_path, old, new):
+    path = tmp_path / "old.yaml"
+    node = 1
+    for word in reversed(old.split(".")):
+        node = {word: node}
+    path.write_text(yaml.safe_dump(node))
+    for read in (lambda: load_config(path), lambda: load_config(None, [old, "1"])):
+        with pytest.raises(ValueError, match=f"{old} was renamed to {new};"):
+            read()
+    assert new in dict(leaves(get_cfg()))

@@ -205,7 +205,7 @@ def test_a_focus_network_builds_and_runs(path):
     node = cfg.TEST.FOCUS
     RegionChooser(
         model,
-        threshold=node.THRESHOLD,
+        threshold=node.HEAT_THRESH,
         windows=node.WINDOWS,
         margins=node.MARGINS,
         max_area=node.MAX_AREA,

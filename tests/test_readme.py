@@ -17,7 +17,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_RUN = (
     "SOLVER.MAX_ITER 2 TEST.EVAL_PERIOD 2 SOLVER.IMS_PER_BATCH 2 DATALOADER.NUM_WORKERS 0 "
-    "INPUT.TILE.SIZE 128 TEST.VISUALIZE 1"
+    "INPUT.TILE.SIZE 128 TEST.VIS_IMAGES 1"
 )
 # What is added to a command to make it small; the commands themselves stay as they are printed.
 SMALLER = {

@@ -47,7 +47,7 @@ def trained(repository, tiny_dataset, tmp_path_factory):
     """Six iterations, an evaluation in the middle and one at the end."""
     output = tmp_path_factory.mktemp("trained")
     options = ["SOLVER.MAX_ITER", 6, "SOLVER.CHECKPOINT_PERIOD", 3, "TEST.EVAL_PERIOD", 3]
-    options += ["TEST.VISUALIZE", 2, "TEST.VISUALIZE_THRESHOLD", 0.0]
+    options += ["TEST.VIS_IMAGES", 2, "TEST.VIS_SCORE_THRESH", 0.0]
     # Nearly untrained scores all count, so that the metrics are of something.
     options += ["MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0]
     ended = run(repository, arguments(tiny_dataset, output, *options))

@@ -12,6 +12,7 @@ from detectron2.config import get_cfg as get_detectron2_cfg
 
 from smallobj.config.data import add_data_keys
 from smallobj.config.model import add_model_keys
+from smallobj.config.renamed import refuse_renamed_keys
 from smallobj.config.solver import add_solver_keys
 from smallobj.config.test import add_test_keys
 
@@ -22,6 +23,7 @@ def add_smallobj_config(cfg: CfgNode) -> None:
     add_model_keys(cfg)
     add_solver_keys(cfg)
     add_test_keys(cfg)
+    refuse_renamed_keys(cfg)
 
 
 def get_cfg() -> CfgNode:

@@ -18,6 +18,9 @@ def add_model_keys(cfg: CfgNode) -> None:
     # Arithmetic of the backbone in training: float32 or bfloat16. Boxes and losses stay in
     # float32, since 8 bits of mantissa move a box at x = 500 by 2 px.
     cfg.MODEL.BACKBONE.PRECISION = "float32"
+    # C, in pixels, of each "nwd" (RPN, box losses, mergers): the typical side of an object
+    # (arXiv 2110.13389, section 3.2).
+    cfg.MODEL.NWD_CONSTANT = 12.8
     _add_rpn_keys(cfg)
     _add_box_head_keys(cfg)
     _add_class_loss_keys(cfg)
@@ -45,9 +48,7 @@ def _add_rpn_keys(cfg: CfgNode) -> None:
     cfg.MODEL.RPN.MATCH_METRIC = "iou"
     # Likewise for NMS among proposals; MODEL.RPN.NMS_THRESH is its threshold (paper: 0.85).
     cfg.MODEL.RPN.NMS_METRIC = "iou"
-    # C, in pixels: the typical side of an object. Detectron2's key MODEL.RPN.BBOX_REG_LOSS_TYPE
-    # also takes "nwd", 1 - exp(-W2 / C).
-    cfg.MODEL.RPN.NWD_CONSTANT = 12.8
+    # Detectron2's key MODEL.RPN.BBOX_REG_LOSS_TYPE also takes "nwd", 1 - exp(-W2 / C).
     # "fixed": anchors are positive from the upper of MODEL.RPN.IOU_THRESHOLDS on. "scale_adaptive":
     # from BASE + SLOPE log2(sqrt(w h) / SIZE) on, w and h of the object, held within BOUNDS
     # (arXiv 2308.09534, section 3.1, with the constants of its release).
@@ -74,8 +75,6 @@ def _add_box_head_keys(cfg: CfgNode) -> None:
     cfg.MODEL.ROI_BOX_HEAD.CONTEXT_FUSION = "concat"
     # Detectron2's key MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE also takes "nwd" here:
     # 1 - exp(-W2 / C), normalised Gaussian Wasserstein distance (arXiv 2110.13389, section 3.2).
-    # C, in pixels: the typical side of an object.
-    cfg.MODEL.ROI_BOX_HEAD.NWD_CONSTANT = 12.8
 
 
 def _add_class_loss_keys(cfg: CfgNode) -> None:
@@ -145,8 +144,8 @@ def _add_ssd_keys(cfg: CfgNode) -> None:
     # Distance, in pixels, between the centres of a map's boxes; 0 spreads them over the image, as
     # in the paper's (i + 0.5) / |f_k|, which a map needs whose layers cut its border off.
     cfg.MODEL.SSD.STEPS = [8, 16, 32, 64, 0, 0]
-    # Lowest IoU of default boxes with an object, besides the one that is bound to it.
-    cfg.MODEL.SSD.IOU_THRESHOLD = 0.5
+    # Lowest IoU of default boxes with an object, besides the one that is bound to it; one number.
+    cfg.MODEL.SSD.IOU_THRESHOLDS = [0.5]
     # Background boxes in the loss for each box of an object (section 2.2).
     cfg.MODEL.SSD.NEGATIVE_RATIO = 3.0
     # Background boxes in the loss of an image with fewer of them. 0 is the paper's: there an image
@@ -178,8 +177,9 @@ def _add_refinedet_keys(cfg: CfgNode) -> None:
     cfg.MODEL.REFINEDET.NORM = ""
     # Inverses of the variances .1, .1, .2, .2 of (x, y, w, h), in both steps.
     cfg.MODEL.REFINEDET.BBOX_REG_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
-    # An anchor matches an object that it overlaps by this IoU, beside each object's best anchor.
-    cfg.MODEL.REFINEDET.IOU_THRESHOLD = 0.5
+    # An anchor matches an object that it overlaps by this IoU, beside each object's best anchor;
+    # one number.
+    cfg.MODEL.REFINEDET.IOU_THRESHOLDS = [0.5]
     # Background anchors, those of highest loss, that train for each matched one.
     cfg.MODEL.REFINEDET.NEGATIVE_RATIO = 3.0
     # Of those, at least so many in each image. 0 is the released code's: there an image without

@@ -47,12 +47,11 @@ def _add_merger_keys(cfg: CfgNode) -> None:
     cfg.TEST.MERGER = CfgNode()
     cfg.TEST.MERGER.NAME = "nms"
     # Boxes of one class that overlap by more than this are one object (Nt in the Soft-NMS paper).
-    cfg.TEST.MERGER.IOU_THRESHOLD = 0.5
+    cfg.TEST.MERGER.OVERLAP_THRESH = 0.5
     # Overlap: "iou", intersection over union; "ios", intersection over the smaller area; "nwd",
-    # normalised Gaussian Wasserstein distance (arXiv 2110.13389) of boxes that share some area.
+    # normalised Gaussian Wasserstein distance (arXiv 2110.13389) of boxes that share some area,
+    # with MODEL.NWD_CONSTANT.
     cfg.TEST.MERGER.METRIC = "iou"
-    # C of "nwd", in pixels: the typical side of an object.
-    cfg.TEST.MERGER.NWD_CONSTANT = 12.8
     # Merge across classes too.
     cfg.TEST.MERGER.CLASS_AGNOSTIC = False
     # soft_nms: scores times exp(-overlap^2 / SIGMA), "gaussian", or (1 - overlap) beyond the
@@ -61,7 +60,7 @@ def _add_merger_keys(cfg: CfgNode) -> None:
     # sigma of arXiv 1704.04503, section 3: larger values lower scores less.
     cfg.TEST.MERGER.SIGMA = 0.5
     # soft_nms, soft_vote: boxes whose lowered score is below this are dropped.
-    cfg.TEST.MERGER.SCORE_THRESHOLD = 0.001
+    cfg.TEST.MERGER.SCORE_THRESH = 0.001
     # wbf: score of a fused box, "mean" or "max" of the boxes in it.
     cfg.TEST.MERGER.WBF_SCORE = "mean"
 
@@ -82,9 +81,9 @@ def _add_metric_keys(cfg: CfgNode) -> None:
     # when that one is taken.
     cfg.TEST.CHALLENGE.FALL_BACK = False
     # Validation images drawn to TensorBoard at each evaluation, truth beside predictions.
-    cfg.TEST.VISUALIZE = 4
+    cfg.TEST.VIS_IMAGES = 4
     # Lowest score that is drawn there.
-    cfg.TEST.VISUALIZE_THRESHOLD = 0.5
+    cfg.TEST.VIS_SCORE_THRESH = 0.5
 
 
 def _add_focus_keys(cfg: CfgNode) -> None:
@@ -98,7 +97,7 @@ def _add_focus_keys(cfg: CfgNode) -> None:
     # Weights of the network; "" takes those that its config names.
     cfg.TEST.FOCUS.WEIGHTS = ""
     # Cells of at least this heat, in (0, 1), are read.
-    cfg.TEST.FOCUS.THRESHOLD = 0.0
+    cfg.TEST.FOCUS.HEAT_THRESH = 0.0
     # Sides of the kinds of regions, rising multiples of 32.
     cfg.TEST.FOCUS.WINDOWS = ()
     # A cell that is read lies whole in a region with this many pixels around it, for each kind. A
@@ -153,4 +152,4 @@ def _add_ensemble_keys(cfg: CfgNode) -> None:
     # models found, as published (section 3); on tiles it doesn't.
     cfg.TEST.ENSEMBLE.MERGER = cfg.TEST.MERGER.clone()
     cfg.TEST.ENSEMBLE.MERGER.NAME = "wbf"
-    cfg.TEST.ENSEMBLE.MERGER.IOU_THRESHOLD = 0.55
+    cfg.TEST.ENSEMBLE.MERGER.OVERLAP_THRESH = 0.55

@@ -88,14 +88,14 @@ class DetectionImages(HookBase):
         self.samples: list[dict] | None = None
 
     def after_step(self) -> None:
-        if self.cfg.TEST.VISUALIZE > 0 and self.cfg.DATASETS.TEST and _is_due(self, self.period):
+        if self.cfg.TEST.VIS_IMAGES > 0 and self.cfg.DATASETS.TEST and _is_due(self, self.period):
             self._draw()
 
     def _draw(self) -> None:
         if self.samples is None:
             dataset = DatasetCatalog.get(self.cfg.DATASETS.TEST[0])
-            stride = max(len(dataset) // self.cfg.TEST.VISUALIZE, 1)
-            self.samples = dataset[::stride][: self.cfg.TEST.VISUALIZE]
+            stride = max(len(dataset) // self.cfg.TEST.VIS_IMAGES, 1)
+            self.samples = dataset[::stride][: self.cfg.TEST.VIS_IMAGES]
         mapper = build_test_mapper(self.cfg)
         model = wrap_for_test(self.cfg, self.model)
         for index, sample in enumerate(self.samples):
@@ -111,7 +111,7 @@ class DetectionImages(HookBase):
         instances = output["instances"].to("cpu")
         return draw_comparison(
             sample,
-            instances[instances.scores >= self.cfg.TEST.VISUALIZE_THRESHOLD],
+            instances[instances.scores >= self.cfg.TEST.VIS_SCORE_THRESH],
             list(self.cfg.MODEL.CLASS_NAMES),
         )
 
@@ -123,7 +123,7 @@ class DetectionImages(HookBase):
             output["side"].cpu().numpy(),
             stride,
             (sample["height"], sample["width"]),
-            threshold=node.THRESHOLD,
+            threshold=node.HEAT_THRESH,
             windows=node.WINDOWS,
             margins=node.MARGINS,
             max_area=node.MAX_AREA,

@@ -100,7 +100,7 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
         output = os.path.join(cfg.OUTPUT_DIR, "inference", dataset_name)
-        watch = partial(put_evaluation_pictures, dataset_name) if cfg.TEST.VISUALIZE else None
+        watch = partial(put_evaluation_pictures, dataset_name) if cfg.TEST.VIS_IMAGES else None
         return build_evaluator(cfg, dataset_name, output, watch)
 
     @classmethod

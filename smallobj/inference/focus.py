@@ -23,7 +23,13 @@ Item = dict[str, Any]
 
 _FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "weights")
 BUNDLED_FOCUS = os.path.join(_FOLDER, "focus_synthetic.yaml")
-_SETTINGS = ("THRESHOLD", "WINDOWS", "MARGINS", "MAX_AREA")
+# Arguments of RegionChooser, and the keys that hold them.
+_SETTINGS = {
+    "threshold": "HEAT_THRESH",
+    "windows": "WINDOWS",
+    "margins": "MARGINS",
+    "max_area": "MAX_AREA",
+}
 
 
 class TileReader(Protocol):
@@ -58,7 +64,7 @@ class RegionChooser(nn.Module):
         """
         super().__init__()
         if not 0 < threshold < 1:
-            raise ValueError(f"TEST.FOCUS.THRESHOLD must lie in (0, 1); got {threshold}")
+            raise ValueError(f"TEST.FOCUS.HEAT_THRESH must lie in (0, 1); got {threshold}")
         check_windows(windows, margins, network.stride)
         if any(window % 32 for window in windows):
             raise ValueError(f"TEST.FOCUS.WINDOWS must be multiples of 32; got {list(windows)}")
@@ -168,7 +174,7 @@ def build_focus(cfg: CfgNode) -> RegionChooser:
     load_weights(network, weights)
     network.eval()
     settle(network, precision_at_test(own))
-    settings = {name.lower(): node[name] or own.TEST.FOCUS[name] for name in _SETTINGS}
+    settings = {name: node[key] or own.TEST.FOCUS[key] for name, key in _SETTINGS.items()}
     return RegionChooser(network, swap_channels=cfg.INPUT.FORMAT != own.INPUT.FORMAT, **settings)
 
 

@@ -59,11 +59,11 @@ class OverlapMerger:
             nwd_constant: C of the metric "nwd", in pixels.
         """
         if not 0 <= iou_threshold <= 1:
-            raise ValueError(f"TEST.MERGER.IOU_THRESHOLD must lie in [0, 1]; got {iou_threshold}")
+            raise ValueError(f"TEST.MERGER.OVERLAP_THRESH must lie in [0, 1]; got {iou_threshold}")
         if metric not in METRICS:
             raise ValueError(f"TEST.MERGER.METRIC must be one of {METRICS}; got {metric!r}")
         if not nwd_constant > 0:
-            raise ValueError(f"TEST.MERGER.NWD_CONSTANT must be positive; got {nwd_constant}")
+            raise ValueError(f"MODEL.NWD_CONSTANT must be positive; got {nwd_constant}")
         self.iou_threshold = iou_threshold
         self.class_agnostic = class_agnostic
         self.metric = metric
@@ -73,10 +73,10 @@ class OverlapMerger:
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         node = cfg.TEST.MERGER
         return {
-            "iou_threshold": node.IOU_THRESHOLD,
+            "iou_threshold": node.OVERLAP_THRESH,
             "class_agnostic": node.CLASS_AGNOSTIC,
             "metric": node.METRIC,
-            "nwd_constant": node.NWD_CONSTANT,
+            "nwd_constant": cfg.MODEL.NWD_CONSTANT,
         }
 
     def __call__(self, instances: Instances) -> Instances:
@@ -116,7 +116,7 @@ class OverlapMerger:
 
 def check_score_threshold(threshold: float) -> float:
     if not 0 <= threshold <= 1:
-        raise ValueError(f"TEST.MERGER.SCORE_THRESHOLD must lie in [0, 1]; got {threshold}")
+        raise ValueError(f"TEST.MERGER.SCORE_THRESH must lie in [0, 1]; got {threshold}")
     return threshold
 
 

@@ -57,7 +57,7 @@ class SoftNMSMerger(OverlapMerger):
             **super().from_config(cfg),
             "decay": node.DECAY,
             "sigma": node.SIGMA,
-            "score_threshold": node.SCORE_THRESHOLD,
+            "score_threshold": node.SCORE_THRESH,
         }
 
     def merge(self, ranked: Instances) -> Instances:

@@ -69,7 +69,7 @@ class SoftVoteMerger(VoteMerger):
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         return {
             **super().from_config(cfg),
-            "score_threshold": cfg.TEST.MERGER.SCORE_THRESHOLD,
+            "score_threshold": cfg.TEST.MERGER.SCORE_THRESH,
         }
 
     def merge(self, ranked: Instances) -> Instances:

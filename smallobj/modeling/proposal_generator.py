@@ -78,7 +78,7 @@ class SmallObjectRPN(RPN):
         _check_choice("NMS_METRIC", nms_metric, METRICS)
         _check_choice("BBOX_REG_LOSS_TYPE", self.box_reg_loss_type, BOX_LOSSES)
         if not nwd_constant > 0:
-            raise ValueError(f"MODEL.RPN.NWD_CONSTANT must be positive; got {nwd_constant}")
+            raise ValueError(f"MODEL.NWD_CONSTANT must be positive; got {nwd_constant}")
         if match_metric == "nwd" and isinstance(self.anchor_matcher, ScaleAdaptiveMatcher):
             raise ValueError(
                 "MODEL.RPN.MATCHING scale_adaptive has thresholds of IoU, so "
@@ -109,7 +109,7 @@ class SmallObjectRPN(RPN):
             "pixels_per_proposal_test": node.PIXELS_PER_PROPOSAL_TEST,
             "match_metric": node.MATCH_METRIC,
             "nms_metric": node.NMS_METRIC,
-            "nwd_constant": node.NWD_CONSTANT,
+            "nwd_constant": cfg.MODEL.NWD_CONSTANT,
         }
 
     @torch.no_grad()

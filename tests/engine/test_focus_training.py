@@ -32,7 +32,7 @@ def metrics(folder):
 
 def test_it_trains_validates_draws_and_resumes(config, tmp_path):
     # A threshold below what an untrained network gives: something is chosen and drawn.
-    options = ("TEST.VISUALIZE", 2, "TEST.FOCUS.THRESHOLD", 0.001, "TEST.FOCUS.MAX_AREA", 100.0)
+    options = ("TEST.VIS_IMAGES", 2, "TEST.FOCUS.HEAT_THRESH", 0.001, "TEST.FOCUS.MAX_AREA", 100.0)
     Trainer(config(tmp_path, *options)).train()
     last = metrics(tmp_path)[-1]
     assert last["focus/kept"] == 100
@@ -56,7 +56,7 @@ def test_it_trains_validates_draws_and_resumes(config, tmp_path):
 
 
 def test_what_training_wrote_is_evaluated_as_it_was(config, tmp_path):
-    cfg = config(tmp_path, "TEST.VISUALIZE", 0, "TEST.FOCUS.THRESHOLD", 0.001)
+    cfg = config(tmp_path, "TEST.VIS_IMAGES", 0, "TEST.FOCUS.HEAT_THRESH", 0.001)
     Trainer(cfg).train()
     model = Trainer.build_model(cfg)
     load_weights(model, tmp_path / "model_final.pth")

@@ -12,7 +12,7 @@ from smallobj.engine import Trainer
 
 @pytest.mark.parametrize("name", ["ssd_tiny", "ssd_whole_tiny"])
 def test_it_trains_and_is_evaluated(repository, tiny_dataset, tmp_path, catalog, name):
-    options = ["MODEL.ROI_HEADS.NUM_CLASSES", 3, "OUTPUT_DIR", tmp_path, "TEST.VISUALIZE", 0]
+    options = ["MODEL.ROI_HEADS.NUM_CLASSES", 3, "OUTPUT_DIR", tmp_path, "TEST.VIS_IMAGES", 0]
     options += ["SOLVER.MAX_ITER", 2, "TEST.EVAL_PERIOD", 2, "TEST.METRICS", "['coco']"]
     path = str(repository / "configs" / "quick" / f"{name}.yaml")
     cfg = load_config(path, [str(o) for o in (*tiny_dataset.options("ssd"), *options)])

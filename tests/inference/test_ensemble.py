@@ -23,7 +23,7 @@ from smallobj.modeling import build_model
 from smallobj.scan.scanner import Scanner
 
 OVERLAP = {"iou_threshold": 0.5, "class_agnostic": False}
-EVERYTHING = ["TEST.ENSEMBLE.MERGER.NAME", "nms", "TEST.ENSEMBLE.MERGER.IOU_THRESHOLD", 1.0]
+EVERYTHING = ["TEST.ENSEMBLE.MERGER.NAME", "nms", "TEST.ENSEMBLE.MERGER.OVERLAP_THRESH", 1.0]
 NAMES = ["MODEL.CLASS_NAMES", "['red', 'green', 'blue']"]
 
 

@@ -148,8 +148,8 @@ def test_the_chooser_never_trains():
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"threshold": 0.0}, r"THRESHOLD must lie in \(0, 1\); got 0"),
-        ({"threshold": 1.0}, "THRESHOLD"),
+        ({"threshold": 0.0}, r"HEAT_THRESH must lie in \(0, 1\); got 0"),
+        ({"threshold": 1.0}, "HEAT_THRESH"),
         ({"windows": (100,)}, r"multiples of 32; got \[100\]"),
         ({"windows": ()}, "WINDOWS"),
         ({"margins": (-1,)}, "MARGINS"),
@@ -186,7 +186,7 @@ def network_files(repository, tmp_path, with_statistics):
 
 def test_a_detectors_config_names_the_network(network_files, tiny_config):
     folder, network = network_files
-    options = ["TEST.FOCUS.CONFIG", folder / "focus.yaml", "TEST.FOCUS.THRESHOLD", "0.3"]
+    options = ["TEST.FOCUS.CONFIG", folder / "focus.yaml", "TEST.FOCUS.HEAT_THRESH", "0.3"]
     built = build_focus(tiny_config(*options, "TEST.PRECISION", "float32"))
     # What the detector's config leaves at 0 is the network's own.
     own = load_config(str(folder / "focus.yaml")).TEST.FOCUS

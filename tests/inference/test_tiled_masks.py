@@ -38,7 +38,7 @@ class MaskOracle(nn.Module):
 
 
 def detector(merger, tiny_config, **changes):
-    options = ["TEST.MERGER.NAME", merger, "TEST.MERGER.SCORE_THRESHOLD", 0.3]
+    options = ["TEST.MERGER.NAME", merger, "TEST.MERGER.SCORE_THRESH", 0.3]
     arguments = {
         "tile": 128,
         "overlap": 50,

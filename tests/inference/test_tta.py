@@ -330,7 +330,7 @@ def test_the_config_says_what_is_around_what(tiny_config, exact_detector):
         (["TEST.TTA.PER_TILE", True, "TEST.TILE.ENABLED", False], "PER_TILE .*TILE.ENABLED True"),
         (["TEST.TTA.SCALES", "(-1,)"], "TEST.TTA.SCALES must hold positive"),
         (["TEST.TTA.MERGER.NAME", "mean"], r"TEST.TTA.MERGER.NAME must be one of .*got 'mean'"),
-        (["TEST.TTA.MERGER.IOU_THRESHOLD", 2.0], r"TTA.MERGER.IOU_THRESHOLD must .*got 2"),
+        (["TEST.TTA.MERGER.OVERLAP_THRESH", 2.0], r"TTA.MERGER.OVERLAP_THRESH must .*got 2"),
         (["TEST.TTA.PRESET", "mine"], "TEST.TTA.PRESET must be"),
         (["MODEL.META_ARCHITECTURE", "FocusNet"], "FocusNet finds none"),
     ],

@@ -65,7 +65,7 @@ def settings(weights, name="wbf", **merger):
 @pytest.mark.parametrize("score", ["mean", "max"])
 @pytest.mark.parametrize("threshold", [0.55, 0.4, 0.7])
 def test_fusion_is_the_published_one(weights, score, threshold, published):
-    cfg = settings(weights, WBF_SCORE=score, IOU_THRESHOLD=threshold)
+    cfg = settings(weights, WBF_SCORE=score, OVERLAP_THRESH=threshold)
     for seed in range(4):
         found = looks(seed, models=3)
         merged = build_model_merger(cfg, 3)(found)
@@ -166,7 +166,7 @@ def test_what_goes_in_stays_as_it_is():
         (settings((1.0, float("nan"))), "ENSEMBLE.WEIGHTS must be positive"),
         (settings((), "mean"), "TEST.ENSEMBLE.MERGER.NAME must be one of .*got 'mean'"),
         (settings((), WBF_SCORE="sum"), "TEST.ENSEMBLE.MERGER.WBF_SCORE must be .*got 'sum'"),
-        (settings((), IOU_THRESHOLD=1.5), "TEST.ENSEMBLE.MERGER.IOU_THRESHOLD must lie"),
+        (settings((), OVERLAP_THRESH=1.5), "TEST.ENSEMBLE.MERGER.OVERLAP_THRESH must lie"),
     ],
 )
 def test_wrong_settings_are_told(cfg, told):

@@ -34,7 +34,7 @@ def test_parts_that_share_no_area_may_be_merged_apart(
     name, threshold, metric, agnostic, make_scene
 ):
     merger = build(
-        *(*name.split(), "TEST.MERGER.IOU_THRESHOLD", threshold, "TEST.MERGER.METRIC", metric),
+        *(*name.split(), "TEST.MERGER.OVERLAP_THRESH", threshold, "TEST.MERGER.METRIC", metric),
         *("TEST.MERGER.CLASS_AGNOSTIC", agnostic),
     )
     for kind in ("crowd", "grid"):
@@ -91,7 +91,7 @@ def test_scores_keep_their_type(name, dtype, make_scene):
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_twice_the_same_on_every_device(name, device, scene):
-    merger = build(name, "TEST.MERGER.IOU_THRESHOLD", 0.3)
+    merger = build(name, "TEST.MERGER.OVERLAP_THRESH", 0.3)
     first, second = merger(scene.to(device)).to("cpu"), merger(scene.to(device)).to("cpu")
     assert rows(first) == rows(second)
     expected = merger(scene)
@@ -116,9 +116,9 @@ def test_a_crowd_of_pairs_is_merged_piece_by_piece(make_scene, monkeypatch):
 def test_keys_of_the_config_arrive():
     cfg = get_cfg()
     node = cfg.TEST.MERGER
-    node.IOU_THRESHOLD, node.CLASS_AGNOSTIC, node.METRIC = 0.7, True, "ios"
-    node.NWD_CONSTANT = 20.0
-    node.DECAY, node.SIGMA, node.SCORE_THRESHOLD, node.WBF_SCORE = "linear", 0.3, 0.2, "max"
+    node.OVERLAP_THRESH, node.CLASS_AGNOSTIC, node.METRIC = 0.7, True, "ios"
+    cfg.MODEL.NWD_CONSTANT = 20.0
+    node.DECAY, node.SIGMA, node.SCORE_THRESH, node.WBF_SCORE = "linear", 0.3, 0.2, "max"
     for node.NAME in NAMES:
         merger = build_merger(cfg)
         assert (merger.iou_threshold, merger.class_agnostic) == (0.7, True)
@@ -136,11 +136,11 @@ def test_all_are_registered():
 
 
 def test_bad_values_are_told():
-    with pytest.raises(ValueError, match=r"IOU_THRESHOLD.*1\.5"):
+    with pytest.raises(ValueError, match=r"OVERLAP_THRESH.*1\.5"):
         NMSMerger(iou_threshold=1.5, class_agnostic=False)
     for name in ("soft_nms", "soft_vote"):
-        with pytest.raises(ValueError, match=r"SCORE_THRESHOLD must lie in .*got -0\.1"):
-            build(name, "TEST.MERGER.SCORE_THRESHOLD", -0.1)
+        with pytest.raises(ValueError, match=r"SCORE_THRESH must lie in .*got -0\.1"):
+            build(name, "TEST.MERGER.SCORE_THRESH", -0.1)
     with pytest.raises(ValueError, match=r"METRIC must be one of .*got 'giou'"):
         NMSMerger(iou_threshold=0.5, class_agnostic=False, metric="giou")
     with pytest.raises(ValueError, match=r"NWD_CONSTANT must be positive; got 0"):

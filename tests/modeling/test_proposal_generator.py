@@ -125,7 +125,7 @@ def test_between_the_thresholds_of_nwd_an_anchor_is_ignored(tiny_config):
 
 
 def test_an_object_too_large_for_any_anchor_gets_the_nearest_alone(tiny_config):
-    generator = rpn(tiny_config, *NWD_MATCH, "MODEL.RPN.NWD_CONSTANT", 2.0)
+    generator = rpn(tiny_config, *NWD_MATCH, "MODEL.NWD_CONSTANT", 2.0)
     # More than 500 px, so exp(-250) at most; the largest anchor is the nearest.
     truth = truth_of([0, 0, 900, 900], size=(900, 900))
     (labels,), (boxes,) = generator.label_and_sample_anchors(ANCHORS, [truth])
@@ -303,7 +303,6 @@ def test_every_part_at_once_trains_and_tests(tiny_config, name, full):
         (("NMS_METRIC", "soft"), r"RPN.NMS_METRIC must be one of .*got 'soft'"),
         (("MATCHING", "atss"), r"RPN.MATCHING must be one of .*scale_adaptive.*got 'atss'"),
         (("BBOX_REG_LOSS_TYPE", "l2"), r"RPN.BBOX_REG_LOSS_TYPE must be one of .*nwd.*got 'l2'"),
-        (("NWD_CONSTANT", 0.0), r"RPN.NWD_CONSTANT must be positive; got 0"),
         (("SCALE_ADAPTIVE.SIZE", -1.0, "MATCHING", "scale_adaptive"), r"ADAPTIVE.SIZE.*got -1"),
         (("MATCHING", "scale_adaptive", "MATCH_METRIC", "nwd"), r"MATCH_METRIC must be iou"),
     ],
@@ -312,3 +311,8 @@ def test_wrong_settings_are_told(tiny_config, options, sentence):
     words = [f"MODEL.RPN.{w}" if i % 2 == 0 else w for i, w in enumerate(options)]
     with pytest.raises(ValueError, match=sentence):
         rpn(tiny_config, *words)
+
+
+def test_a_wrong_constant_of_nwd_is_told(tiny_config):
+    with pytest.raises(ValueError, match=r"MODEL.NWD_CONSTANT must be positive; got 0"):
+        rpn(tiny_config, "MODEL.NWD_CONSTANT", 0.0)

@@ -390,7 +390,7 @@ def test_half_precision_detects_alike(make):
             0.0,
             r"NEGATIVE_CONFIDENCE must lie in \(0, 1\]; got 0.0",
         ),
-        ("MODEL.REFINEDET.IOU_THRESHOLD", 1.5, "got 1.5"),
+        ("MODEL.REFINEDET.IOU_THRESHOLDS", [1.5], "got 1.5"),
         ("MODEL.REFINEDET.NMS_THRESH_TEST", 0.0, "NMS_THRESH_TEST.*got 0.01 and 0.0"),
         ("MODEL.REFINEDET.SCORE_THRESH_TEST", 1.0, "SCORE_THRESH_TEST.*got 1.0"),
         (

@@ -143,7 +143,7 @@ def test_other_anchor_generators_fit_too(tiny):
         ("TOPK_CANDIDATES_TEST", 0, "MODEL.SSD.TOPK_CANDIDATES_TEST"),
         ("IN_FEATURES", "['conv4_3', 'fc7', 'conv7_2']", "MODEL.SSD.IN_FEATURES"),
         ("L2_NORM", [20.0], "MODEL.SSD.L2_NORM"),
-        ("IOU_THRESHOLD", 0.0, "must lie in"),
+        ("IOU_THRESHOLDS", [0.0], "must lie in"),
     ],
 )
 def test_wrong_settings_are_told(tiny, key, value, words):

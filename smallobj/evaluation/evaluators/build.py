@@ -58,7 +58,7 @@ def build_evaluator(
     focus = partial(
         FocusEvaluator,
         dataset_name,
-        threshold=choice.THRESHOLD,
+        threshold=choice.HEAT_THRESH,
         windows=choice.WINDOWS,
         margins=choice.MARGINS,
         max_area=choice.MAX_AREA,

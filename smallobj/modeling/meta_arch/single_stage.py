@@ -161,7 +161,13 @@ class MatchedAnchorsDetector(SingleStageDetector):
         return {
             **super().from_config(cfg),
             "box2box_transform": Box2BoxTransform(weights=tuple(node.BBOX_REG_WEIGHTS)),
-            "anchor_matcher": BipartiteMatcher(node.IOU_THRESHOLD),
+            "anchor_matcher": BipartiteMatcher(_one_threshold(node.IOU_THRESHOLDS, cls.key)),
             "negative_ratio": node.NEGATIVE_RATIO,
             "min_negatives": node.MIN_NEGATIVES,
         }
+
+
+def _one_threshold(thresholds: Sequence[float], key: str) -> float:
+    if len(thresholds) != 1:
+        raise ValueError(f"MODEL.{key}.IOU_THRESHOLDS must hold one number; got {list(thresholds)}")
+    return thresholds[0]

@@ -41,7 +41,7 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
                 f"got {self.box_reg_loss_type!r}"
             )
         if nwd_constant <= 0:
-            raise ValueError(f"MODEL.ROI_BOX_HEAD.NWD_CONSTANT is positive; got {nwd_constant}")
+            raise ValueError(f"MODEL.NWD_CONSTANT is positive; got {nwd_constant}")
         if getattr(self, "use_sigmoid_ce", False):
             raise ValueError(
                 "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE is for Detectron2's own heads; here "
@@ -56,7 +56,7 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
         return {
             **super().from_config(cfg, input_shape),
             "class_loss": build_class_loss(cfg),
-            "nwd_constant": cfg.MODEL.ROI_BOX_HEAD.NWD_CONSTANT,
+            "nwd_constant": cfg.MODEL.NWD_CONSTANT,
         }
 
     def losses(

@@ -47,7 +47,13 @@ def dataset(request):
 def evaluator(dataset, **changes):
     cfg = get_cfg()
     cfg.TEST.METRICS = ["focus"]
-    settings = {"THRESHOLD": 0.5, "WINDOWS": (160,), "MARGINS": (48,), "MAX_AREA": 0.6, "KEEP": 0.8}
+    settings = {
+        "HEAT_THRESH": 0.5,
+        "WINDOWS": (160,),
+        "MARGINS": (48,),
+        "MAX_AREA": 0.6,
+        "KEEP": 0.8,
+    }
     for key, value in {**settings, **changes}.items():
         cfg.TEST.FOCUS[key] = value
     (focus,) = build_evaluator(cfg, dataset)._evaluators
@@ -81,7 +87,7 @@ def test_what_is_kept_and_what_is_read(dataset):
 
 
 def test_the_highest_threshold_that_keeps_enough(dataset):
-    focus = evaluator(dataset, THRESHOLD=0.9)
+    focus = evaluator(dataset, HEAT_THRESH=0.9)
     focus.process([{"image_id": 1}], [heat_on(BOXES[1], [0.8, 0.7, 0.03, 0.6])])
     focus.process([{"image_id": 2}], [heat_on(BOXES[2], [0.5, 0.4])])
     focus.process([{"image_id": 3}], [heat_on([[200, 200, 210, 210]], [0.2])])
@@ -111,7 +117,7 @@ def test_of_a_photograph_full_of_heat_no_more_is_read_than_allowed(dataset):
 
 
 def test_regions_that_a_detector_has_read(dataset):
-    focus = evaluator(dataset, WINDOWS=(), MARGINS=(), THRESHOLD=0.0)
+    focus = evaluator(dataset, WINDOWS=(), MARGINS=(), HEAT_THRESH=0.0)
     regions = np.array([[0, 0, 64, 64], [190, 90, 254, 154]])
     focus.process([{"image_id": 1}], [{"instances": None, "tiles": regions}])
     focus.process([{"image_id": 3}], [{"instances": None, "tiles": regions[:0]}])

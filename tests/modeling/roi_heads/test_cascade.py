@@ -122,7 +122,7 @@ def test_context_changes_the_features_and_trains(heads, bench, fusion):
 def test_loss_keys_reach_every_stage(heads, bench):
     options = ["MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", "nwd"]
     options += ["MODEL.ROI_BOX_HEAD.CLS_LOSS", "focal", "MODEL.ROI_BOX_HEAD.FOCAL_GAMMA", 1.5]
-    options += ["MODEL.ROI_BOX_HEAD.NWD_CONSTANT", 20.0]
+    options += ["MODEL.NWD_CONSTANT", 20.0]
     head = heads(*options)
     for predictor in head.box_predictor:
         assert (predictor.box_reg_loss_type, predictor.nwd_constant) == ("nwd", 20.0)
