@@ -1,0 +1,53 @@
+"""Checks of values that a user gave, each ending in a ValueError of the rule and the value.
+
+``name`` is what the user knows the value by: a config key, an option or words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raises ValueError unless the value is one of the choices."""
+    known = list(choices)
+    if value not in known:
+        raise ValueError(f"{name} must be one of {known}; got {value!r}")
+
+
+def check_some_of(name: str, values: Iterable[object], choices: Iterable[object]) -> None:
+    """Raises ValueError unless the values are one or more of the choices."""
+    given, known = list(values), list(choices)
+    if not given or any(value not in known for value in given):
+        raise ValueError(f"{name} must be some of {known}; got {given}")
+
+
+def check_between(name: str, value: float, low: float, high: float, ends: str = "[]") -> None:
+    """Raises ValueError unless the value lies in the interval, which NaN never does.
+
+    Args:
+        ends: the interval's brackets; "[" and "]" hold their end, "(" and ")" do not.
+    """
+    assert ends in ("[]", "()", "[)", "(]")
+    above = value >= low if ends[0] == "[" else value > low
+    below = value <= high if ends[1] == "]" else value < high
+    if not (above and below):
+        raise ValueError(f"{name} must lie in {ends[0]}{low}, {high}{ends[1]}; got {value}")
+
+
+def check_at_least(name: str, value: float, low: float) -> None:
+    """Raises ValueError unless the value is ``low`` or more."""
+    if not value >= low:
+        raise ValueError(f"{name} must be at least {low}; got {value}")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raises ValueError unless the value is above 0."""
+    if not value > 0:
+        raise ValueError(f"{name} must be positive; got {value}")
+
+
+def check_not_negative(name: str, value: float) -> None:
+    """Raises ValueError unless the value is 0 or more."""
+    if not value >= 0:
+        raise ValueError(f"{name} must not be negative; got {value}")
