@@ -25,6 +25,7 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 import numpy as np
 from tabulate import tabulate
 
+from smallobj.checks import check_at_least, check_choice, check_not_negative
 from smallobj.command_line import run_command
 from smallobj.evaluation.metrics.size_bins import parse_size_bins
 from smallobj.evaluation.reading.load import read_detections, read_labels
@@ -69,18 +70,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 def compare(args: argparse.Namespace) -> None:
     """Reads, prints and writes."""
-    for name, least in (("max_detections", 1), ("draws", 100), ("seed", 0), ("top", 0)):
-        if getattr(args, name) < least:
-            option = "--" + name.replace("_", "-")
-            raise ValueError(f"{option} must be at least {least}; got {getattr(args, name)}")
+    check_at_least("--max-detections", args.max_detections, 1)
+    check_at_least("--draws", args.draws, 100)
+    check_not_negative("--seed", args.seed)
+    check_not_negative("--top", args.top)
     require_writable([str(args.json)] if args.json else [])
     truth = read_labels(args.gt, drop_bad_boxes=args.drop_bad_boxes)
     a, b = (truth.data.with_detections(read_detections(path, truth)) for path in (args.a, args.b))
     most = args.max_detections
     bins = parse_size_bins(args.size_bins)
     pair = PairedSets(a, b, bins=bins, max_detections=most, draws=args.draws, seed=args.seed)
-    if args.metric not in pair.a.keys:
-        raise ValueError(f"--metric must be one of {', '.join(pair.a.keys)}; got {args.metric!r}")
+    check_choice("--metric", args.metric, pair.a.keys)
     figures = [pair.figure(key) for key in pair.a.keys]
     headline = next(figure for figure in figures if figure.key == args.metric)
     verdict = pair.verdict(headline)

@@ -29,6 +29,7 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 import numpy as np
 from detectron2.config import CfgNode
 
+from smallobj.checks import check_positive
 from smallobj.command_line import run_command
 from smallobj.config import load_config
 from smallobj.evaluation.reading.image_detections import ImageDetections
@@ -71,10 +72,7 @@ def prepare(args: argparse.Namespace) -> CfgNode:
     cfg = load_config(None, args.opts)
     if args.weights is not None:
         cfg.TEST.ENSEMBLE.WEIGHTS = tuple(args.weights)
-    if cfg.TEST.DETECTIONS_PER_IMAGE < 1:
-        raise ValueError(
-            f"TEST.DETECTIONS_PER_IMAGE must be positive; got {cfg.TEST.DETECTIONS_PER_IMAGE}"
-        )
+    check_positive("TEST.DETECTIONS_PER_IMAGE", cfg.TEST.DETECTIONS_PER_IMAGE)
     require_writable([args.output])
     return cfg
 

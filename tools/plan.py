@@ -23,6 +23,7 @@ import smallobj  # noqa: F401  (first: makes Detectron2 import)
 import torch
 
 from smallobj import load_config
+from smallobj.checks import check_positive
 from smallobj.command_line import run_command
 from smallobj.data import datasets
 from smallobj.data.survey import survey_datasets
@@ -74,8 +75,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def plan(args: argparse.Namespace) -> None:
     """Reads the data, plans, prints and writes."""
-    if args.max_tile is not None and args.max_tile < 1:
-        raise ValueError(f"--max-tile must be positive; got {args.max_tile}")
+    if args.max_tile is not None:
+        check_positive("--max-tile", args.max_tile)
     cfg = load_config(args.config_file, args.opts)
     if not torch.cuda.is_available():
         cfg.MODEL.DEVICE = "cpu"

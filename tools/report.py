@@ -19,6 +19,7 @@ from pathlib import Path
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 
 # isort: split
+from smallobj.checks import check_at_least, check_not_negative
 from smallobj.command_line import run_command
 from smallobj.config import load_config
 from smallobj.evaluation.metrics.headline import HeadlineFigures
@@ -90,12 +91,9 @@ def find_tiles(args: argparse.Namespace) -> tuple[int, int] | None:
 
 def write_report(args: argparse.Namespace) -> None:
     """Reads the files, builds the report and writes it."""
-    for name in ("max_detections", "gallery"):
-        if getattr(args, name) < 1:
-            option = "--" + name.replace("_", "-")
-            raise ValueError(f"{option} must be at least 1; got {getattr(args, name)}")
-    if args.draws < 0:
-        raise ValueError(f"--draws must be at least 0; got {args.draws}")
+    check_at_least("--max-detections", args.max_detections, 1)
+    check_at_least("--gallery", args.gallery, 1)
+    check_not_negative("--draws", args.draws)
     data = load_evaluation_set(
         args.gt, args.results, images=args.images, drop_bad_boxes=args.drop_bad_boxes
     )

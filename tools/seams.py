@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from benchmarks.seam_pictures import draw_cases, find_cases
 from benchmarks.seams import RULE, VARIANTS, read_with_grids, summarize, tables
+from smallobj.checks import check_between
 from smallobj.command_line import run_command
 from smallobj.data import datasets
 from smallobj.inference.detector_config import prepare_detector_config
@@ -65,10 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Reads, prints and writes."""
-    if not 0 <= args.confidence_threshold <= 1:
-        raise ValueError(
-            f"--confidence-threshold must lie in [0, 1]; got {args.confidence_threshold}"
-        )
+    check_between("--confidence-threshold", args.confidence_threshold, 0, 1)
     require_writable([path for path in (args.json, args.plot) if path])
     opts = list(args.opts)
     for key, value in (("SIZE", args.tile), ("OVERLAP", args.overlap)):

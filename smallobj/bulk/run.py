@@ -24,6 +24,7 @@ from smallobj.bulk.merge import Totals, merge_records
 from smallobj.bulk.path_list import PathList, list_images
 from smallobj.bulk.ranks import Board, Rank, Status
 from smallobj.bulk.records import Records, RecordWriter
+from smallobj.checks import check_positive
 from smallobj.data.image_file import quiet_decoders
 from smallobj.demo.session import DemoSession
 from smallobj.inference.detector_config import prepare_detector_config
@@ -163,8 +164,7 @@ class BulkRun:
 
     def _config(self) -> CfgNode:
         options = self.options
-        if options.threads < 1:
-            raise ValueError(f"--threads must be positive; got {options.threads}")
+        check_positive("--threads", options.threads)
         cfg = prepare_detector_config(
             options.config_file, options.weights, options.device, options.opts
         )

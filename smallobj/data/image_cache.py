@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from smallobj.checks import check_not_negative
+
 logger = logging.getLogger(__name__)
 
 Arrays = dict[str, np.ndarray]
@@ -39,8 +41,7 @@ class ImageCache:
         Raises:
             ValueError: a negative number.
         """
-        if max_bytes < 0:
-            raise ValueError(f"INPUT.SQUASH_CACHE.MAX_GB must not be negative; got {max_bytes}")
+        check_not_negative("INPUT.SQUASH_CACHE.MAX_GB", max_bytes)
         self.folder = folder
         self.max_bytes = max_bytes
         self._used = 0.0

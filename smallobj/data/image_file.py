@@ -7,6 +7,8 @@ import os
 import cv2
 import numpy as np
 
+from smallobj.checks import check_choice
+
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", 0xDA, b"\xff\xd9"
 
 
@@ -84,8 +86,7 @@ def check_format(image_format: str) -> str:
     Raises:
         ValueError: INPUT.FORMAT is neither BGR nor RGB.
     """
-    if image_format not in ("BGR", "RGB"):
-        raise ValueError(f"INPUT.FORMAT must be BGR or RGB; got {image_format!r}")
+    check_choice("INPUT.FORMAT", image_format, ("BGR", "RGB"))
     return image_format
 
 

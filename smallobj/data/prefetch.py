@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from smallobj.checks import check_at_least
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -31,8 +33,8 @@ def map_ahead(
     Raises:
         ValueError: fewer than one worker or one result ahead.
     """
-    if workers < 1 or ahead < 1:
-        raise ValueError(f"at least one worker and one item ahead; got {workers} and {ahead}")
+    check_at_least("the number of workers", workers, 1)
+    check_at_least("the number of items ahead", ahead, 1)
     waiting: deque[Future[R]] = deque()
     iterator = iter(items)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="prefetch")

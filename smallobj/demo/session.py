@@ -12,6 +12,7 @@ import numpy as np
 from detectron2.config import CfgNode
 from tqdm import tqdm
 
+from smallobj.checks import check_between
 from smallobj.data.image_file import read_image
 from smallobj.demo.video import Video, VideoWriter
 from smallobj.inference.predictor import Prediction, SmallObjectPredictor
@@ -47,8 +48,7 @@ class DemoSession:
             ValueError, FileNotFoundError: as :class:`SmallObjectPredictor`, or a threshold
                 outside [0, 1].
         """
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"--confidence-threshold must lie in [0, 1]; got {threshold}")
+        check_between("--confidence-threshold", threshold, 0, 1)
         cfg = cfg.clone()
         # The model's own threshold comes first, and must not hide what is asked for.
         for node in (cfg.MODEL.ROI_HEADS, cfg.MODEL.RETINANET):

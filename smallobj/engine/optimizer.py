@@ -9,6 +9,8 @@ from detectron2.solver import get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 from torch import nn
 
+from smallobj.checks import check_choice
+
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 
 
@@ -18,8 +20,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         ValueError: SOLVER.OPTIMIZER is unknown.
     """
     node = cfg.SOLVER
-    if node.OPTIMIZER not in OPTIMIZERS:
-        raise ValueError(f"SOLVER.OPTIMIZER must be one of {OPTIMIZERS}; got {node.OPTIMIZER!r}")
+    check_choice("SOLVER.OPTIMIZER", node.OPTIMIZER, OPTIMIZERS)
     if node.OPTIMIZER == "SGD":
         return build_detectron2_optimizer(cfg, model)
     parameters = get_default_optimizer_params(

@@ -13,6 +13,8 @@ from detectron2.solver import LRMultiplier
 from detectron2.utils import comm
 from fvcore.common.param_scheduler import ParamScheduler
 
+from smallobj.checks import check_choice, check_not_negative
+
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -42,10 +44,8 @@ class TimeBudget(HookBase):
         Raises:
             ValueError: a negative time, or a clock that does not exist.
         """
-        if not seconds > 0:
-            raise ValueError(f"SOLVER.MAX_SECONDS must not be negative; got {seconds}")
-        if clock not in CLOCKS:
-            raise ValueError(f"SOLVER.CLOCK must be one of {list(CLOCKS)}; got {clock!r}")
+        check_not_negative("SOLVER.MAX_SECONDS", seconds)
+        check_choice("SOLVER.CLOCK", clock, CLOCKS)
         self.seconds = seconds
         self.spent = 0.0
         self._clock = CLOCKS[clock]

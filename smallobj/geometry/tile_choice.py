@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from smallobj.checks import check_not_negative
 from smallobj.geometry.tiling import tiles_along
 
 # Below this ratio of tile to overlap, most of what is computed is computed twice or more.
@@ -93,8 +94,7 @@ def choose_tile(
     sizes = np.asarray(image_sizes, dtype=np.int64).reshape(-1, 2)
     if len(sizes) == 0 or sizes.min() < 1:
         raise ValueError(f"image sizes must be one (h, w) at least, all positive; got {sizes}")
-    if overlap < 0:
-        raise ValueError(f"the overlap must not be negative; got {overlap}")
+    check_not_negative("the overlap", overlap)
     weights = np.ones(len(sizes)) if weights is None else np.asarray(weights, dtype=np.float64)
     candidates = _candidates(int(sizes.max()), overlap, multiple)
     cost = np.zeros(len(candidates))

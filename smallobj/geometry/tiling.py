@@ -11,6 +11,8 @@ import math
 import numpy as np
 import torch
 
+from smallobj.checks import check_between
+
 
 def plan_tiles(
     image_size: tuple[int, int], tile: int, overlap: int, multiple: int = 32
@@ -36,8 +38,7 @@ def plan_tiles(
     height, width = image_size
     if height < 1 or width < 1:
         raise ValueError(f"an image has at least one pixel a side; got (h, w) = {image_size}")
-    if not 0 <= overlap < tile:
-        raise ValueError(f"the overlap must lie in [0, tile); got overlap {overlap}, tile {tile}")
+    check_between("the overlap", overlap, 0, tile, "[)")
     ys, tile_height = _spread(height, tile, overlap, multiple)
     xs, tile_width = _spread(width, tile, overlap, multiple)
     y0, x0 = (grid.ravel() for grid in np.meshgrid(ys, xs, indexing="ij"))

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from smallobj.checks import check_at_least
+
 logger = logging.getLogger(__name__)
 
 Item = dict[str, Any]
@@ -43,8 +45,7 @@ class BatchRunner:
         Raises:
             ValueError: less than one pixel.
         """
-        if max_pixels < 1:
-            raise ValueError(f"a batch has at least one pixel; got {max_pixels}")
+        check_at_least("the pixels of a batch", max_pixels, 1)
         self.model = model
         self.max_pixels = max_pixels
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from smallobj.checkpoint import load_weights
+from smallobj.checks import check_between, check_positive
 from smallobj.config import load_config
 from smallobj.data.image_file import reduce_image
 from smallobj.geometry.regions import check_windows, choose_regions
@@ -63,13 +64,11 @@ class RegionChooser(nn.Module):
             ValueError: a value out of range.
         """
         super().__init__()
-        if not 0 < threshold < 1:
-            raise ValueError(f"TEST.FOCUS.HEAT_THRESH must lie in (0, 1); got {threshold}")
+        check_between("TEST.FOCUS.HEAT_THRESH", threshold, 0, 1, "()")
         check_windows(windows, margins, network.stride)
         if any(window % 32 for window in windows):
             raise ValueError(f"TEST.FOCUS.WINDOWS must be multiples of 32; got {list(windows)}")
-        if max_area <= 0:
-            raise ValueError(f"TEST.FOCUS.MAX_AREA must be positive; got {max_area}")
+        check_positive("TEST.FOCUS.MAX_AREA", max_area)
         self.network: Any = network
         self.threshold = threshold
         self.windows = windows

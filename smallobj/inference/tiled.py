@@ -13,6 +13,7 @@ from detectron2.modeling.postprocessing import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
+from smallobj.checks import check_not_negative, check_positive
 from smallobj.geometry.boxes import overlapping_pairs
 from smallobj.geometry.masks import CropMasks
 from smallobj.geometry.tiling import cut_by_seam, plan_tiles, superseded
@@ -65,15 +66,13 @@ class TiledDetector(nn.Module):
             raise ValueError(
                 f"TEST.TILE.OVERLAP must lie in [0, TEST.TILE.SIZE); got {overlap} and {tile}"
             )
-        if seam_margin < 0:
-            raise ValueError(f"TEST.TILE.SEAM_MARGIN must not be negative; got {seam_margin}")
+        check_not_negative("TEST.TILE.SEAM_MARGIN", seam_margin)
         if not seam_iou > 0:
             raise ValueError(
                 "TEST.TILE.SEAM_IOU must be positive (above 1 it switches the seam rule off); "
                 f"got {seam_iou}"
             )
-        if batch_size < 1:
-            raise ValueError(f"TEST.TILE.BATCH_SIZE must be positive; got {batch_size}")
+        check_positive("TEST.TILE.BATCH_SIZE", batch_size)
         self.model = model
         self.runner = BatchRunner(model, batch_size * tile * tile)
         self.tile = tile

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from smallobj.checks import check_choice
 from smallobj.geometry.masks import CropMasks
 
 Size = tuple[int, int]
@@ -176,8 +177,7 @@ def preset_views(name: str) -> list[View]:
     Raises:
         ValueError: there is no such preset.
     """
-    if name not in PRESETS:
-        raise ValueError(f'TEST.TTA.PRESET must be "" or one of {sorted(PRESETS)}; got {name!r}')
+    check_choice("TEST.TTA.PRESET", name, ("", *sorted(PRESETS)))
     scales, keep = zip(*PRESETS[name], strict=True)
     return make_views(scales, ["horizontal"], keep)
 

@@ -9,6 +9,7 @@ import torch
 from detectron2.config import CfgNode
 from torch import nn
 
+from smallobj.checks import check_choice
 from smallobj.modeling.norms import fold_batch_norm
 
 PRECISIONS = {
@@ -25,9 +26,7 @@ def precision_in_training(cfg: CfgNode) -> torch.dtype:
     """
     name = cfg.MODEL.BACKBONE.PRECISION
     # float16 would need its losses scaled.
-    known = ["float32", "bfloat16"]
-    if name not in known:
-        raise ValueError(f"MODEL.BACKBONE.PRECISION must be one of {known}; got {name!r}")
+    check_choice("MODEL.BACKBONE.PRECISION", name, ("float32", "bfloat16"))
     return PRECISIONS[name]
 
 
@@ -39,9 +38,7 @@ def precision_at_test(cfg: CfgNode) -> torch.dtype:
     name = cfg.TEST.PRECISION
     if name == "auto":
         return fastest_precision(cfg.MODEL.DEVICE)
-    if name not in PRECISIONS:
-        known = ["auto", *PRECISIONS]
-        raise ValueError(f"TEST.PRECISION must be one of {known}; got {name!r}")
+    check_choice("TEST.PRECISION", name, ("auto", *PRECISIONS))
     return PRECISIONS[name]
 
 

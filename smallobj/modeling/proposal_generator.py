@@ -16,6 +16,7 @@ from detectron2.modeling.proposal_generator.proposal_utils import find_top_rpn_p
 from detectron2.structures import Boxes, Instances, pairwise_iou
 from detectron2.utils.memory import retry_if_cuda_oom
 
+from smallobj.checks import check_between, check_choice, check_not_negative, check_positive
 from smallobj.geometry.boxes import wasserstein_matrix, wasserstein_nms, wasserstein_similarity
 from smallobj.modeling.matching import ScaleAdaptiveMatcher
 
@@ -65,20 +66,12 @@ class SmallObjectRPN(RPN):
                 or loss.
         """
         super().__init__(**kwargs)
-        if not 0 <= score_thresh_test < 1:
-            raise ValueError(
-                f"MODEL.RPN.SCORE_THRESH_TEST must lie in [0, 1); got {score_thresh_test}"
-            )
-        if pixels_per_proposal_test < 0:
-            raise ValueError(
-                "MODEL.RPN.PIXELS_PER_PROPOSAL_TEST must not be negative; "
-                f"got {pixels_per_proposal_test}"
-            )
-        _check_choice("MATCH_METRIC", match_metric, METRICS)
-        _check_choice("NMS_METRIC", nms_metric, METRICS)
-        _check_choice("BBOX_REG_LOSS_TYPE", self.box_reg_loss_type, BOX_LOSSES)
-        if not nwd_constant > 0:
-            raise ValueError(f"MODEL.NWD_CONSTANT must be positive; got {nwd_constant}")
+        check_between("MODEL.RPN.SCORE_THRESH_TEST", score_thresh_test, 0, 1, "[)")
+        check_not_negative("MODEL.RPN.PIXELS_PER_PROPOSAL_TEST", pixels_per_proposal_test)
+        check_choice("MODEL.RPN.MATCH_METRIC", match_metric, METRICS)
+        check_choice("MODEL.RPN.NMS_METRIC", nms_metric, METRICS)
+        check_choice("MODEL.RPN.BBOX_REG_LOSS_TYPE", self.box_reg_loss_type, BOX_LOSSES)
+        check_positive("MODEL.NWD_CONSTANT", nwd_constant)
         if match_metric == "nwd" and isinstance(self.anchor_matcher, ScaleAdaptiveMatcher):
             raise ValueError(
                 "MODEL.RPN.MATCHING scale_adaptive has thresholds of IoU, so "
@@ -94,7 +87,7 @@ class SmallObjectRPN(RPN):
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
         node = cfg.MODEL.RPN
         parts = super().from_config(cfg, input_shape)
-        _check_choice("MATCHING", node.MATCHING, MATCHINGS)
+        check_choice("MODEL.RPN.MATCHING", node.MATCHING, MATCHINGS)
         if node.MATCHING == "scale_adaptive":
             parts["anchor_matcher"] = ScaleAdaptiveMatcher(
                 base=node.SCALE_ADAPTIVE.BASE,
@@ -264,8 +257,3 @@ class SmallObjectRPN(RPN):
             return proposals
         least = math.log(self.score_thresh_test / (1 - self.score_thresh_test))
         return proposals[proposals.objectness_logits >= least]
-
-
-def _check_choice(key: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"MODEL.RPN.{key} must be one of {known}; got {value!r}")

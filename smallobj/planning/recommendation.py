@@ -9,6 +9,7 @@ import numpy as np
 from detectron2.config import CfgNode
 from torch import nn
 
+from smallobj.checks import check_between
 from smallobj.costs.flops import FlopCount, analyse_flops
 from smallobj.costs.memory import MIB
 from smallobj.data.survey import Survey
@@ -94,8 +95,7 @@ def recommend(
     Raises:
         ValueError: a share outside (0, 1], or a budget too small.
     """
-    if not 0 < cover <= 1:
-        raise ValueError(f"the share of objects to cover must lie in (0, 1]; got {cover}")
+    check_between("the share of objects to cover", cover, 0, 1, "(]")
     counted = analyse_flops(model, _COUNTED_SIDE, _COUNTED_SIDE)
     tiled = cfg.TEST.TILE.ENABLED
     covered = covered_length(survey.longest, cover)

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from smallobj.checks import check_at_least, check_between, check_not_negative
 from smallobj.synthetic.coco_labels import coco_content
 from smallobj.synthetic.scene import Label, Mask, SceneConfig, render_scene
 from smallobj.synthetic.sources import (
@@ -65,12 +66,9 @@ class DatasetPlan:
             raise ValueError(f"counts need splits of {SPLITS} and numbers >= 0, got {self.counts}")
         if sum(self.counts.values()) == 0:
             raise ValueError("at least one photograph must be asked for, got 0 in every split")
-        if self.workers < 1:
-            raise ValueError(f"the number of workers must be at least 1, got {self.workers}")
-        if self.seed < 0:
-            raise ValueError(f"the seed must be at least 0, got {self.seed}")
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"the JPEG quality must be 1 to 100, got {self.quality}")
+        check_at_least("the number of workers", self.workers, 1)
+        check_not_negative("the seed", self.seed)
+        check_between("the JPEG quality", self.quality, 1, 100)
 
 
 def split_paths(output: Path, split: str) -> tuple[Path, Path]:

@@ -36,8 +36,8 @@ def test_a_plan_by_hand():
     ("size", "tile", "overlap", "told"),
     [
         ((0, 5), 10, 0, r"\(0, 5\)"),
-        ((5, 5), 10, 10, "overlap 10, tile 10"),
-        ((5, 5), 10, -1, "overlap -1"),
+        ((5, 5), 10, 10, r"overlap must lie in \[0, 10\); got 10"),
+        ((5, 5), 10, -1, r"overlap must lie in \[0, 10\); got -1"),
     ],
 )
 def test_impossible_plans_are_refused(size, tile, overlap, told):

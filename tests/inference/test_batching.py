@@ -113,5 +113,5 @@ def test_of_smaller_inputs_more_share_a_batch():
 
 
 def test_a_batch_of_none_is_refused():
-    with pytest.raises(ValueError, match="at least one pixel; got 0"):
+    with pytest.raises(ValueError, match="pixels of a batch must be at least 1; got 0"):
         BatchRunner(Memory(), 0)

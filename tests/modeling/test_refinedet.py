@@ -391,7 +391,7 @@ def test_half_precision_detects_alike(make):
             r"NEGATIVE_CONFIDENCE must lie in \(0, 1\]; got 0.0",
         ),
         ("MODEL.REFINEDET.IOU_THRESHOLDS", [1.5], "got 1.5"),
-        ("MODEL.REFINEDET.NMS_THRESH_TEST", 0.0, "NMS_THRESH_TEST.*got 0.01 and 0.0"),
+        ("MODEL.REFINEDET.NMS_THRESH_TEST", 0.0, "NMS_THRESH_TEST.*got 0.0"),
         ("MODEL.REFINEDET.SCORE_THRESH_TEST", 1.0, "SCORE_THRESH_TEST.*got 1.0"),
         (
             "MODEL.REFINEDET.NEGATIVE_RATIO",
@@ -400,8 +400,8 @@ def test_half_precision_detects_alike(make):
         ),
         ("MODEL.REFINEDET.MIN_NEGATIVES", -1, "MIN_NEGATIVES not negative; got 3.0 and -1"),
         ("MODEL.REFINEDET.TOPK_SCOPE_TEST", "level", "TOPK_SCOPE_TEST must be one of.*got 'level'"),
-        ("MODEL.REFINEDET.TOPK_CANDIDATES_TEST", 0, "TOPK_CANDIDATES_TEST.*got 0 and 500"),
-        ("TEST.DETECTIONS_PER_IMAGE", 0, "DETECTIONS_PER_IMAGE.*got 1000 and 0"),
+        ("MODEL.REFINEDET.TOPK_CANDIDATES_TEST", 0, "TOPK_CANDIDATES_TEST.*got 0"),
+        ("TEST.DETECTIONS_PER_IMAGE", 0, "DETECTIONS_PER_IMAGE.*got 0"),
         ("MODEL.REFINEDET.L2_SCALES", "[10.0]", "L2_SCALES needs 4 numbers"),
     ],
 )

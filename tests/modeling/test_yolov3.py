@@ -315,7 +315,7 @@ def test_the_head_starts_with_the_asked_objectness(build):
         ("YOLO.CENTER_LOSS", "huber", "CENTER_LOSS must be one of .*; got 'huber'"),
         ("YOLO.IGNORE_IOU", 1.5, r"IGNORE_IOU must lie in \[0, 1\]; got 1.5"),
         ("YOLO.PRIOR_PROB", 0.0, r"PRIOR_PROB must lie in \(0, 1\); got 0.0"),
-        ("YOLO.IN_FEATURES", "['res3']", "IN_FEATURES must be among the backbone's"),
+        ("YOLO.IN_FEATURES", "['res3']", "IN_FEATURES must be some of "),
         ("YOLO.IN_FEATURES", "['dark5', 'dark4', 'dark3']", "must go from fine to coarse"),
         ("YOLO.ANCHORS", "()", "ANCHORS is empty"),
     ],

@@ -166,11 +166,11 @@ def test_an_interrupted_run_leaves_no_label_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"workers": 0}, "workers must be at least 1; got 0"),
         ({"counts": {"train": -1}}, "-1"),
         ({"counts": {"train": 0}}, "at least one photograph"),
         ({"counts": {"dev": 1}}, "dev"),
-        ({"quality": 0}, "quality must be 1 to 100, got 0"),
+        ({"quality": 0}, r"quality must lie in \[1, 100\]; got 0"),
         ({"seed": -1}, "got -1"),
     ],
 )

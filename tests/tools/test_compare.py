@@ -96,9 +96,9 @@ def test_results_of_several_kinds_compare(tool, files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
-        (["--metric", "AP60"], "--metric must be one of AP, AP50, "),
+        (["--metric", "AP60"], "--metric must be one of ['AP', 'AP50', "),
         (["--draws", "0"], "--draws must be at least 100; got 0"),
-        (["--seed", "-1"], "--seed must be at least 0; got -1"),
+        (["--seed", "-1"], "--seed must not be negative; got -1"),
         (["--max-detections", "0"], "--max-detections must be at least 1; got 0"),
         (["--size-bins", "20,10"], "size bins"),
         (["--json", "/"], "/: a file is to be written here"),

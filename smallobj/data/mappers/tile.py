@@ -13,6 +13,7 @@ from detectron2.data import transforms as T
 from detectron2.structures import BitMasks, BoxMode, Instances, PolygonMasks
 from fvcore.transforms.transform import CropTransform
 
+from smallobj.checks import check_between, check_choice, check_positive
 from smallobj.data.image_file import check_format, read_image
 from smallobj.data.mappers.registry import MAPPER_REGISTRY
 from smallobj.data.object_mask import object_mask
@@ -46,22 +47,16 @@ class TileMapper:
         with_masks: bool,
         mask_format: str = "polygon",
     ) -> None:
-        if tile < 1 or per_image < 1:
-            raise ValueError(
-                f"INPUT.TILE.SIZE and PER_IMAGE must be positive; got {tile}, {per_image}"
-            )
+        check_positive("INPUT.TILE.SIZE", tile)
+        check_positive("INPUT.TILE.PER_IMAGE", per_image)
         for name, value in {
             "BACKGROUND_RATIO": background_ratio,
             "CENTER_JITTER": center_jitter,
             "MIN_VISIBLE": min_visible,
             "COLOR_JITTER": color_jitter,
         }.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"INPUT.TILE.{name} must lie in [0, 1]; got {value}")
-        if mask_format not in MASK_FORMATS:
-            raise ValueError(
-                f"INPUT.MASK_FORMAT must be one of {MASK_FORMATS}; got {mask_format!r}"
-            )
+            check_between(f"INPUT.TILE.{name}", value, 0, 1)
+        check_choice("INPUT.MASK_FORMAT", mask_format, MASK_FORMATS)
         self.tile = tile
         self.per_image = per_image
         self.background_ratio = background_ratio

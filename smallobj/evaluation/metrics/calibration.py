@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from smallobj.checks import check_at_least, check_choice
 from smallobj.evaluation.metrics.curves import (
     Ranking,
     class_rankings,
@@ -87,10 +88,8 @@ def reliability(
         2015 (equal width); Nixon et al., Measuring Calibration in Deep Learning, arXiv 1904.01685
         (equal mass).
     """
-    if num_bins < 1:
-        raise ValueError(f"num_bins must be at least 1, got {num_bins}")
-    if spacing not in ("width", "mass"):
-        raise ValueError(f"spacing must be 'width' or 'mass', got {spacing!r}")
+    check_at_least("num_bins", num_bins, 1)
+    check_choice("spacing", spacing, ("width", "mass"))
     scores = ranking.scores
     outside = (scores < 0) | (scores > 1)
     if outside.any():

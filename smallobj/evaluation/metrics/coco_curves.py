@@ -19,6 +19,7 @@ import faster_coco_eval.faster_eval_api_cpp as compiled
 import numpy as np
 from faster_coco_eval.core.cocoeval import Params
 
+from smallobj.checks import check_at_least
 from smallobj.evaluation.metrics.matching import EVERY_AREA, overlapping_boxes
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
@@ -128,8 +129,7 @@ def _check(
     area_ranges: Sequence[tuple[float, float]],
     iou_thresholds: Sequence[float],
 ) -> None:
-    if max_detections < 1:
-        raise ValueError(f"max_detections must be at least 1, got {max_detections}")
+    check_at_least("max_detections", max_detections, 1)
     if not iou_thresholds or not all(0 < one <= 1 for one in iou_thresholds):
         raise ValueError(f"IoU thresholds must lie in (0, 1], got {list(iou_thresholds)}")
     if not area_ranges or not all(low <= high for low, high in area_ranges):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smallobj.checks import check_between
 from smallobj.evaluation.metrics.matching import match_detections, overlapping_boxes
 from smallobj.evaluation.reading.tables import EvaluationSet
 
@@ -123,8 +124,7 @@ def confusion_matrix(
     Raises:
         ValueError: thresholds that are no numbers, or an IoU threshold outside (0, 1].
     """
-    if not 0 < iou_threshold <= 1:
-        raise ValueError(f"iou_threshold must be in (0, 1], got {iou_threshold}")
+    check_between("iou_threshold", iou_threshold, 0, 1, "(]")
     if np.isnan(score_threshold):
         raise ValueError(f"score_threshold must be a number, got {score_threshold}")
     chosen = np.flatnonzero(data.detections.scores >= score_threshold)

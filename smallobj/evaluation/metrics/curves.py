@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from smallobj.checks import check_choice
 from smallobj.evaluation.metrics.matching import EVERY_AREA, Matches, match_detections
 from smallobj.evaluation.reading.tables import EvaluationSet
 
@@ -170,8 +171,7 @@ def average_precision(
     Source: Everingham et al., The PASCAL Visual Object Classes Challenge: A Retrospective, IJCV
         2015 (area); pycocotools, COCOeval.accumulate (101 points).
     """
-    if rule not in ("coco", "area"):
-        raise ValueError(f"rule must be 'coco' or 'area', got {rule!r}")
+    check_choice("rule", rule, ("coco", "area"))
     given = _every_image(ranking) if weights is None else np.asarray(weights)
     rows = np.atleast_2d(given)
     columns = max(len(ranking.images), len(ranking.label_images))

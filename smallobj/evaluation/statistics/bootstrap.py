@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smallobj.checks import check_at_least, check_between, check_not_negative
 from smallobj.evaluation.metrics.headline import HeadlineFigures
 from smallobj.evaluation.reading.tables import EvaluationSet
 
@@ -44,12 +45,9 @@ def draw_weights(num_images: int, draws: int = 1000, seed: int = 0) -> np.ndarra
     Raises:
         ValueError: no images, no draws, or a negative seed.
     """
-    if num_images < 1:
-        raise ValueError(f"a bootstrap needs at least one image, got {num_images}")
-    if draws < 1:
-        raise ValueError(f"a bootstrap needs at least one draw, got {draws}")
-    if seed < 0:
-        raise ValueError(f"a seed must be at least 0, got {seed}")
+    check_at_least("the number of images", num_images, 1)
+    check_at_least("the number of draws", draws, 1)
+    check_not_negative("the seed", seed)
     rng = np.random.default_rng(seed)
     # One row at a time: numpy makes int64, twice what is kept.
     weights = np.empty((draws, num_images), dtype=np.int32)
@@ -71,8 +69,7 @@ def percentile_interval(value: float, drawn: np.ndarray, level: float = 0.95) ->
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"the level of an interval must lie in (0, 1), got {level}")
+    check_between("the level of an interval", level, 0, 1, "()")
     defined = drawn[~np.isnan(drawn)]
     if not len(defined) or np.isnan(value):
         return Interval(float(value), np.nan, np.nan, len(defined))

@@ -16,6 +16,8 @@ from detectron2.layers import Conv2d, FrozenBatchNorm2d, ShapeSpec, get_norm
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import nn
 
+from smallobj.checks import check_some_of
+
 STAGES = 5
 _SLOPE = 0.1  # of the leaky ReLU for negative values, as in Darknet's own activations
 
@@ -80,10 +82,7 @@ class Darknet(Backbone):
             raise ValueError(
                 f"MODEL.DARKNET.BLOCKS needs five numbers from 0 on; got {list(blocks)}"
             )
-        if not out_features or not set(out_features) <= set(names):
-            raise ValueError(
-                f"MODEL.DARKNET.OUT_FEATURES must be some of {names}; got {list(out_features)}"
-            )
+        check_some_of("MODEL.DARKNET.OUT_FEATURES", out_features, names)
         multiple = 32 if norm == "GN" else 1
         if stem_channels < 1 or stem_channels % multiple:
             raise ValueError(

@@ -12,6 +12,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone, ResNet
 from detectron2.modeling.backbone import build_resnet_backbone
 from torch import nn
 
+from smallobj.checks import check_choice
 from smallobj.modeling.backbone.extra_layers import extra_layers
 
 
@@ -53,8 +54,7 @@ def build_resnet_extra_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetW
     """A ResNet by MODEL.RESNETS, then MODEL.BACKBONE.EXTRA_LAYERS behind its last feature."""
     bottom_up = build_resnet_backbone(cfg, input_shape)
     stride = cfg.MODEL.RESNETS.RES4_STRIDE
-    if stride not in (1, 2):
-        raise ValueError(f"MODEL.RESNETS.RES4_STRIDE must be 1 or 2; got {stride}")
+    check_choice("MODEL.RESNETS.RES4_STRIDE", stride, (1, 2))
     if stride == 1:
         if not hasattr(bottom_up, "res4"):
             raise ValueError(

@@ -16,6 +16,7 @@ from detectron2.modeling import BACKBONE_REGISTRY, Backbone
 from torch import nn
 from torchvision.models.vgg import cfgs, make_layers
 
+from smallobj.checks import check_choice, check_some_of
 from smallobj.modeling.backbone.extra_layers import extra_layers, normalised
 
 
@@ -55,8 +56,7 @@ class VGG16(Backbone):
             ValueError: a feature that doesn't exist, another stride, or a width without channels.
         """
         super().__init__()
-        if pool5_stride not in (1, 2):
-            raise ValueError(f"MODEL.VGG.POOL5_STRIDE must be 1 or 2; got {pool5_stride}")
+        check_choice("MODEL.VGG.POOL5_STRIDE", pool5_stride, (1, 2))
         if round(64 * width) < 1:
             raise ValueError(f"MODEL.VGG.WIDTH leaves no channel of 64; got {width}")
         layers, shapes = _stages(in_channels, norm, width)
@@ -64,11 +64,7 @@ class VGG16(Backbone):
         more_layers, more_shapes = extra_layers(extra, fc_shapes["fc7"], norm, width)
         layers |= fc_layers | more_layers
         shapes |= fc_shapes | more_shapes
-        unknown = [name for name in out_features if name not in shapes]
-        if unknown or not out_features:
-            raise ValueError(
-                f"MODEL.VGG.OUT_FEATURES must be some of {list(shapes)}; got {list(out_features)}"
-            )
+        check_some_of("MODEL.VGG.OUT_FEATURES", out_features, shapes)
         names = list(layers)
         last = max(names.index(name) for name in out_features)
         self.layers = nn.ModuleDict({name: layers[name] for name in names[: last + 1]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
+from smallobj.checks import check_choice
 from smallobj.modeling.class_losses.class_loss import ClassLoss, CrossEntropyLoss
 from smallobj.modeling.class_losses.equalization import (
     SigmoidEqualizationLoss,
@@ -38,8 +39,5 @@ def build_class_loss(cfg: CfgNode) -> ClassLoss:
         ValueError: an unknown name, or a bad value of one of the loss's keys.
     """
     name = cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS
-    if name not in CLASS_LOSSES:
-        raise ValueError(
-            f"MODEL.ROI_BOX_HEAD.CLS_LOSS must be one of {tuple(CLASS_LOSSES)}; got {name!r}"
-        )
+    check_choice("MODEL.ROI_BOX_HEAD.CLS_LOSS", name, CLASS_LOSSES)
     return CLASS_LOSSES[name](cfg)

@@ -13,6 +13,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from torch.nn import functional as F
 
+from smallobj.checks import check_between
 from smallobj.modeling.class_losses.class_loss import ClassLoss
 
 
@@ -122,11 +123,7 @@ class SoftmaxEqualizationLoss(EqualizationLoss):
             ValueError: no probability.
         """
         super().__init__(**kwargs)
-        if not 0 <= spare_probability <= 1:
-            raise ValueError(
-                "MODEL.ROI_BOX_HEAD.EQUALIZATION_GAMMA is a probability, in [0, 1]; "
-                f"got {spare_probability}"
-            )
+        check_between("MODEL.ROI_BOX_HEAD.EQUALIZATION_GAMMA", spare_probability, 0, 1)
         self.spare_probability = spare_probability
 
     @classmethod

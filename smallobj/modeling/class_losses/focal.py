@@ -11,6 +11,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from torch.nn import functional as F
 
+from smallobj.checks import check_not_negative
 from smallobj.modeling.class_losses.class_loss import ClassLoss
 
 
@@ -30,8 +31,7 @@ class SoftmaxFocalLoss(ClassLoss):
             ValueError: gamma is negative.
         """
         super().__init__()
-        if gamma < 0:
-            raise ValueError(f"MODEL.ROI_BOX_HEAD.FOCAL_GAMMA is at least 0; got {gamma}")
+        check_not_negative("MODEL.ROI_BOX_HEAD.FOCAL_GAMMA", gamma)
         self.gamma = gamma
 
     @classmethod

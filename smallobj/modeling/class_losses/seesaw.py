@@ -12,6 +12,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.utils import comm
 from torch.nn import functional as F
 
+from smallobj.checks import check_not_negative
 from smallobj.modeling.class_losses.class_loss import ClassLoss
 
 # Least probability of the true class that others are compared with, as in the authors' code.
@@ -42,8 +43,7 @@ class SeesawLoss(ClassLoss):
         """
         super().__init__()
         for key, value in (("P", p), ("Q", q)):
-            if value < 0:
-                raise ValueError(f"MODEL.ROI_BOX_HEAD.SEESAW_{key} is at least 0; got {value}")
+            check_not_negative(f"MODEL.ROI_BOX_HEAD.SEESAW_{key}", value)
         self.p = p
         self.q = q
         # Regions of each class that training has shown so far. float32 would stop at 2^24.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from detectron2.modeling.matcher import Matcher
 
+from smallobj.checks import check_between
+
 
 class BipartiteMatcher(Matcher):
     """Each ground truth gets an anchor of its own; others go to what they overlap enough.
@@ -31,8 +33,7 @@ class BipartiteMatcher(Matcher):
         Raises:
             ValueError: another threshold.
         """
-        if not 0 < threshold <= 1:
-            raise ValueError(f"the IoU threshold of matching must lie in (0, 1]; got {threshold}")
+        check_between("the IoU threshold of matching", threshold, 0, 1, "(]")
         super().__init__([threshold], [0, 1])
 
     def __call__(self, match_quality_matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from detectron2.modeling.matcher import Matcher
 
+from smallobj.checks import check_not_negative, check_positive
+
 
 class ScaleAdaptiveMatcher(Matcher):
     """Asks less IoU of anchors for a small object than for a large one.
@@ -53,10 +55,8 @@ class ScaleAdaptiveMatcher(Matcher):
                 f"{node}.BACKGROUND must lie in (0, {bounds[0]}], the lower of BOUNDS; "
                 f"got {background}"
             )
-        if not size > 0:
-            raise ValueError(f"{node}.SIZE must be positive; got {size}")
-        if slope < 0:
-            raise ValueError(f"{node}.SLOPE must not be negative; got {slope}")
+        check_positive(f"{node}.SIZE", size)
+        check_not_negative(f"{node}.SLOPE", slope)
         super().__init__([background, bounds[1]], [0, -1, 1], allow_low_quality_matches=True)
         self.base = base
         self.slope = slope

@@ -20,6 +20,8 @@ from fvcore.nn import sigmoid_focal_loss
 from torch import nn
 from torch.nn import functional as F
 
+from smallobj.checks import check_between, check_choice
+
 CELL = 8
 _SIZE_WEIGHT = 0.2
 _PRIOR = 0.01  # share of cells that the untrained network takes for objects
@@ -122,13 +124,9 @@ class FocusNet(nn.Module):
             ValueError: a reduction other than 1, 2, 4, 8, or core or alpha out of range.
         """
         super().__init__()
-        if reduction not in (1, 2, 4, 8):
-            raise ValueError(f"MODEL.FOCUS.REDUCTION must be 1, 2, 4 or 8; got {reduction}")
-        if not 0 < core <= 1 or not 0 < alpha < 1:
-            raise ValueError(
-                "MODEL.FOCUS.CORE must lie in (0, 1] and FOCAL_ALPHA in (0, 1); "
-                f"got {core} and {alpha}"
-            )
+        check_choice("MODEL.FOCUS.REDUCTION", reduction, (1, 2, 4, 8))
+        check_between("MODEL.FOCUS.CORE", core, 0, 1, "(]")
+        check_between("MODEL.FOCUS.FOCAL_ALPHA", alpha, 0, 1, "()")
         self.backbone = backbone
         self.head = nn.Conv2d(channels, 2, 1)
         nn.init.normal_(self.head.weight, std=0.01)

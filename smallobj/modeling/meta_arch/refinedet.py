@@ -17,6 +17,7 @@ from detectron2.utils.events import get_event_storage
 from torch import nn
 from torch.nn import functional as F
 
+from smallobj.checks import check_between, check_choice, check_positive
 from smallobj.modeling.hard_negatives import mined_cross_entropy
 from smallobj.modeling.meta_arch.refinedet_head import RefineDetHead
 from smallobj.modeling.meta_arch.single_stage import MatchedAnchorsDetector
@@ -63,17 +64,9 @@ class RefineDet(MatchedAnchorsDetector):
             ValueError: a value out of its range.
         """
         super().__init__(**kwargs)
-        if self.negative_ratio == 0:
-            raise ValueError("MODEL.REFINEDET.NEGATIVE_RATIO must be positive; got 0.0")
-        if not 0 < negative_confidence <= 1:
-            raise ValueError(
-                f"MODEL.REFINEDET.NEGATIVE_CONFIDENCE must lie in (0, 1]; got {negative_confidence}"
-            )
-        if test_topk_scope not in _SCOPES:
-            raise ValueError(
-                f"MODEL.REFINEDET.TOPK_SCOPE_TEST must be one of {list(_SCOPES)}; "
-                f"got {test_topk_scope!r}"
-            )
+        check_positive("MODEL.REFINEDET.NEGATIVE_RATIO", self.negative_ratio)
+        check_between("MODEL.REFINEDET.NEGATIVE_CONFIDENCE", negative_confidence, 0, 1, "(]")
+        check_choice("MODEL.REFINEDET.TOPK_SCOPE_TEST", test_topk_scope, _SCOPES)
         self.negative_confidence = negative_confidence
         self.test_topk_scope = test_topk_scope
 

@@ -17,6 +17,7 @@ from detectron2.modeling.meta_arch.retinanet import RetinaNet
 from detectron2.structures import Instances
 from torch import nn
 
+from smallobj.checks import check_between, check_positive, check_some_of
 from smallobj.modeling.matching import BipartiteMatcher
 
 
@@ -60,16 +61,10 @@ class SingleStageDetector(DenseDetector):
         """
         super().__init__(head_in_features=list(head_in_features), **kwargs)
         node = f"MODEL.{self.key}"
-        if not 0 <= test_score_thresh < 1 or not 0 < test_nms_thresh <= 1:
-            raise ValueError(
-                f"{node}.SCORE_THRESH_TEST must lie in [0, 1) and NMS_THRESH_TEST in (0, 1]; "
-                f"got {test_score_thresh} and {test_nms_thresh}"
-            )
-        if min(test_topk_candidates, max_detections_per_image) < 1:
-            raise ValueError(
-                f"{node}.TOPK_CANDIDATES_TEST and TEST.DETECTIONS_PER_IMAGE must be positive; "
-                f"got {test_topk_candidates} and {max_detections_per_image}"
-            )
+        check_between(f"{node}.SCORE_THRESH_TEST", test_score_thresh, 0, 1, "[)")
+        check_between(f"{node}.NMS_THRESH_TEST", test_nms_thresh, 0, 1, "(]")
+        check_positive(f"{node}.TOPK_CANDIDATES_TEST", test_topk_candidates)
+        check_positive("TEST.DETECTIONS_PER_IMAGE", max_detections_per_image)
         self.anchor_generator = anchor_generator
         self.box2box_transform = box2box_transform
         self.num_classes = num_classes
@@ -95,11 +90,7 @@ class SingleStageDetector(DenseDetector):
         node = cfg.MODEL[cls.key]
         backbone = build_backbone(cfg)
         shapes = backbone.output_shape()
-        if not node.IN_FEATURES or not set(node.IN_FEATURES) <= set(shapes):
-            raise ValueError(
-                f"MODEL.{cls.key}.IN_FEATURES must be among the backbone's {list(shapes)}; "
-                f"got {list(node.IN_FEATURES)}"
-            )
+        check_some_of(f"MODEL.{cls.key}.IN_FEATURES", node.IN_FEATURES, shapes)
         input_shape = [shapes[name] for name in node.IN_FEATURES]
         anchor_generator = build_anchor_generator(cfg, input_shape)
         return {

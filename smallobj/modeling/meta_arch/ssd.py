@@ -19,6 +19,7 @@ from detectron2.structures import Boxes, ImageList, Instances
 from torch import nn
 from torch.nn import functional as F
 
+from smallobj.checks import check_choice
 from smallobj.modeling.backbone.l2_norm import L2Norm
 from smallobj.modeling.hard_negatives import mined_cross_entropy
 from smallobj.modeling.meta_arch.single_stage import MatchedAnchorsDetector
@@ -107,11 +108,7 @@ class SSD(MatchedAnchorsDetector):
             ValueError: a value out of range.
         """
         super().__init__(**kwargs)
-        if box_reg_loss_type not in BOX_LOSSES:
-            raise ValueError(
-                f"MODEL.SSD.BBOX_REG_LOSS_TYPE must be one of {BOX_LOSSES}; "
-                f"got {box_reg_loss_type!r}"
-            )
+        check_choice("MODEL.SSD.BBOX_REG_LOSS_TYPE", box_reg_loss_type, BOX_LOSSES)
         self.box_reg_loss_type = box_reg_loss_type
 
     @classmethod

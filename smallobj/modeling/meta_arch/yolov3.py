@@ -18,6 +18,7 @@ from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from torch import nn
 from torch.nn import functional as F
 
+from smallobj.checks import check_between, check_choice
 from smallobj.modeling.meta_arch.single_stage import SingleStageDetector
 from smallobj.modeling.yolo import YOLOv3Head, assign_priors, last_of_each
 from smallobj.modeling.yolo.head import OBJECTNESS
@@ -53,12 +54,8 @@ class YOLOv3(SingleStageDetector):
             ValueError: an unknown loss, a threshold outside [0, 1], or priors off the centres.
         """
         super().__init__(**kwargs)
-        if center_loss not in CENTER_LOSSES:
-            raise ValueError(
-                f"MODEL.YOLO.CENTER_LOSS must be one of {list(CENTER_LOSSES)}; got {center_loss!r}"
-            )
-        if not 0 <= ignore_iou <= 1:
-            raise ValueError(f"MODEL.YOLO.IGNORE_IOU must lie in [0, 1]; got {ignore_iou}")
+        check_choice("MODEL.YOLO.CENTER_LOSS", center_loss, CENTER_LOSSES)
+        check_between("MODEL.YOLO.IGNORE_IOU", ignore_iou, 0, 1)
         if self.anchor_generator.offset != 0.5:
             raise ValueError(
                 "YOLOv3 needs priors on the centres of cells: MODEL.ANCHOR_GENERATOR.NAME "

@@ -14,6 +14,7 @@ from detectron2.modeling.roi_heads.fast_rcnn import FastRCNNOutputLayers
 from detectron2.structures import Instances
 from torch import nn
 
+from smallobj.checks import check_choice, check_positive
 from smallobj.geometry.boxes import wasserstein_similarity
 from smallobj.modeling.class_losses import ClassLoss, build_class_loss
 
@@ -35,13 +36,8 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
             kwargs: as :class:`FastRCNNOutputLayers`.
         """
         super().__init__(input_shape, **kwargs)
-        if self.box_reg_loss_type not in BOX_LOSSES:
-            raise ValueError(
-                f"MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE must be one of {BOX_LOSSES}; "
-                f"got {self.box_reg_loss_type!r}"
-            )
-        if nwd_constant <= 0:
-            raise ValueError(f"MODEL.NWD_CONSTANT is positive; got {nwd_constant}")
+        check_choice("MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", self.box_reg_loss_type, BOX_LOSSES)
+        check_positive("MODEL.NWD_CONSTANT", nwd_constant)
         if getattr(self, "use_sigmoid_ce", False):
             raise ValueError(
                 "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE is for Detectron2's own heads; here "

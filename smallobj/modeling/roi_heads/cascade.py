@@ -17,6 +17,7 @@ from detectron2.modeling.roi_heads import CascadeROIHeads
 from detectron2.modeling.roi_heads.fast_rcnn import fast_rcnn_inference
 from detectron2.structures import Instances
 
+from smallobj.checks import check_choice
 from smallobj.modeling.roi_heads.box_output import SmallObjectOutputLayers
 from smallobj.modeling.roi_heads.context_pooler import add_context
 
@@ -54,10 +55,7 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
                 "MODEL.ROI_BOX_CASCADE_HEAD.STAGE_LOSS_WEIGHTS needs one weight for each of the "
                 f"{len(stages)} stages, or none for weights of 1; got {list(stage_loss_weights)}"
             )
-        if scoring not in SCORINGS:
-            raise ValueError(
-                f"MODEL.ROI_BOX_CASCADE_HEAD.SCORING must be one of {SCORINGS}; got {scoring!r}"
-            )
+        check_choice("MODEL.ROI_BOX_CASCADE_HEAD.SCORING", scoring, SCORINGS)
         if list(test_stages) != sorted(set(test_stages) & set(stages)):
             raise ValueError(
                 "MODEL.ROI_BOX_CASCADE_HEAD.TEST_STAGES names stages from 1 to "

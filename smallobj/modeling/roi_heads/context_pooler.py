@@ -14,6 +14,7 @@ from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes
 from torch import nn
 
+from smallobj.checks import check_at_least, check_choice
 from smallobj.geometry.boxes import enlarge
 
 
@@ -37,12 +38,8 @@ class ContextPooler(nn.Module):
             ValueError: an unknown fusion or a scale below 1.
         """
         super().__init__()
-        if scale < 1:
-            raise ValueError(f"MODEL.ROI_BOX_HEAD.CONTEXT_SCALE must be at least 1; got {scale}")
-        if fusion not in ("replace", "concat"):
-            raise ValueError(
-                f"MODEL.ROI_BOX_HEAD.CONTEXT_FUSION must be replace or concat; got {fusion!r}"
-            )
+        check_at_least("MODEL.ROI_BOX_HEAD.CONTEXT_SCALE", scale, 1)
+        check_choice("MODEL.ROI_BOX_HEAD.CONTEXT_FUSION", fusion, ("replace", "concat"))
         self.pooler = pooler
         self.scale = scale
         self.mix: nn.Module | None = None

@@ -17,6 +17,7 @@ from detectron2.structures import Instances
 from detectron2.structures.boxes import matched_pairwise_iou
 from torch import nn
 
+from smallobj.checks import check_choice
 from smallobj.modeling.roi_heads.box_output import SmallObjectOutputLayers
 from smallobj.modeling.roi_heads.standard import SmallObjectROIHeads
 
@@ -55,11 +56,7 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
                 "MODEL.ROI_BOX_INTEGRAL_HEAD.IOUS are thresholds between 0 and 1, each higher than "
                 f"the one before; got {list(ious)}"
             )
-        if loss_reduction not in LOSS_REDUCTIONS:
-            raise ValueError(
-                "MODEL.ROI_BOX_INTEGRAL_HEAD.LOSS_REDUCTION must be one of "
-                f"{list(LOSS_REDUCTIONS)}; got {loss_reduction!r}"
-            )
+        check_choice("MODEL.ROI_BOX_INTEGRAL_HEAD.LOSS_REDUCTION", loss_reduction, LOSS_REDUCTIONS)
         self.ious = tuple(ious)
         self.loss_share = 1 / len(ious) if loss_reduction == "mean" else 1.0
         # Losses with a memory see other labels at each threshold.

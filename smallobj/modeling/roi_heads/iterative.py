@@ -14,6 +14,7 @@ from detectron2.modeling import ROI_HEADS_REGISTRY
 from detectron2.modeling.roi_heads import CascadeROIHeads
 from detectron2.structures import Instances
 
+from smallobj.checks import check_at_least
 from smallobj.modeling.roi_heads.standard import SmallObjectROIHeads
 
 
@@ -33,10 +34,7 @@ class IterativeBBoxROIHeads(SmallObjectROIHeads):
             kwargs: as :class:`SmallObjectROIHeads`.
         """
         super().__init__(**kwargs)
-        if iterations < 1:
-            raise ValueError(
-                f"MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS is at least 1; got {iterations}"
-            )
+        check_at_least("MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS", iterations, 1)
         self.iterations = iterations
 
     @classmethod

@@ -18,6 +18,7 @@ from detectron2.layers import Conv2d, ShapeSpec
 from torch import nn
 from torch.nn import functional as F
 
+from smallobj.checks import check_between
 from smallobj.modeling.backbone.darknet import darknet_conv
 
 OBJECTNESS = 4  # index among a prior's numbers; the box's four come before, the classes behind
@@ -94,8 +95,7 @@ class YOLOv3Head(nn.Module):
                 "MODEL.YOLO.IN_FEATURES must go from fine to coarse, each stride twice the last; "
                 f"got strides {strides}"
             )
-        if not 0 < prior_prob < 1:
-            raise ValueError(f"MODEL.YOLO.PRIOR_PROB must lie in (0, 1); got {prior_prob}")
+        check_between("MODEL.YOLO.PRIOR_PROB", prior_prob, 0, 1, "()")
         coarser = 0
         self.scales = nn.ModuleList()
         for shape, anchors in zip(input_shape[::-1], num_anchors[::-1], strict=True):

@@ -148,9 +148,9 @@ def test_no_detections():
 
 
 def test_wrong_arguments():
-    with pytest.raises(ValueError, match="num_bins must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_bins must be at least 1; got 0"):
         reliability(ranking_of([0.5], [1]), 0)
-    with pytest.raises(ValueError, match="spacing must be 'width' or 'mass', got 'log'"):
+    with pytest.raises(ValueError, match=r"spacing must be one of \['width', 'mass'\]; got 'log'"):
         reliability(ranking_of([0.5], [1]), 5, "log")
     with pytest.raises(ValueError, match=r"scores from 0 to 1, got 1\.5"):
         reliability(ranking_of([1.5], [1]))

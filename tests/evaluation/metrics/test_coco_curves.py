@@ -215,7 +215,7 @@ def test_a_label_found_once_by_hand():
 @pytest.mark.parametrize(
     ("limit", "options", "message"),
     [
-        (0, {}, "at least 1, got 0"),
+        (0, {}, "at least 1; got 0"),
         (9, {"iou_thresholds": [0.5, 0]}, r"in \(0, 1\], got \[0.5, 0\]"),
         (9, {"iou_thresholds": []}, "IoU thresholds"),
         (9, {"area_ranges": [(9, 4)]}, r"\(low, high\) in px², got \[\(9, 4\)\]"),

@@ -158,7 +158,7 @@ def test_more_detections_than_coco_counts(small_set):
 
 @pytest.mark.parametrize("value", [0, 1.2, float("nan")])
 def test_iou_thresholds_that_make_no_sense(value, small_set):
-    with pytest.raises(ValueError, match=f"iou_threshold must be in .*{value}"):
+    with pytest.raises(ValueError, match=f"iou_threshold must lie in .*{value}"):
         confusion_matrix(small_set([], []), 0.5, value)
 
 

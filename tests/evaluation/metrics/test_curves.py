@@ -299,7 +299,7 @@ def test_wrong_weights(wrong):
     (ranking,) = curves.class_rankings(data, match_detections(data))
     with pytest.raises(ValueError, match="weights must be finite and not negative, got"):
         curves.average_precision(ranking, np.array([1, wrong, 1]))
-    with pytest.raises(ValueError, match="rule must be 'coco' or 'area', got 'voc'"):
+    with pytest.raises(ValueError, match=r"rule must be one of \['coco', 'area'\]; got 'voc'"):
         curves.average_precision(ranking, rule="voc")
 
 

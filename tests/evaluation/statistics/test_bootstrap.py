@@ -137,10 +137,14 @@ def test_draws_that_lack_a_class_are_counted(small_set):
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [((0,), "image, got 0"), ((3, 0), "draw, got 0"), ((3, 5, -1), "at least 0, got -1")],
+    [
+        ((0,), "images must be at least 1; got 0"),
+        ((3, 0), "draws must be at least 1; got 0"),
+        ((3, 5, -1), "seed must not be negative; got -1"),
+    ],
 )
 def test_bad_draws_are_told(arguments, told):
     with pytest.raises(ValueError, match=told):
         draw_weights(*arguments)
-    with pytest.raises(ValueError, match=r"\(0, 1\), got 95"):
+    with pytest.raises(ValueError, match=r"\(0, 1\); got 95"):
         percentile_interval(0.5, np.zeros(3), level=95)

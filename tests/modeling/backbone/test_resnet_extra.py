@@ -41,7 +41,9 @@ def test_weights_fit_whatever_the_stride():
 
 
 def test_another_stride_is_told():
-    with pytest.raises(ValueError, match=r"MODEL.RESNETS.RES4_STRIDE must be 1 or 2; got 4"):
+    with pytest.raises(
+        ValueError, match=r"MODEL.RESNETS.RES4_STRIDE must be one of \[1, 2\]; got 4"
+    ):
         backbone("MODEL.RESNETS.RES4_STRIDE", "4")
 
 
