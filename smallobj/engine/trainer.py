@@ -23,7 +23,7 @@ from smallobj.engine.evaluation_pictures import put_evaluation_pictures
 from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
 from smallobj.engine.optimizer import build_optimizer
 from smallobj.engine.time_budget import BudgetSpent, TimeBudget
-from smallobj.evaluation.evaluators.build import build_evaluator
+from smallobj.evaluation.evaluators.registry import build_evaluator
 from smallobj.inference import wrap_for_test
 from smallobj.modeling import build_model
 from smallobj.modeling.norms import check_from_scratch

@@ -1,1 +1,1 @@
-"""Detectron2 evaluators; ``build`` makes those that TEST.METRICS names."""
+"""Detectron2 evaluators; ``registry`` makes those that TEST.METRICS names."""

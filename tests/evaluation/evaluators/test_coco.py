@@ -9,9 +9,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from smallobj import get_cfg
-from smallobj.evaluation.evaluators.build import build_evaluator
 from smallobj.evaluation.evaluators.challenge import ChallengeEvaluator
 from smallobj.evaluation.evaluators.coco import RESULTS_FILE, FastCOCOEvaluator
+from smallobj.evaluation.evaluators.registry import build_evaluator
 
 from detectron2.structures import Boxes, BoxMode, Instances  # isort: skip
 

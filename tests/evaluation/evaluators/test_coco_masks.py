@@ -12,8 +12,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from smallobj import get_cfg
-from smallobj.evaluation.evaluators.build import build_evaluator
 from smallobj.evaluation.evaluators.coco import MASK_RESULTS_FILE, MaskCOCOEvaluator
+from smallobj.evaluation.evaluators.registry import build_evaluator
 from smallobj.geometry.masks import CropMasks, mask_rles
 
 from detectron2.structures import Boxes, BoxMode, Instances  # isort: skip

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from smallobj import get_cfg
-from smallobj.evaluation.evaluators.build import build_evaluator
 from smallobj.evaluation.evaluators.focus import THRESHOLDS, FocusEvaluator
+from smallobj.evaluation.evaluators.registry import build_evaluator
 
 from detectron2.data import DatasetCatalog, MetadataCatalog  # isort: skip
 from detectron2.structures import BoxMode  # isort: skip
