@@ -18,7 +18,7 @@ class NMMMerger(OverlapMerger):
     """
 
     def merge(self, ranked: Instances) -> Instances:
-        heads = greedy_heads(len(ranked), self.graph(ranked, self.iou_threshold))
+        heads = greedy_heads(len(ranked), self.graph(ranked, self.overlap_threshold))
         boxes = ranked.pred_boxes.tensor
         index = heads[:, None].expand(-1, 2)
         low = boxes[:, :2].scatter_reduce(0, index, boxes[:, :2], "amin")

@@ -14,5 +14,5 @@ class NMSMerger(OverlapMerger):
     """Keeps the best box of each cluster as it is."""
 
     def merge(self, ranked: Instances) -> Instances:
-        heads = greedy_heads(len(ranked), self.graph(ranked, self.iou_threshold))
+        heads = greedy_heads(len(ranked), self.graph(ranked, self.overlap_threshold))
         return ranked[heads == torch.arange(len(ranked), device=heads.device)]

@@ -46,25 +46,27 @@ class OverlapMerger:
     def __init__(
         self,
         *,
-        iou_threshold: float,
+        overlap_threshold: float,
         class_agnostic: bool,
         metric: str = "iou",
         nwd_constant: float = 12.8,
     ) -> None:
         """
         Args:
-            iou_threshold: boxes that overlap by more than this are one object, in [0, 1].
+            overlap_threshold: boxes that overlap by more than this are one object, in [0, 1].
             class_agnostic: relate boxes of different classes too.
             metric: as :func:`smallobj.geometry.boxes.paired_overlap`.
             nwd_constant: C of the metric "nwd", in pixels.
         """
-        if not 0 <= iou_threshold <= 1:
-            raise ValueError(f"TEST.MERGER.OVERLAP_THRESH must lie in [0, 1]; got {iou_threshold}")
+        if not 0 <= overlap_threshold <= 1:
+            raise ValueError(
+                f"TEST.MERGER.OVERLAP_THRESH must lie in [0, 1]; got {overlap_threshold}"
+            )
         if metric not in METRICS:
             raise ValueError(f"TEST.MERGER.METRIC must be one of {METRICS}; got {metric!r}")
         if not nwd_constant > 0:
             raise ValueError(f"MODEL.NWD_CONSTANT must be positive; got {nwd_constant}")
-        self.iou_threshold = iou_threshold
+        self.overlap_threshold = overlap_threshold
         self.class_agnostic = class_agnostic
         self.metric = metric
         self.nwd_constant = nwd_constant
@@ -73,7 +75,7 @@ class OverlapMerger:
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         node = cfg.TEST.MERGER
         return {
-            "iou_threshold": node.OVERLAP_THRESH,
+            "overlap_threshold": node.OVERLAP_THRESH,
             "class_agnostic": node.CLASS_AGNOSTIC,
             "metric": node.METRIC,
             "nwd_constant": cfg.MODEL.NWD_CONSTANT,

@@ -63,7 +63,7 @@ class SoftNMSMerger(OverlapMerger):
     def merge(self, ranked: Instances) -> Instances:
         ranked = ranked[ranked.scores >= self.score_threshold]
         if self.decay == "linear":
-            graph = self.graph(ranked, self.iou_threshold)
+            graph = self.graph(ranked, self.overlap_threshold)
             logs = torch.log1p(-graph.overlap)
         else:
             graph = self.graph(ranked, 0)

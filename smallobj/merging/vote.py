@@ -32,7 +32,7 @@ class VoteMerger(OverlapMerger):
 
     def _vote(self, ranked: Instances) -> tuple[Instances, torch.Tensor, OverlapGraph]:
         """Voted instances, and the heads (N,) and pairs that they come from."""
-        graph = self.graph(ranked, self.iou_threshold)
+        graph = self.graph(ranked, self.overlap_threshold)
         heads = greedy_heads(len(ranked), graph)
         boxes = ranked.pred_boxes.tensor.double()
         weights = ranked.scores.double().clamp(min=1e-300)[:, None]  # scores of 0 weigh alike

@@ -46,7 +46,7 @@ class WBFMerger(OverlapMerger):
 
     def merge(self, ranked: Instances) -> Instances:
         boxes, scores = ranked.pred_boxes.tensor.double(), ranked.scores.double()
-        heads, fused = self._fuse(boxes, scores, self.graph(ranked, self.iou_threshold / 2))
+        heads, fused = self._fuse(boxes, scores, self.graph(ranked, self.overlap_threshold / 2))
         kept = heads == torch.arange(len(heads), device=heads.device)
         merged = ranked[kept]
         merged.pred_boxes = Boxes(fused[kept].to(ranked.pred_boxes.tensor.dtype))
@@ -95,7 +95,9 @@ class WBFMerger(OverlapMerger):
 
             box, candidate = where(ready.index_select(0, lower), lower, cluster)
             overlap = self.overlap(fused.index_select(0, candidate), boxes.index_select(0, box))
-            box, candidate, overlap = where(overlap > self.iou_threshold, box, candidate, overlap)
+            box, candidate, overlap = where(
+                overlap > self.overlap_threshold, box, candidate, overlap
+            )
             most = torch.zeros_like(scores).scatter_reduce_(0, box, overlap, "amax")
             # Of equally good clusters the oldest: its founder ranks first.
             box, candidate = where(overlap == most.index_select(0, box), box, candidate)

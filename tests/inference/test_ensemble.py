@@ -22,7 +22,7 @@ from smallobj.merging.models import ModelWBFMerger
 from smallobj.modeling import build_model
 from smallobj.scan.scanner import Scanner
 
-OVERLAP = {"iou_threshold": 0.5, "class_agnostic": False}
+OVERLAP = {"overlap_threshold": 0.5, "class_agnostic": False}
 EVERYTHING = ["TEST.ENSEMBLE.MERGER.NAME", "nms", "TEST.ENSEMBLE.MERGER.OVERLAP_THRESH", 1.0]
 NAMES = ["MODEL.CLASS_NAMES", "['red', 'green', 'blue']"]
 

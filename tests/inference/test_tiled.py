@@ -54,7 +54,7 @@ def tiled(model=None, **changes):
         "overlap": 64,
         "batch_size": 3,
         "seam_margin": 2.0,
-        "merger": NMSMerger(iou_threshold=0.5, class_agnostic=False),
+        "merger": NMSMerger(overlap_threshold=0.5, class_agnostic=False),
         "max_detections": 1000,
     }
     return TiledDetector(model or Oracle(), **{**arguments, **changes})

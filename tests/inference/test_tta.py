@@ -14,7 +14,7 @@ from smallobj.merging import NMSMerger, SoftVoteMerger, VoteMerger, WBFMerger
 from smallobj.modeling import build_model
 from smallobj.scan.scanner import Scanner
 
-OVERLAP = {"iou_threshold": 0.5, "class_agnostic": False}
+OVERLAP = {"overlap_threshold": 0.5, "class_agnostic": False}
 MERGERS = [
     NMSMerger(**OVERLAP),
     VoteMerger(**OVERLAP),
@@ -286,7 +286,7 @@ def test_any_detector_can_be_seen_through_views(real, tiles):
 def test_a_mirrored_photograph_gives_mirrored_boxes(real):
     """The two views of the one are the two views of the other."""
     model, _ = real
-    everything = NMSMerger(iou_threshold=1.0, class_agnostic=False)
+    everything = NMSMerger(overlap_threshold=1.0, class_agnostic=False)
     detector = augmented(model, make_views([1.0], ["horizontal"], []), everything, most=1000)
     item = photograph((64, 96))
     mirrored = {**item, "image": item["image"].flip(2)}

@@ -116,7 +116,7 @@ def test_a_score_does_not_grow_with_more_boxes_than_models():
 def test_a_model_twice_is_that_model(weights):
     """Also with weights: what both see alike is sure."""
     (found,) = looks(0, models=1)
-    found = NMSMerger(iou_threshold=0.5, class_agnostic=False)(found)
+    found = NMSMerger(overlap_threshold=0.5, class_agnostic=False)(found)
     merged = build_model_merger(settings(weights), 2)([found, found])
     torch.testing.assert_close(merged.scores, found.scores, rtol=0, atol=1e-7)
     torch.testing.assert_close(merged.pred_boxes.tensor, found.pred_boxes.tensor, rtol=0, atol=1e-4)

@@ -121,7 +121,7 @@ def test_keys_of_the_config_arrive():
     node.DECAY, node.SIGMA, node.SCORE_THRESH, node.WBF_SCORE = "linear", 0.3, 0.2, "max"
     for node.NAME in NAMES:
         merger = build_merger(cfg)
-        assert (merger.iou_threshold, merger.class_agnostic) == (0.7, True)
+        assert (merger.overlap_threshold, merger.class_agnostic) == (0.7, True)
         assert (merger.metric, merger.nwd_constant) == ("ios", 20.0)
         own = {"decay": "linear", "sigma": 0.3, "score_threshold": 0.2, "wbf_score": "max"}
         for key, value in own.items():
@@ -137,11 +137,11 @@ def test_all_are_registered():
 
 def test_bad_values_are_told():
     with pytest.raises(ValueError, match=r"OVERLAP_THRESH.*1\.5"):
-        NMSMerger(iou_threshold=1.5, class_agnostic=False)
+        NMSMerger(overlap_threshold=1.5, class_agnostic=False)
     for name in ("soft_nms", "soft_vote"):
         with pytest.raises(ValueError, match=r"SCORE_THRESH must lie in .*got -0\.1"):
             build(name, "TEST.MERGER.SCORE_THRESH", -0.1)
     with pytest.raises(ValueError, match=r"METRIC must be one of .*got 'giou'"):
-        NMSMerger(iou_threshold=0.5, class_agnostic=False, metric="giou")
+        NMSMerger(overlap_threshold=0.5, class_agnostic=False, metric="giou")
     with pytest.raises(ValueError, match=r"NWD_CONSTANT must be positive; got 0"):
-        NMSMerger(iou_threshold=0.5, class_agnostic=False, nwd_constant=0)
+        NMSMerger(overlap_threshold=0.5, class_agnostic=False, nwd_constant=0)

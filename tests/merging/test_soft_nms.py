@@ -43,7 +43,7 @@ def test_against_a_slow_reference(
         decay=decay,
         sigma=sigma,
         score_threshold=least,
-        iou_threshold=threshold,
+        overlap_threshold=threshold,
         class_agnostic=agnostic,
         metric=metric,
     )
@@ -75,7 +75,12 @@ def test_against_a_slow_reference(
 def test_by_hand(make_instances):
     # Overlaps by IoU: 0-1 one half, 1-2 a fifth (below the linear threshold), 0-2 none.
     found = make_instances([[0, 0, 10, 1], [0, 0, 5, 1], [4, 0, 5, 1]], [0.8, 0.6, 0.5], [0, 0, 0])
-    options = {"sigma": 0.5, "score_threshold": 0.0, "iou_threshold": 0.3, "class_agnostic": False}
+    options = {
+        "sigma": 0.5,
+        "score_threshold": 0.0,
+        "overlap_threshold": 0.3,
+        "class_agnostic": False,
+    }
     linear = SoftNMSMerger(decay="linear", **options)(found)
     assert linear.number.tolist() == [0, 2, 1]
     assert linear.scores.tolist() == pytest.approx([0.8, 0.5, 0.3])
@@ -91,7 +96,7 @@ def test_products_equal_on_paper_tie(make_instances):
     # 0.5 and 1 * (1 - 1/2): the one that ranked first at the start, with 1, goes first.
     found = make_instances([[0, 0, 10, 1], [0, 0, 5, 1], [90, 0, 99, 1]], [1, 1, 0.5], [0, 0, 0])
     merged = SoftNMSMerger(
-        decay="linear", sigma=1, score_threshold=0.5, iou_threshold=0.3, class_agnostic=False
+        decay="linear", sigma=1, score_threshold=0.5, overlap_threshold=0.3, class_agnostic=False
     )(found)
     assert merged.number.tolist() == [0, 1, 2]
     assert merged.scores.tolist() == [1, 0.5, 0.5]
@@ -100,10 +105,14 @@ def test_products_equal_on_paper_tie(make_instances):
 def test_a_tiny_sigma_is_nms_at_any_overlap(make_scene):
     scene = make_scene("crowd")
     soft = SoftNMSMerger(
-        decay="gaussian", sigma=1e-9, score_threshold=1e-6, iou_threshold=0, class_agnostic=False
+        decay="gaussian",
+        sigma=1e-9,
+        score_threshold=1e-6,
+        overlap_threshold=0,
+        class_agnostic=False,
     )(scene)
     assert soft.number.tolist() == (
-        NMSMerger(iou_threshold=0, class_agnostic=False)(scene).number.tolist()
+        NMSMerger(overlap_threshold=0, class_agnostic=False)(scene).number.tolist()
     )
 
 
@@ -111,13 +120,13 @@ def test_untouched_scores_stay_exact(make_scene):
     scene = make_scene("crowd")
     scene.pred_classes = torch.arange(len(scene))
     merged = SoftNMSMerger(
-        decay="gaussian", sigma=0.5, score_threshold=0, iou_threshold=0, class_agnostic=False
+        decay="gaussian", sigma=0.5, score_threshold=0, overlap_threshold=0, class_agnostic=False
     )(scene)
     assert torch.equal(merged.scores, scene.scores.sort(descending=True).values)
 
 
 def test_bad_values_are_told():
-    options = {"score_threshold": 0.001, "iou_threshold": 0.5, "class_agnostic": False}
+    options = {"score_threshold": 0.001, "overlap_threshold": 0.5, "class_agnostic": False}
     with pytest.raises(ValueError, match=r"DECAY must be one of .*got 'cubic'"):
         SoftNMSMerger(decay="cubic", sigma=0.5, **options)
     with pytest.raises(ValueError, match=r"SIGMA must be positive; got 0"):

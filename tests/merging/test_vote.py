@@ -27,7 +27,7 @@ def assert_found(merged, expected):
 
 
 def test_vote_against_a_slow_reference(scene, threshold, metric, agnostic, slow_clusters):
-    merger = VoteMerger(iou_threshold=threshold, class_agnostic=agnostic, metric=metric)
+    merger = VoteMerger(overlap_threshold=threshold, class_agnostic=agnostic, metric=metric)
     merged = merger(scene)
     assert_found(merged, slow_vote(scene, slow_clusters(scene, threshold, metric, agnostic)))
     assert torch.equal(merged.pred_classes, scene.pred_classes[merged.number])
@@ -37,7 +37,7 @@ def test_soft_vote_against_a_slow_reference(
     scene, threshold, metric, agnostic, slow_clusters, slow_ranking
 ):
     merger = SoftVoteMerger(
-        iou_threshold=threshold, class_agnostic=agnostic, metric=metric, score_threshold=0.1
+        overlap_threshold=threshold, class_agnostic=agnostic, metric=metric, score_threshold=0.1
     )
     clusters = slow_clusters(scene, threshold, metric, agnostic)
     expected = slow_vote(scene, clusters)
@@ -53,13 +53,13 @@ def test_soft_vote_against_a_slow_reference(
 
 def test_a_box_alone_keeps_its_exact_place(make_instances):
     found = make_instances([[39000.1, 0.1, 39010.3, 7.7]], [0.1], [0])
-    merged = VoteMerger(iou_threshold=0.5, class_agnostic=False)(found)
+    merged = VoteMerger(overlap_threshold=0.5, class_agnostic=False)(found)
     assert torch.equal(merged.pred_boxes.tensor, found.pred_boxes.tensor)
 
 
 def test_scores_of_zero_weigh_alike(make_instances):
     found = make_instances([[0, 0, 10, 10], [1, 1, 11, 11]], [0, 0], [0, 0])
-    merged = VoteMerger(iou_threshold=0.5, class_agnostic=False)(found)
+    merged = VoteMerger(overlap_threshold=0.5, class_agnostic=False)(found)
     assert merged.pred_boxes.tensor.tolist() == [[0.5, 0.5, 10.5, 10.5]]
 
 
@@ -67,7 +67,7 @@ def test_the_soft_variant_never_gives_back_the_best_box(make_instances):
     found = make_instances(
         [[0, 0, 10, 10], [0, 0, 10, 10], [0, 0, 10, 8]], [0.9, 0.8, 0.5], [0] * 3
     )
-    options = {"iou_threshold": 0.5, "class_agnostic": False}
+    options = {"overlap_threshold": 0.5, "class_agnostic": False}
     merged = SoftVoteMerger(score_threshold=0.0, **options)(found)
     assert merged.number.tolist() == [0, 2, 1]
     assert merged.scores.tolist() == pytest.approx([0.9, 0.1, 0])

@@ -53,7 +53,7 @@ def test_against_a_slow_reference(
     scene, threshold, score, metric, agnostic, slow_ranking, slow_overlap
 ):
     merger = WBFMerger(
-        wbf_score=score, iou_threshold=threshold, class_agnostic=agnostic, metric=metric
+        wbf_score=score, overlap_threshold=threshold, class_agnostic=agnostic, metric=metric
     )
 
     def overlap(a, b):
@@ -80,7 +80,7 @@ def test_the_local_rule_changes_nothing_at_thresholds_in_use(
         scene = make_instances(looks, torch.rand(150, generator=generator), [0] * 150)
         published = slow_wbf(scene, slow_ranking(scene), overlap, threshold, True, local=False)
         assert max(len(members) for _, _, members in published) > 5
-        merger = WBFMerger(wbf_score="max", iou_threshold=threshold, class_agnostic=True)
+        merger = WBFMerger(wbf_score="max", overlap_threshold=threshold, class_agnostic=True)
         assert_fused(merger, scene, published, max)
 
 
@@ -89,7 +89,7 @@ def test_by_hand(make_instances):
     found = make_instances(
         [[0, 0, 10, 10], [2.5, 0, 12.5, 10], [3.5, 0, 13.5, 10]], [0.75, 0.25, 0.1], [0, 0, 0]
     )
-    merger = WBFMerger(wbf_score="mean", iou_threshold=0.5, class_agnostic=False)
+    merger = WBFMerger(wbf_score="mean", overlap_threshold=0.5, class_agnostic=False)
     merged = merger(found)
     # ... which brings the third, at 0.48 from the first alone, to 0.55.
     assert len(merger(found[[0, 2]])) == 2
@@ -102,17 +102,17 @@ def test_by_hand(make_instances):
 
 def test_a_box_that_one_tile_alone_saw_keeps_its_score(make_instances):
     found = make_instances([[0, 0, 10, 10]], [0.8], [0])
-    merged = WBFMerger(wbf_score="mean", iou_threshold=0.55, class_agnostic=False)(found)
+    merged = WBFMerger(wbf_score="mean", overlap_threshold=0.55, class_agnostic=False)(found)
     assert torch.equal(merged.scores, found.scores)
     assert torch.equal(merged.pred_boxes.tensor, found.pred_boxes.tensor)
 
 
 def test_scores_of_zero_weigh_alike(make_instances):
     found = make_instances([[0, 0, 10, 10], [1, 1, 11, 11]], [0, 0], [0, 0])
-    merged = WBFMerger(wbf_score="mean", iou_threshold=0.5, class_agnostic=False)(found)
+    merged = WBFMerger(wbf_score="mean", overlap_threshold=0.5, class_agnostic=False)(found)
     assert merged.pred_boxes.tensor.tolist() == [[0.5, 0.5, 10.5, 10.5]]
 
 
 def test_a_bad_score_rule_is_told():
     with pytest.raises(ValueError, match=r"WBF_SCORE must be one of .*got 'sum'"):
-        WBFMerger(wbf_score="sum", iou_threshold=0.5, class_agnostic=False)
+        WBFMerger(wbf_score="sum", overlap_threshold=0.5, class_agnostic=False)

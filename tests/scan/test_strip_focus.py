@@ -70,7 +70,7 @@ def predictor(tiny_config):
         overlap=64,
         batch_size=2,
         seam_margin=2.0,
-        merger=NMSMerger(iou_threshold=0.5, class_agnostic=False),
+        merger=NMSMerger(overlap_threshold=0.5, class_agnostic=False),
         max_detections=100,
     )
     focused = FocusedDetector(RegionChooser(BrightCells(), **SETTINGS), detector)
