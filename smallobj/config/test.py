@@ -42,8 +42,8 @@ def _add_tile_keys(cfg: CfgNode) -> None:
 
 
 def _add_merger_keys(cfg: CfgNode) -> None:
-    # Merges the boxes of all tiles: nms, soft_nms, nmm, wbf, vote, soft_vote, or a class by its
-    # name in MERGER_REGISTRY.
+    # Merges the boxes of all tiles, by its name in MERGER_REGISTRY: nms, soft_nms, nmm, wbf, vote,
+    # soft_vote, or one of your own.
     cfg.TEST.MERGER = CfgNode()
     cfg.TEST.MERGER.NAME = "nms"
     # Boxes of one class that overlap by more than this are one object (Nt in the Soft-NMS paper).

@@ -10,7 +10,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.structures import Instances
 
 from smallobj.geometry.masks import CropMasks
-from smallobj.merging.registry import Merger, build_merger, keys_below
+from smallobj.merging.registry import Merger, build_merger, make_merger
 from smallobj.merging.wbf import WBFMerger
 
 
@@ -33,10 +33,6 @@ class ModelWBFMerger(WBFMerger):
         super().__init__(**wbf)
         self.models = len(weights)
         self.total_weight = sum(weights)
-
-    @classmethod
-    def from_config(cls, cfg: CfgNode, weights: Sequence[float] = (1.0,)) -> dict[str, Any]:
-        return {**super().from_config(cfg), "weights": weights}
 
     def rescore(self, means: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
         return means * members.clamp(max=self.models) / self.total_weight
@@ -100,7 +96,6 @@ def build_model_merger(cfg: CfgNode, models: int) -> ModelMerger:
             f"own first; got {len(weights)}: {weights}"
         )
     key = "TEST.ENSEMBLE.MERGER"
-    if cfg.TEST.ENSEMBLE.MERGER.NAME != "wbf":
-        return ModelMerger(build_merger(cfg, key), weights)
-    with keys_below(cfg, key) as own:
-        return ModelMerger(ModelWBFMerger(own, weights), weights)
+    if cfg.TEST.ENSEMBLE.MERGER.NAME == "wbf":
+        return ModelMerger(make_merger(ModelWBFMerger, cfg, key, weights=weights), weights)
+    return ModelMerger(build_merger(cfg, key), weights)

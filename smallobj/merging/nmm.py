@@ -9,7 +9,7 @@ from smallobj.merging.overlap import OverlapMerger, greedy_heads
 from smallobj.merging.registry import MERGER_REGISTRY
 
 
-@MERGER_REGISTRY.register()
+@MERGER_REGISTRY.register(name="nmm")
 class NMMMerger(OverlapMerger):
     """Gives the best box of each cluster the extent of the whole cluster.
 

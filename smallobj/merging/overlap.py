@@ -11,6 +11,7 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Instances
 
+from smallobj.checks import check_between, check_choice, check_positive
 from smallobj.geometry import boxes
 from smallobj.geometry.boxes import overlapping_pair_chunks, paired_overlap, where
 
@@ -50,6 +51,7 @@ class OverlapMerger:
         class_agnostic: bool,
         metric: str = "iou",
         nwd_constant: float = 12.8,
+        key: str = "TEST.MERGER",
     ) -> None:
         """
         Args:
@@ -57,15 +59,15 @@ class OverlapMerger:
             class_agnostic: relate boxes of different classes too.
             metric: as :func:`smallobj.geometry.boxes.paired_overlap`.
             nwd_constant: C of the metric "nwd", in pixels.
+            key: what messages call the merger's config node.
+
+        Raises:
+            ValueError: a value out of range.
         """
-        if not 0 <= overlap_threshold <= 1:
-            raise ValueError(
-                f"TEST.MERGER.OVERLAP_THRESH must lie in [0, 1]; got {overlap_threshold}"
-            )
-        if metric not in METRICS:
-            raise ValueError(f"TEST.MERGER.METRIC must be one of {METRICS}; got {metric!r}")
-        if not nwd_constant > 0:
-            raise ValueError(f"MODEL.NWD_CONSTANT must be positive; got {nwd_constant}")
+        check_between(f"{key}.OVERLAP_THRESH", overlap_threshold, 0, 1)
+        check_choice(f"{key}.METRIC", metric, METRICS)
+        check_positive("MODEL.NWD_CONSTANT", nwd_constant)
+        self.key = key
         self.overlap_threshold = overlap_threshold
         self.class_agnostic = class_agnostic
         self.metric = metric
@@ -73,12 +75,15 @@ class OverlapMerger:
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        node = cfg.TEST.MERGER
+        """
+        Args:
+            cfg: the merger's own node, like TEST.MERGER. The other arguments that a merger is made
+                with go to the constructor as they are.
+        """
         return {
-            "overlap_threshold": node.OVERLAP_THRESH,
-            "class_agnostic": node.CLASS_AGNOSTIC,
-            "metric": node.METRIC,
-            "nwd_constant": cfg.MODEL.NWD_CONSTANT,
+            "overlap_threshold": cfg.OVERLAP_THRESH,
+            "class_agnostic": cfg.CLASS_AGNOSTIC,
+            "metric": cfg.METRIC,
         }
 
     def __call__(self, instances: Instances) -> Instances:
@@ -114,12 +119,6 @@ class OverlapMerger:
     def overlap(self, boxes1: torch.Tensor, boxes2: torch.Tensor) -> torch.Tensor:
         """(P,) overlap of each box with the one beside it, by the merger's metric."""
         return paired_overlap(boxes1, boxes2, self.metric, self.nwd_constant)
-
-
-def check_score_threshold(threshold: float) -> float:
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"TEST.MERGER.SCORE_THRESH must lie in [0, 1]; got {threshold}")
-    return threshold
 
 
 def by_falling_score(instances: Instances) -> Instances:

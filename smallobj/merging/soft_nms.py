@@ -8,7 +8,8 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Instances
 
-from smallobj.merging.overlap import OverlapGraph, OverlapMerger, check_score_threshold, where
+from smallobj.checks import check_between, check_choice, check_positive
+from smallobj.merging.overlap import OverlapGraph, OverlapMerger, where
 from smallobj.merging.registry import MERGER_REGISTRY
 
 DECAYS = ("gaussian", "linear")
@@ -23,7 +24,7 @@ _COMPARED = 2.0**16
 _LOWEST_LOG = -110.0
 
 
-@MERGER_REGISTRY.register()
+@MERGER_REGISTRY.register(name="soft_nms")
 class SoftNMSMerger(OverlapMerger):
     """Emits the best box left, lowers the scores of those that overlap it, and goes on.
 
@@ -42,22 +43,20 @@ class SoftNMSMerger(OverlapMerger):
             overlap: as :class:`OverlapMerger`.
         """
         super().__init__(**overlap)
-        if decay not in DECAYS:
-            raise ValueError(f"TEST.MERGER.DECAY must be one of {DECAYS}; got {decay!r}")
-        if not sigma > 0:
-            raise ValueError(f"TEST.MERGER.SIGMA must be positive; got {sigma}")
+        check_choice(f"{self.key}.DECAY", decay, DECAYS)
+        check_positive(f"{self.key}.SIGMA", sigma)
+        check_between(f"{self.key}.SCORE_THRESH", score_threshold, 0, 1)
         self.decay = decay
         self.sigma = sigma
-        self.score_threshold = check_score_threshold(score_threshold)
+        self.score_threshold = score_threshold
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        node = cfg.TEST.MERGER
         return {
             **super().from_config(cfg),
-            "decay": node.DECAY,
-            "sigma": node.SIGMA,
-            "score_threshold": node.SCORE_THRESH,
+            "decay": cfg.DECAY,
+            "sigma": cfg.SIGMA,
+            "score_threshold": cfg.SCORE_THRESH,
         }
 
     def merge(self, ranked: Instances) -> Instances:

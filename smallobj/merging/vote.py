@@ -8,17 +8,12 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Boxes, Instances
 
-from smallobj.merging.overlap import (
-    OverlapGraph,
-    OverlapMerger,
-    check_score_threshold,
-    greedy_heads,
-    where,
-)
+from smallobj.checks import check_between
+from smallobj.merging.overlap import OverlapGraph, OverlapMerger, greedy_heads, where
 from smallobj.merging.registry import MERGER_REGISTRY
 
 
-@MERGER_REGISTRY.register()
+@MERGER_REGISTRY.register(name="vote")
 class VoteMerger(OverlapMerger):
     """Gives the best box of each cluster the cluster's mean place, weighted by scores.
 
@@ -47,7 +42,7 @@ class VoteMerger(OverlapMerger):
         return voted, heads, graph
 
 
-@MERGER_REGISTRY.register()
+@MERGER_REGISTRY.register(name="soft_vote")
 class SoftVoteMerger(VoteMerger):
     """Box voting that gives the voters back, at their score times (1 - overlap with the best).
 
@@ -63,14 +58,12 @@ class SoftVoteMerger(VoteMerger):
             overlap: as :class:`OverlapMerger`.
         """
         super().__init__(**overlap)
-        self.score_threshold = check_score_threshold(score_threshold)
+        check_between(f"{self.key}.SCORE_THRESH", score_threshold, 0, 1)
+        self.score_threshold = score_threshold
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        return {
-            **super().from_config(cfg),
-            "score_threshold": cfg.TEST.MERGER.SCORE_THRESH,
-        }
+        return {**super().from_config(cfg), "score_threshold": cfg.SCORE_THRESH}
 
     def merge(self, ranked: Instances) -> Instances:
         voted, heads, (upper, lower, overlap) = self._vote(ranked)

@@ -8,13 +8,14 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.structures import Boxes, Instances
 
+from smallobj.checks import check_choice
 from smallobj.merging.overlap import OverlapGraph, OverlapMerger, where
 from smallobj.merging.registry import MERGER_REGISTRY
 
 WBF_SCORES = ("mean", "max")
 
 
-@MERGER_REGISTRY.register()
+@MERGER_REGISTRY.register(name="wbf")
 class WBFMerger(OverlapMerger):
     """Fuses each cluster into its mean box, weighted by scores.
 
@@ -34,15 +35,12 @@ class WBFMerger(OverlapMerger):
             overlap: as :class:`OverlapMerger`.
         """
         super().__init__(**overlap)
-        if wbf_score not in WBF_SCORES:
-            raise ValueError(
-                f"TEST.MERGER.WBF_SCORE must be one of {WBF_SCORES}; got {wbf_score!r}"
-            )
+        check_choice(f"{self.key}.WBF_SCORE", wbf_score, WBF_SCORES)
         self.wbf_score = wbf_score
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
-        return {**super().from_config(cfg), "wbf_score": cfg.TEST.MERGER.WBF_SCORE}
+        return {**super().from_config(cfg), "wbf_score": cfg.WBF_SCORE}
 
     def merge(self, ranked: Instances) -> Instances:
         boxes, scores = ranked.pred_boxes.tensor.double(), ranked.scores.double()

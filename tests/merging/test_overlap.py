@@ -135,6 +135,25 @@ def test_all_are_registered():
     assert len(classes) == len(NAMES)
 
 
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        ("nms", "OVERLAP_THRESH", 1.5),
+        ("nmm", "METRIC", "giou"),
+        ("soft_nms", "DECAY", "cubic"),
+        ("soft_nms", "SIGMA", 0.0),
+        ("soft_vote", "SCORE_THRESH", -0.1),
+        ("wbf", "WBF_SCORE", "sum"),
+    ],
+)
+def test_a_bad_value_is_told_by_the_key_of_its_own_node(name, option, value):
+    cfg = get_cfg()
+    for key in ("TEST.MERGER", "TEST.TTA.MERGER"):
+        cfg.merge_from_list([f"{key}.NAME", name, f"{key}.{option}", value])
+        with pytest.raises(ValueError, match=f"^{key}.{option} must .* got {value!r}$"):
+            build_merger(cfg, key)
+
+
 def test_bad_values_are_told():
     with pytest.raises(ValueError, match=r"OVERLAP_THRESH.*1\.5"):
         NMSMerger(overlap_threshold=1.5, class_agnostic=False)

@@ -7,9 +7,10 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper
-from detectron2.utils.registry import Registry
 
-MAPPER_REGISTRY = Registry("MAPPER")
+from smallobj.registry import NamedRegistry
+
+MAPPER_REGISTRY = NamedRegistry("MAPPER")
 MAPPER_REGISTRY.__doc__ = """
 Training mappers, named by INPUT.MAPPER. Called as ``mapper(cfg)``; maps a dataset dict to a list
 of training dicts (or to one, like Detectron2's DatasetMapper).
@@ -27,8 +28,4 @@ def build_train_mapper(cfg: CfgNode) -> Mapper:
     Raises:
         ValueError: no mapper has that name.
     """
-    name = cfg.INPUT.MAPPER
-    if name not in MAPPER_REGISTRY:
-        known = sorted(key for key, _ in MAPPER_REGISTRY)
-        raise ValueError(f"INPUT.MAPPER must be one of {known}; got {name!r}")
-    return MAPPER_REGISTRY.get(name)(cfg)
+    return MAPPER_REGISTRY.find(cfg.INPUT.MAPPER, "INPUT.MAPPER")(cfg)
