@@ -23,6 +23,7 @@ from detectron2.utils.logger import setup_logger
 
 from smallobj.checkpoint import SafeCheckpointer, load_weights
 from smallobj.engine import Trainer, check_gpus, setup
+from smallobj.plugins import load_plugins
 
 
 def evaluate(cfg: Any, resume: bool) -> dict[str, Any]:
@@ -60,6 +61,8 @@ def cli() -> int:
         parser.error("--config-file is needed, for example configs/cascade_r18.yaml")
     setup_logger(name="smallobj")
     try:
+        # Here already: an error in a process of several ends with its traceback.
+        load_plugins()
         check_gpus(args.num_gpus)
         launch(
             main,

@@ -8,6 +8,7 @@ from typing import Any
 from detectron2.utils.registry import Registry
 
 from smallobj.checks import check_choice
+from smallobj.plugins import load_plugins
 
 
 class NamedRegistry(Registry):
@@ -26,15 +27,16 @@ class NamedRegistry(Registry):
         return obj
 
     def find(self, name: str, key: str) -> Any:
-        """What is registered under a name.
+        """What is registered under a name, here or by a plugin.
 
         Args:
             name: as the config has it.
             key: where the config has it, for messages.
 
         Raises:
-            ValueError: nothing has that name.
+            ValueError: nothing has that name, or a plugin can't be loaded.
         """
+        load_plugins()
         names = sorted(known for known, _ in self)
         for known, thing in self:
             if name not in names and getattr(thing, "__name__", None) == name:

@@ -10,6 +10,7 @@ from smallobj.detectron2_compat import allow_group_norm_in_retinanet
 from smallobj.modeling.norms import begin_at_the_first_level, norms_for_device
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
 from smallobj.modeling.unread_keys import check_own_keys
+from smallobj.plugins import load_plugins
 
 
 def build_model(cfg: CfgNode) -> nn.Module:
@@ -17,8 +18,10 @@ def build_model(cfg: CfgNode) -> nn.Module:
 
     Raises:
         ValueError: a precision is unknown, no number of classes is set, or two that differ, or the
-            ROI head is one of Detectron2's that would not read a key that is set.
+            ROI head is one of Detectron2's that would not read a key that is set, or a plugin can't
+            be loaded.
     """
+    load_plugins()
     check_own_keys(cfg)
     training, test = precision_in_training(cfg), precision_at_test(cfg)
     if cfg.MODEL.ROI_HEADS.NUM_CLASSES < 1:

@@ -17,6 +17,7 @@ from smallobj.data.datasets.problems import DatasetError, Problem
 from smallobj.data.datasets.reading import Reading, read_class_file
 from smallobj.data.datasets.spec import DatasetSpec, datasets_root, parse_spec
 from smallobj.data.datasets.yolo import read_yolo
+from smallobj.plugins import load_plugins
 
 _READERS: dict[str, Callable[[DatasetSpec], Reading]] = {
     "challenge": read_challenge,
@@ -226,9 +227,12 @@ def unregister_dataset(name: str) -> None:
 def register_from_config(cfg: CfgNode) -> None:
     """Registers DATASETS.REGISTER and applies DATASETS.DROP_BAD_BOXES to the datasets in use.
 
+    Plugins, which may register datasets too, are loaded first.
+
     Raises:
-        ValueError: as ``register_dataset``.
+        ValueError: as ``register_dataset``, or a plugin can't be loaded.
     """
+    load_plugins()
     if isinstance(cfg.DATASETS.REGISTER, str):
         raise ValueError(f"DATASETS.REGISTER is a list of texts; got {cfg.DATASETS.REGISTER!r}")
     for spec in cfg.DATASETS.REGISTER:
