@@ -34,6 +34,7 @@ from smallobj.inference import wrap_for_test
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
 from smallobj.modeling.precision import precision_at_test, settle
+from smallobj.whole_file import write_whole
 
 SIDE = 512
 # Where a config leaves the number to the data: that of the challenge.
@@ -266,6 +267,4 @@ class _RowFile:
 
 def write_row(path: Path, row: Row) -> None:
     """Writes a row's file as a whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, f"{json.dumps(row, indent=1)}\n".encode())

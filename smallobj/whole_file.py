@@ -2,53 +2,55 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import os
-from collections.abc import Sequence
-from types import TracebackType
-from typing import TextIO
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, TextIO
 
 
-class WholeFile:
-    """A file written beside its place and moved there when the block ends well.
+@contextlib.contextmanager
+def whole_path(path: str | os.PathLike[str], part: str = ".part") -> Iterator[str]:
+    """The name of a file beside ``path``, which is moved there when the block ends well.
 
     So no half of it is ever seen, and one of its name is replaced by a whole one only.
+
+    Args:
+        path: the file; its folder is made.
+        part: what the name beside it ends with, for writers that go by the ending, and where
+            several processes may write the same file at once.
     """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._partial = f"{path}.part"
-        self._text: TextIO | None = None
-
-    def __enter__(self) -> WholeFile:
-        os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
-        self.stream = open(self._partial, "wb")
-        return self
-
-    def text(self) -> TextIO:
-        """The file as UTF-8 text; what a file name holds beyond that becomes a JSON escape."""
-        self._text = io.TextIOWrapper(
-            self.stream, encoding="utf-8", errors="backslashreplace", newline=""
-        )
-        return self._text
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        (self._text or self.stream).close()
-        if error is None:
-            os.replace(self._partial, self.path)
-        else:
-            os.remove(self._partial)
+    beside = f"{os.fspath(path)}{part}"
+    os.makedirs(os.path.dirname(os.path.abspath(beside)), exist_ok=True)
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(beside)
 
 
-def write_whole(path: str, content: bytes) -> None:
-    """Writes a file beside its place and moves it there, so that no half of it is ever seen."""
-    with WholeFile(path) as file:
-        file.stream.write(content)
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file to write bytes to, which appears under its name when the block ends well."""
+    with whole_path(path) as beside, open(beside, "wb") as file:
+        yield file
+
+
+@contextlib.contextmanager
+def whole_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """The same for UTF-8 text; what a file name holds beyond that becomes an escape, which JSON
+    reads back."""
+    with (
+        whole_path(path) as beside,
+        open(beside, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        yield file
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes a file of these bytes, of which no half is ever seen."""
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def require_writable(paths: Sequence[str]) -> None:

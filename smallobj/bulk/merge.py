@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from smallobj.bulk.folder import RunFolder
 from smallobj.bulk.records import Records
 from smallobj.results.result_files import ImageDetections, ResultFiles
-from smallobj.whole_file import WholeFile
+from smallobj.whole_file import whole_file
 
 _TOLD = 10
 
@@ -45,10 +45,10 @@ def merge_records(
         OSError: a file can't be written.
     """
     totals = Totals()
-    with WholeFile(folder.detections_file) as lines, files:
+    with whole_file(folder.detections_file) as lines, files:
         for index, image_id in enumerate(image_ids):
             line = records.line(index)
-            lines.stream.write(line)
+            lines.write(line)
             record = json.loads(line)
             totals.images += 1
             if "error" in record:

@@ -12,7 +12,7 @@ from typing import overload
 import numpy as np
 
 from smallobj.data.image_paths import IMAGE_ENDINGS, is_image_name
-from smallobj.whole_file import WholeFile
+from smallobj.whole_file import whole_file
 
 _LIST_ENDING = ".txt"
 
@@ -88,8 +88,8 @@ class PathList(Sequence[str]):
     @staticmethod
     def write(file: str, paths: Sequence[str]) -> None:
         """Writes a list for :class:`PathList` to read."""
-        with WholeFile(file) as whole:
-            whole.stream.writelines(os.fsencode(path) + b"\n" for path in paths)
+        with whole_file(file) as whole:
+            whole.writelines(os.fsencode(path) + b"\n" for path in paths)
 
     @staticmethod
     def digest_of(paths: Sequence[str]) -> str:

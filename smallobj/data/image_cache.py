@@ -7,7 +7,7 @@ import hashlib
 import io
 import logging
 import os
-import tempfile
+import uuid
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from smallobj.checks import check_not_negative
+from smallobj.whole_file import whole_path
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +90,9 @@ class ImageCache:
                 logger.info("%s holds all it may; other images are made anew", self.folder)
                 self._used = self.max_bytes
                 return
-            # Under another name first, for nobody must read half of it.
-            handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
-            with os.fdopen(handle, "wb") as file:
+            part = f".{uuid.uuid4().hex}.part"
+            with whole_path(place, part) as beside, open(beside, "wb") as file:
                 file.write(content.getbuffer())
-            os.replace(part, place)
         except OSError as error:
             # A full disk is no reason to end a training that can go on without.
             logger.warning("%s: nothing more is kept there: %s", self.folder, error)

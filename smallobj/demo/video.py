@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from types import TracebackType
 
 import cv2
 import numpy as np
+
+from smallobj.whole_file import whole_path
 
 # Films whose container doesn't tell.
 _DEFAULT_FPS = 25.0
@@ -88,7 +91,7 @@ class VideoWriter:
     def __init__(self, path: str, fps: float) -> None:
         self.path = path
         self.fps = fps
-        self._partial = f"{path}.part.mp4"
+        self._place = ExitStack()
         self._writer: cv2.VideoWriter | None = None
 
     def add(self, frame: np.ndarray) -> None:
@@ -98,12 +101,14 @@ class VideoWriter:
             ValueError: OpenCV can't write the video.
         """
         if self._writer is None:
-            os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+            # OpenCV goes by the ending.
+            beside = self._place.enter_context(whole_path(self.path, ".part.mp4"))
             codec = cv2.VideoWriter.fourcc(*"mp4v")
             size = (frame.shape[1], frame.shape[0])
-            self._writer = cv2.VideoWriter(self._partial, codec, self.fps, size)
-            if not self._writer.isOpened():
+            writer = cv2.VideoWriter(beside, codec, self.fps, size)
+            if not writer.isOpened():
                 raise ValueError(f"{self.path}: OpenCV can't write an mp4 video of {size} there")
+            self._writer = writer
         self._writer.write(frame)
 
     def close(self) -> bool:
@@ -112,7 +117,7 @@ class VideoWriter:
             return False
         self._writer.release()
         self._writer = None
-        os.replace(self._partial, self.path)
+        self._place.close()
         return True
 
 

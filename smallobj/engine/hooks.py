@@ -22,6 +22,7 @@ from smallobj.geometry.regions import choose_regions
 from smallobj.inference import wrap_for_test
 from smallobj.results.drawing import draw_comparison
 from smallobj.results.focus_picture import draw_focus
+from smallobj.whole_file import whole_path
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +73,8 @@ class BestCheckpoint(HookBase):
             self.best = value
             model = self.checkpointer.model.state_dict()
             state = {"model": model, "metric": float(value), "iteration": int(iteration)}
-            torch.save(state, self.path + ".part")
-            os.replace(self.path + ".part", self.path)
+            with whole_path(self.path) as path:
+                torch.save(state, path)
             logger.info("%s %.2f is the best so far; saved %s", self.metric, value, self.FILE)
 
 

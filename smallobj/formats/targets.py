@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 
 from smallobj.formats.box_set import BoxSet, ImageBoxes
+from smallobj.whole_file import whole_text
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,8 @@ def write_file(target: Target, path: str, text: str) -> None:
         ValueError: it exists, and may not be replaced.
     """
     check_free(target, path)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    partial = f"{path}.part"
-    try:
-        # What a file name holds beyond UTF-8 becomes an escape, which JSON reads back.
-        with open(partial, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            file.write(text)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    with whole_text(path) as file:
+        file.write(text)
 
 
 def check_free(target: Target, path: str) -> None:

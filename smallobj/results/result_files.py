@@ -14,7 +14,7 @@ import numpy as np
 from detectron2.structures import Instances
 
 from smallobj.geometry.masks import Rle, mask_rles
-from smallobj.whole_file import WholeFile
+from smallobj.whole_file import whole_text
 
 _CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
 
@@ -157,7 +157,7 @@ class ResultFiles:
         return self
 
     def _open(self, path: str | None) -> TextIO | None:
-        return self._stack.enter_context(WholeFile(path)).text() if path else None
+        return self._stack.enter_context(whole_text(path)) if path else None
 
     def add(self, image: ImageDetections) -> None:
         """Writes an image behind those before it."""

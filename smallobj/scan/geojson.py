@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 
 from smallobj.results.result_files import ImageDetections
 from smallobj.scan.raster import Raster
-from smallobj.whole_file import WholeFile
+from smallobj.whole_file import whole_text
 
 _CRS84 = "urn:ogc:def:crs:OGC:1.3:CRS84"
 # Boxes are known to about a hundredth of a pixel.
@@ -52,8 +52,7 @@ def write_geojson(
         crs, transform: of the raster.
     """
     head = {"type": "name", "properties": {"name": crs_name(crs)}}
-    with WholeFile(path) as file:
-        text = file.text()
+    with whole_text(path) as text:
         text.write('{"type": "FeatureCollection", "crs": ' + json.dumps(head))
         text.write(', "features": [')
         for number, feature in enumerate(_features(image, class_names, transform)):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +34,7 @@ from smallobj.synthetic.sources import (
     PhotographGrounds,
     TexturedGrounds,
 )
+from smallobj.whole_file import write_whole
 
 SPLITS = ("train", "val", "test")
 # Split and index of a photograph, and what it shows.
@@ -171,10 +171,7 @@ def _clear(plan: DatasetPlan, overwrite: bool) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
-    """Writes beside the file first, then renames: it is never there in part."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(content, ensure_ascii=False).encode())
 
 
 def _write_labels(

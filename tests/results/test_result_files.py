@@ -8,7 +8,6 @@ from pycocotools import mask as mask_util
 
 from smallobj.geometry.masks import CropMasks
 from smallobj.results.result_files import ImageDetections, ResultFiles
-from smallobj.whole_file import WholeFile
 
 NAMES = ["nut", "größe"]
 
@@ -92,10 +91,3 @@ def test_a_file_name_that_is_no_text_becomes_an_escape(tmp_path):
     with ResultFiles(NAMES, [1, 2], str(tmp_path / "d.json")) as files:
         files.add(image)
     assert json.loads((tmp_path / "d.json").read_bytes())["images"][0]["file"] == name
-
-
-def test_a_whole_file_makes_its_folder(tmp_path):
-    with WholeFile(str(tmp_path / "new" / "a")) as file:
-        file.stream.write(b"x")
-        assert not (tmp_path / "new" / "a").exists()
-    assert (tmp_path / "new" / "a").read_bytes() == b"x"

@@ -70,7 +70,7 @@ def test_layout_and_labels_obey_the_challenge(made):
                 assert min(w, h) >= 2
             for i, a in enumerate(boxes):
                 assert all(_separate(a, b) for b in boxes[i + 1 :])
-    assert not list(made.rglob("*.partial"))
+    assert not list(made.rglob("*.part"))
 
 
 def test_two_processes_write_the_same_bytes(made, tmp_path):
