@@ -66,10 +66,10 @@ def _add_merger_keys(cfg: CfgNode) -> None:
 
 
 def _add_metric_keys(cfg: CfgNode) -> None:
-    # Which metrics to compute: "coco" (boxes), "coco_masks" (masks, of labels that all have one),
-    # "challenge" (the 2021 challenge's mAP50), "analysis" (by size, best F1, misses, types of
-    # errors, calibration; and their pictures), "focus" (objects kept and area read by a network
-    # that chooses regions).
+    # Which metrics to compute, by their names in EVALUATOR_REGISTRY: "coco" (boxes), "coco_masks"
+    # (masks, of labels that all have one), "challenge" (the 2021 challenge's mAP50), "analysis" (by
+    # size, best F1, misses, types of errors, calibration; and their pictures), "focus" (objects
+    # kept and area read by a network that chooses regions), or your own.
     cfg.TEST.METRICS = ["coco", "challenge", "analysis"]
     # Sizes of objects (square root of the area) that "analysis" looks at apart: bounds in px, or
     # "default" (10,20,40,70,100), "coco", "ai-tod".

@@ -23,7 +23,7 @@ from smallobj.engine.evaluation_pictures import put_evaluation_pictures
 from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
 from smallobj.engine.optimizer import build_optimizer
 from smallobj.engine.time_budget import BudgetSpent, TimeBudget
-from smallobj.evaluation.evaluators.registry import build_evaluator
+from smallobj.evaluation.evaluators.registry import build_evaluator, headline_of
 from smallobj.inference import wrap_for_test
 from smallobj.modeling import build_model
 from smallobj.modeling.norms import check_from_scratch
@@ -113,13 +113,7 @@ def best_metric(cfg: CfgNode) -> str:
 
     mAP50; for a network that chooses regions, the share of the area that need not be read.
     """
-    names = {
-        "coco": "bbox/AP50",
-        "challenge": "challenge/mAP50",
-        "coco_masks": "segm/AP50",
-        "focus": "focus/saved",
-    }
     # Without any the name stands for nothing, and no checkpoint is the best.
-    metric = next((name for key, name in names.items() if key in cfg.TEST.METRICS), "none")
+    metric = headline_of(cfg.TEST.METRICS) or "none"
     # With several test sets Detectron2 puts each one's name in front; the first decides.
     return metric if len(cfg.DATASETS.TEST) < 2 else f"{cfg.DATASETS.TEST[0]}/{metric}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from detectron2.config import CfgNode, configurable
 from detectron2.data import DatasetCatalog
 from detectron2.utils.logger import create_small_table
 
@@ -21,7 +23,12 @@ from smallobj.evaluation.metrics.error_costs import COLUMNS, error_costs
 from smallobj.evaluation.metrics.errors import Errors, find_errors
 from smallobj.evaluation.metrics.misses import froc_score, log_average_miss_rate, miss_curve
 from smallobj.evaluation.metrics.operating_points import best_point, operating_curve
-from smallobj.evaluation.metrics.size_bins import DEFAULT_BINS, SizeBin, size_rankings
+from smallobj.evaluation.metrics.size_bins import (
+    DEFAULT_BINS,
+    SizeBin,
+    parse_size_bins,
+    size_rankings,
+)
 from smallobj.evaluation.reading.ground_truth import ImageLabels
 from smallobj.evaluation.reading.image_detections import Detections
 from smallobj.evaluation.reading.tables import EvaluationSet
@@ -33,6 +40,7 @@ Watch = Callable[[EvaluationSet, Errors], None]
 class AnalysisEvaluator(DetectionEvaluator):
     """The figures of the report at IoU 0.5, in percent, for TensorBoard and metrics.json."""
 
+    @configurable
     def __init__(
         self,
         dataset_name: str,
@@ -52,6 +60,14 @@ class AnalysisEvaluator(DetectionEvaluator):
         self.bins = bins
         self.max_detections = max_detections
         self.watch = watch
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, dataset_name: str, output_dir: str) -> dict[str, Any]:
+        return {
+            "dataset_name": dataset_name,
+            "bins": parse_size_bins(cfg.TEST.SIZE_BINS),
+            "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
+        }
 
     def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
         """{"sizes": {"AP50-10-20", "recall-10-20" ...}, "best-F1": {...}, "misses": {...},

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from detectron2.config import CfgNode, configurable
 from detectron2.utils.logger import create_small_table
 
 from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
@@ -17,6 +20,9 @@ class ChallengeEvaluator(DetectionEvaluator):
     Crowd regions, which the challenge does not have, are left out of the ground truth.
     """
 
+    headline = "challenge/mAP50"
+
+    @configurable
     def __init__(
         self, dataset_name: str, *, plus_one: bool = True, fall_back: bool = False
     ) -> None:
@@ -29,6 +35,15 @@ class ChallengeEvaluator(DetectionEvaluator):
         super().__init__(dataset_name)
         self.plus_one = plus_one
         self.fall_back = fall_back
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, dataset_name: str, output_dir: str) -> dict[str, Any]:
+        rules = cfg.TEST.CHALLENGE
+        return {
+            "dataset_name": dataset_name,
+            "plus_one": rules.PLUS_ONE,
+            "fall_back": rules.FALL_BACK,
+        }
 
     def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
         """{"challenge": {"mAP50", "AP50-<class>" ...}} in percent."""

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from detectron2.config import CfgNode, configurable
 from detectron2.utils.logger import create_small_table
 
+from smallobj.checks import check_at_least
 from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.metrics.coco_curves import coco_curves
 from smallobj.evaluation.reading.ground_truth import ImageLabels
@@ -31,7 +33,9 @@ class FastCOCOEvaluator(DetectionEvaluator):
 
     # Name of the metrics, and of the file that the detections go to.
     task, results_file = "bbox", RESULTS_FILE
+    headline = "bbox/AP50"
 
+    @configurable
     def __init__(
         self, dataset_name: str, output_dir: str | None = None, max_detections: int = 100
     ) -> None:
@@ -46,10 +50,17 @@ class FastCOCOEvaluator(DetectionEvaluator):
             ValueError: max_detections below 1.
         """
         super().__init__(dataset_name)
-        if max_detections < 1:
-            raise ValueError(f"max_detections must be at least 1, got {max_detections}")
+        check_at_least("max_detections", max_detections, 1)
         self.output_dir = output_dir
         self.max_detections = max_detections
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, dataset_name: str, output_dir: str) -> dict[str, Any]:
+        return {
+            "dataset_name": dataset_name,
+            "output_dir": output_dir,
+            "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
+        }
 
     def write(self, found: Detections) -> None:
         """Writes all detections in COCO's result format, with the dataset's own category ids."""
@@ -81,6 +92,7 @@ class MaskCOCOEvaluator(FastCOCOEvaluator):
 
     with_masks = True
     task, results_file = "segm", MASK_RESULTS_FILE
+    headline = "segm/AP50"
 
 
 def coco_metrics(data: EvaluationSet, max_detections: int = 100) -> dict[str, float]:

@@ -25,6 +25,8 @@ class DetectionEvaluator(DatasetEvaluator):
 
     # Whether masks are compared, of labels and detections.
     with_masks = False
+    # Name in the event storage of the figure that may choose the best checkpoint.
+    headline: str | None = None
 
     def __init__(self, dataset_name: str) -> None:
         """

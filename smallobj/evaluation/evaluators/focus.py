@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from detectron2.config import CfgNode, configurable
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from detectron2.utils.logger import create_small_table
@@ -41,6 +42,9 @@ class FocusEvaluator(DatasetEvaluator):
     over all regions, overlaps counted each time, over the photograph's.
     """
 
+    headline = "focus/saved"
+
+    @configurable
     def __init__(
         self,
         dataset_name: str,
@@ -65,6 +69,18 @@ class FocusEvaluator(DatasetEvaluator):
         self.keep = keep
         self.logger = logging.getLogger(__name__)
         self._seen: dict[int | str, _Choice] = {}
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, dataset_name: str, output_dir: str) -> dict[str, Any]:
+        choice = cfg.TEST.FOCUS
+        return {
+            "dataset_name": dataset_name,
+            "threshold": choice.HEAT_THRESH,
+            "windows": choice.WINDOWS,
+            "margins": choice.MARGINS,
+            "max_area": choice.MAX_AREA,
+            "keep": choice.KEEP,
+        }
 
     def reset(self) -> None:
         self._seen = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from collections.abc import Iterable
 
 from detectron2.config import CfgNode
 from detectron2.evaluation import DatasetEvaluators
@@ -12,9 +12,19 @@ from smallobj.evaluation.evaluators.analysis import AnalysisEvaluator, Watch
 from smallobj.evaluation.evaluators.challenge import ChallengeEvaluator
 from smallobj.evaluation.evaluators.coco import FastCOCOEvaluator, MaskCOCOEvaluator
 from smallobj.evaluation.evaluators.focus import FocusEvaluator
-from smallobj.evaluation.metrics.size_bins import parse_size_bins
+from smallobj.registry import NamedRegistry
 
-METRICS = ("coco", "coco_masks", "challenge", "analysis", "focus")
+EVALUATOR_REGISTRY = NamedRegistry("EVALUATOR")
+EVALUATOR_REGISTRY.__doc__ = """
+Detectron2 evaluators, named by TEST.METRICS. Made as ``evaluator(cfg, dataset_name, output_dir)``.
+One that has a ``headline``, the name of a figure in the event storage such as "bbox/AP50", chooses
+the best checkpoint: where that figure is highest. Of several, the one registered first does.
+"""
+EVALUATOR_REGISTRY.register(FastCOCOEvaluator, name="coco")
+EVALUATOR_REGISTRY.register(ChallengeEvaluator, name="challenge")
+EVALUATOR_REGISTRY.register(MaskCOCOEvaluator, name="coco_masks")
+EVALUATOR_REGISTRY.register(FocusEvaluator, name="focus")
+EVALUATOR_REGISTRY.register(AnalysisEvaluator, name="analysis")
 
 
 def build_evaluator(
@@ -23,8 +33,7 @@ def build_evaluator(
     """The metrics that ``TEST.METRICS`` names, as one evaluator.
 
     Args:
-        cfg: TEST.METRICS, TEST.SIZE_BINS, TEST.CHALLENGE, TEST.FOCUS and
-            TEST.DETECTIONS_PER_IMAGE are read.
+        cfg: TEST.METRICS, and what the evaluators read of it.
         dataset_name: a registered dataset.
         output_dir: for files with detections; OUTPUT_DIR/inference unless said otherwise.
         watch: as :class:`AnalysisEvaluator`.
@@ -33,42 +42,28 @@ def build_evaluator(
         ValueError: a metric that does not exist, or one named twice; TEST.SIZE_BINS isn't right.
     """
     names = list(cfg.TEST.METRICS)
-    unknown = [name for name in names if name not in METRICS]
-    if unknown:
-        raise ValueError(f"TEST.METRICS: unknown {unknown}; known are {list(METRICS)}")
+    kinds = [EVALUATOR_REGISTRY.find(name, "TEST.METRICS") for name in names]
     if len(set(names)) < len(names):
         raise ValueError(f"TEST.METRICS: each metric once at most, got {names}")
     output_dir = output_dir or os.path.join(cfg.OUTPUT_DIR, "inference")
-    coco, coco_masks = (
-        partial(kind, dataset_name, output_dir, cfg.TEST.DETECTIONS_PER_IMAGE)
-        for kind in (FastCOCOEvaluator, MaskCOCOEvaluator)
+    evaluators = [kind(cfg, dataset_name, output_dir) for kind in kinds]
+    for evaluator in evaluators:
+        if isinstance(evaluator, AnalysisEvaluator):
+            evaluator.watch = watch
+    return DatasetEvaluators(evaluators)
+
+
+def headline_of(names: Iterable[str]) -> str | None:
+    """Name in the event storage of the figure that chooses the best checkpoint.
+
+    Args:
+        names: as TEST.METRICS.
+
+    Returns:
+        The headline of the evaluator registered first among those; None if none has one.
+    """
+    wanted = set(names)
+    headlines = (
+        getattr(kind, "headline", None) for name, kind in EVALUATOR_REGISTRY if name in wanted
     )
-    rules = cfg.TEST.CHALLENGE
-    challenge = partial(
-        ChallengeEvaluator, dataset_name, plus_one=rules.PLUS_ONE, fall_back=rules.FALL_BACK
-    )
-    analysis = partial(
-        AnalysisEvaluator,
-        dataset_name,
-        bins=parse_size_bins(cfg.TEST.SIZE_BINS),
-        max_detections=cfg.TEST.DETECTIONS_PER_IMAGE,
-        watch=watch,
-    )
-    choice = cfg.TEST.FOCUS
-    focus = partial(
-        FocusEvaluator,
-        dataset_name,
-        threshold=choice.HEAT_THRESH,
-        windows=choice.WINDOWS,
-        margins=choice.MARGINS,
-        max_area=choice.MAX_AREA,
-        keep=choice.KEEP,
-    )
-    makers = {
-        "coco": coco,
-        "coco_masks": coco_masks,
-        "challenge": challenge,
-        "analysis": analysis,
-        "focus": focus,
-    }
-    return DatasetEvaluators([makers[name]() for name in names])
+    return next((headline for headline in headlines if headline), None)

@@ -11,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from smallobj import get_cfg
 from smallobj.evaluation.evaluators.challenge import ChallengeEvaluator
 from smallobj.evaluation.evaluators.coco import RESULTS_FILE, FastCOCOEvaluator
-from smallobj.evaluation.evaluators.registry import build_evaluator
+from smallobj.evaluation.evaluators.registry import build_evaluator, headline_of
 
 from detectron2.structures import Boxes, BoxMode, Instances  # isort: skip
 
@@ -259,25 +259,14 @@ def test_built_from_the_config(register, tmp_path):
     found = run(build_evaluator(cfg, register(dicts)), dicts, outputs)
     groups = ["bbox", "challenge", "sizes", "best-F1", "misses", "errors", "calibration"]
     assert list(found) == groups
+    for name in ("coco", "challenge"):
+        group, figure = headline_of([name]).split("/")
+        assert figure in found[group]
     assert (tmp_path / "inference" / RESULTS_FILE).exists()
     cfg.TEST.METRICS = ["challenge"]
     assert list(run(build_evaluator(cfg, register(dicts)), dicts, outputs)) == ["challenge"]
 
 
-@pytest.mark.parametrize(
-    ("metrics", "message"),
-    [
-        (["coco", "voc"], r"unknown \['voc'\].*'coco', 'coco_masks', 'challenge'"),
-        (["coco"] * 2, "once"),
-    ],
-)
-def test_bad_metric_names(register, metrics, message):
-    cfg = get_cfg()
-    cfg.TEST.METRICS = metrics
-    with pytest.raises(ValueError, match=message):
-        build_evaluator(cfg, register([]))
-
-
 def test_max_detections_must_be_positive(register):
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(ValueError, match="at least 1; got 0"):
         FastCOCOEvaluator(register([]), max_detections=0)
