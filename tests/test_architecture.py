@@ -16,11 +16,13 @@ import smallobj.modeling  # noqa: F401  (registers)
 from smallobj.data.mappers.registry import MAPPER_REGISTRY
 from smallobj.evaluation.evaluators.registry import EVALUATOR_REGISTRY
 from smallobj.merging import MERGER_REGISTRY
+from smallobj.modeling.class_losses import CLASS_LOSS_REGISTRY
 
 REGISTRIES = [
     MAPPER_REGISTRY,
     MERGER_REGISTRY,
     EVALUATOR_REGISTRY,
+    CLASS_LOSS_REGISTRY,
     ROI_HEADS_REGISTRY,
     META_ARCH_REGISTRY,
     BACKBONE_REGISTRY,

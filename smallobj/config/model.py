@@ -78,8 +78,8 @@ def _add_box_head_keys(cfg: CfgNode) -> None:
 
 
 def _add_class_loss_keys(cfg: CfgNode) -> None:
-    # "cross_entropy", "focal" (softmax focal loss), "seesaw", "equalization" (sigmoid) or
-    # "equalization_softmax".
+    # By its name in CLASS_LOSS_REGISTRY: "cross_entropy", "focal" (softmax focal loss), "seesaw",
+    # "equalization" (sigmoid), "equalization_softmax", or your own.
     cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS = "cross_entropy"
     # gamma of arXiv 1708.02002, section 3: (1 - p)^gamma weighs the cross entropy.
     cfg.MODEL.ROI_BOX_HEAD.FOCAL_GAMMA = 2.0

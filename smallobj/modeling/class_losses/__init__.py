@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
-from smallobj.checks import check_choice
-from smallobj.modeling.class_losses.class_loss import ClassLoss, CrossEntropyLoss
+from smallobj.modeling.class_losses.class_loss import (
+    CLASS_LOSS_REGISTRY,
+    ClassLoss,
+    CrossEntropyLoss,
+)
 from smallobj.modeling.class_losses.equalization import (
     SigmoidEqualizationLoss,
     SoftmaxEqualizationLoss,
@@ -13,16 +16,8 @@ from smallobj.modeling.class_losses.equalization import (
 from smallobj.modeling.class_losses.focal import SoftmaxFocalLoss
 from smallobj.modeling.class_losses.seesaw import SeesawLoss
 
-CLASS_LOSSES: dict[str, type[ClassLoss]] = {
-    "cross_entropy": CrossEntropyLoss,
-    "focal": SoftmaxFocalLoss,
-    "seesaw": SeesawLoss,
-    "equalization": SigmoidEqualizationLoss,
-    "equalization_softmax": SoftmaxEqualizationLoss,
-}
-
 __all__ = [
-    "CLASS_LOSSES",
+    "CLASS_LOSS_REGISTRY",
     "ClassLoss",
     "CrossEntropyLoss",
     "SeesawLoss",
@@ -34,10 +29,10 @@ __all__ = [
 
 
 def build_class_loss(cfg: CfgNode) -> ClassLoss:
-    """
+    """The loss that MODEL.ROI_BOX_HEAD.CLS_LOSS names.
+
     Raises:
         ValueError: an unknown name, or a bad value of one of the loss's keys.
     """
-    name = cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS
-    check_choice("MODEL.ROI_BOX_HEAD.CLS_LOSS", name, CLASS_LOSSES)
-    return CLASS_LOSSES[name](cfg)
+    key = "MODEL.ROI_BOX_HEAD.CLS_LOSS"
+    return CLASS_LOSS_REGISTRY.find(cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS, key)(cfg)

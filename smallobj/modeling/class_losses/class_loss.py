@@ -13,6 +13,14 @@ from detectron2.layers import cross_entropy
 from torch import nn
 from torch.nn import functional as F
 
+from smallobj.registry import NamedRegistry
+
+CLASS_LOSS_REGISTRY = NamedRegistry("CLASS_LOSS")
+CLASS_LOSS_REGISTRY.__doc__ = """
+Classification losses of box heads, named by MODEL.ROI_BOX_HEAD.CLS_LOSS. Made as ``loss(cfg)``; a
+ClassLoss.
+"""
+
 
 class ClassLoss(nn.Module):
     """A loss of K + 1 logits a region, and the probabilities that it makes of them.
@@ -46,6 +54,7 @@ class ClassLoss(nn.Module):
         return F.softmax(logits, dim=-1)
 
 
+@CLASS_LOSS_REGISTRY.register(name="cross_entropy")
 class CrossEntropyLoss(ClassLoss):
     """Softmax over classes and background, as Detectron2 has it."""
 

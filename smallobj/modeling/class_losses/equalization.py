@@ -14,7 +14,7 @@ from detectron2.config import CfgNode, configurable
 from torch.nn import functional as F
 
 from smallobj.checks import check_between
-from smallobj.modeling.class_losses.class_loss import ClassLoss
+from smallobj.modeling.class_losses.class_loss import CLASS_LOSS_REGISTRY, ClassLoss
 
 
 class EqualizationLoss(ClassLoss):
@@ -82,6 +82,7 @@ class EqualizationLoss(ClassLoss):
         return other & self.rare & (classes < num_classes)[:, None]
 
 
+@CLASS_LOSS_REGISTRY.register(name="equalization")
 class SigmoidEqualizationLoss(EqualizationLoss):
     """Binary cross entropy of K independent classes, summed over them, without what is spared.
 
@@ -106,6 +107,7 @@ class SigmoidEqualizationLoss(EqualizationLoss):
         return torch.cat([torch.sigmoid(independent), none], dim=1)
 
 
+@CLASS_LOSS_REGISTRY.register(name="equalization_softmax")
 class SoftmaxEqualizationLoss(EqualizationLoss):
     """Cross entropy whose softmax leaves spared classes out of its sum, each with a probability.
 

@@ -12,9 +12,10 @@ from detectron2.config import CfgNode, configurable
 from torch.nn import functional as F
 
 from smallobj.checks import check_not_negative
-from smallobj.modeling.class_losses.class_loss import ClassLoss
+from smallobj.modeling.class_losses.class_loss import CLASS_LOSS_REGISTRY, ClassLoss
 
 
+@CLASS_LOSS_REGISTRY.register(name="focal")
 class SoftmaxFocalLoss(ClassLoss):
     """Mean over regions of -(1 - p)^gamma log p, p the softmax probability of the true class.
 

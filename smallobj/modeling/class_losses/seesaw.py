@@ -13,12 +13,13 @@ from detectron2.utils import comm
 from torch.nn import functional as F
 
 from smallobj.checks import check_not_negative
-from smallobj.modeling.class_losses.class_loss import ClassLoss
+from smallobj.modeling.class_losses.class_loss import CLASS_LOSS_REGISTRY, ClassLoss
 
 # Least probability of the true class that others are compared with, as in the authors' code.
 _LEAST = 0.01
 
 
+@CLASS_LOSS_REGISTRY.register(name="seesaw")
 class SeesawLoss(ClassLoss):
     """Seesaw loss (arXiv 2008.10032, section 3) over classes, beside an objectness.
 
