@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import torch
 from benchmarks.report import Cell, Report, Table, describe_machine
 from benchmarks.rival_packages import RivalUnavailable
 from benchmarks.rivals import ENTRIES, Settings, build_rival, set_threads
+from smallobj.costs.separate_process import run_apart
 
 _MEBI = 1 << 20
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -83,13 +82,6 @@ def peak_of_rival(name: str, settings: Settings, paths: Sequence[str], threads: 
     return measure_peak(job, str(next(rival.detector.parameters()).device))
 
 
-def in_fresh_process(function: Callable[..., Any], *args: Any) -> Any:
-    """Calls a module's function in a new interpreter and gives back what it returns."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *args).result()
-
-
 def benchmark_memory(
     names: Sequence[str], settings: Settings, paths: Sequence[str], threads: int
 ) -> Report:
@@ -108,7 +100,7 @@ def benchmark_memory(
     rows: list[list[Cell]] = []
     notes, raw = [], {}
     for name in names:
-        peak = in_fresh_process(peak_of_rival, name, settings, paths, threads)
+        peak = run_apart(peak_of_rival, name, settings, paths, threads)
         if isinstance(peak, str):
             notes.append(peak)
             continue

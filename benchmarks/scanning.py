@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from benchmarks.huge_image import ScanCost, measure_scan
-from benchmarks.memory import in_fresh_process
 from benchmarks.report import Cell, Report, Table, describe_machine
 from benchmarks.rivals import Settings, set_threads
+from smallobj.costs.separate_process import run_apart
 from smallobj.inference.predictor import SmallObjectPredictor
 
 _MEBI = 1 << 20
@@ -26,7 +26,7 @@ def benchmark_scan(settings: Settings, path: str, threshold: float, threads: int
         ValueError: no such image, or a system other than Linux.
     """
     machine = describe_machine(settings.config().MODEL.DEVICE)
-    cost = in_fresh_process(_scan, settings, path, threshold, threads)
+    cost = run_apart(_scan, settings, path, threshold, threads)
     pixels = cost.width * cost.height / 1e6
     cells: list[Cell] = [f"{cost.width}x{cost.height}", cost.tiles, cost.found, cost.seconds]
     cells += [pixels / cost.seconds, cost.above / _MEBI]

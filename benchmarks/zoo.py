@@ -27,7 +27,7 @@ from benchmarks.rivals import set_threads
 from smallobj.checkpoint import load_weights
 from smallobj.config import load_config
 from smallobj.costs.flops import count_flops
-from smallobj.costs.separate_process import RunFailed, run_apart
+from smallobj.costs.separate_process import as_sentence, run_apart
 from smallobj.data.build import build_test_mapper
 from smallobj.data.image_file import read_image
 from smallobj.inference import wrap_for_test
@@ -255,8 +255,8 @@ class _RowFile:
             return
         try:
             found = run_apart(function, self.subject, seconds=self.limit)
-        except RunFailed as failure:
-            self.row["failures"][what] = str(failure)
+        except Exception as error:
+            self.row["failures"][what] = as_sentence(error)
         else:
             if function is time_once:
                 self.row["seconds"].append(list(found))

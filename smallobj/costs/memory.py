@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import multiprocessing
 import resource
 import sys
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 
 import torch
 from detectron2.config import CfgNode
 
 from smallobj.config import get_cfg
+from smallobj.costs.separate_process import RunFailed, run_apart
 from smallobj.modeling import build_model
 
 MIB = 2**20
@@ -100,15 +98,13 @@ def measure_peaks(cfg: CfgNode, sizes: Sequence[tuple[int, int]]) -> list[int]:
     if torch.device(cfg.MODEL.DEVICE).type == "cuda":
         return _peaks_here(cfg.dump(), sizes)
     threads = torch.get_num_threads()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        try:
-            return pool.submit(_peaks_here, cfg.dump(), sizes, threads).result()
-        except BrokenProcessPool as error:
-            raise ValueError(
-                f"an input of {sizes[-1][1]}x{sizes[-1][0]} pixels must fit into this machine's "
-                "memory to be measured; the measuring process was killed"
-            ) from error
+    try:
+        return run_apart(_peaks_here, cfg.dump(), sizes, threads)
+    except RunFailed as error:
+        raise ValueError(
+            f"an input of {sizes[-1][1]}x{sizes[-1][0]} pixels must fit into this machine's "
+            "memory to be measured; the measuring process was killed"
+        ) from error
 
 
 def _peaks_here(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -13,7 +14,7 @@ class RunFailed(Exception):
     """What happened to the process, as a sentence."""
 
 
-def run_apart(function: Callable[..., Any], *args: Any, seconds: float) -> Any:
+def run_apart(function: Callable[..., Any], *args: Any, seconds: float | None = None) -> Any:
     """Calls a module's function in a fresh process and gives back what it returns.
 
     The processes are forks of one that has imported this package and done nothing else, so that
@@ -21,11 +22,11 @@ def run_apart(function: Callable[..., Any], *args: Any, seconds: float) -> Any:
 
     Args:
         function: of a module, with arguments and result that can be pickled.
-        seconds: after which the process is killed.
+        seconds: after which the process is killed; None never.
 
     Raises:
-        RunFailed: the function raised an error, the process was killed (memory, most often), or it
-            took too long.
+        RunFailed: the process was killed (memory, most often), or it took too long.
+        Exception: what the function raised.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["smallobj", function.__module__])
@@ -46,8 +47,16 @@ def run_apart(function: Callable[..., Any], *args: Any, seconds: float) -> Any:
         process.join()
         receiver.close()
     if not ok:
-        raise RunFailed(value)
+        raise value
     return value
+
+
+def as_sentence(error: Exception) -> str:
+    """An error in a line: that of :class:`RunFailed`, or of others their kind and first line."""
+    if isinstance(error, RunFailed):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
 
 
 def _call(sender: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
@@ -56,7 +65,15 @@ def _call(sender: Connection, function: Callable[..., Any], args: tuple[Any, ...
     try:
         answer = (True, function(*args))
     except Exception as error:
-        told = str(error).strip().splitlines()
-        answer = (False, f"{type(error).__name__}: {told[0] if told else ''}")
+        answer = (False, error if _travels(error) else RunFailed(as_sentence(error)))
     sender.send(answer)
     sender.close()
+
+
+def _travels(error: Exception) -> bool:
+    """Whether it can be pickled and made anew, which libraries' own errors often can't."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import numpy as np
@@ -12,11 +11,11 @@ from benchmarks import memory
 from benchmarks.memory import (
     Peak,
     benchmark_memory,
-    in_fresh_process,
     measure_peak,
     peak_of_rival,
 )
 from benchmarks.rivals import Settings
+from smallobj.costs.separate_process import run_apart
 
 MEBI = 1 << 20
 
@@ -36,14 +35,10 @@ def two_peaks() -> tuple[Peak, Peak]:
 def test_peak_is_what_the_job_took() -> None:
     # As the benchmark does: in one that has run other tests the system may take back pages of
     # theirs meanwhile.
-    first, second = in_fresh_process(two_peaks)
+    first, second = run_apart(two_peaks)
     assert 90 * MEBI < first.above < 130 * MEBI
     assert second.above < 20 * MEBI
     assert first.gpu_above is None
-
-
-def test_a_fresh_process_is_another_one() -> None:
-    assert in_fresh_process(os.getpid) != os.getpid()
 
 
 def test_peak_of_a_rival_is_above_its_model(tiny_settings: Settings, photograph: str) -> None:
@@ -57,7 +52,7 @@ def test_report_has_a_row_for_each_rival_that_ran(
     tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([Peak(3 * MEBI, 2 * MEBI), "sahi: left out, it is not here"])
-    monkeypatch.setattr(memory, "in_fresh_process", lambda function, *args: next(answers))
+    monkeypatch.setattr(memory, "run_apart", lambda function, *args: next(answers))
     report = benchmark_memory(["whole", "sahi"], tiny_settings, ["a.jpg"], threads=1)
     (table,) = report.tables
     assert table.rows == [["whole image, float32", 3.0, 2.0, None]]

@@ -16,7 +16,7 @@ def test_a_scan_is_costed(
     tiny_settings: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch, repository
 ) -> None:
     # In this process, which has all imports behind it.
-    monkeypatch.setattr(scanning, "in_fresh_process", lambda function, *args: function(*args))
+    monkeypatch.setattr(scanning, "run_apart", lambda function, *args: function(*args))
     path = str(tmp_path / "scan.tif")
     write_huge_image(path, (512, 640), [str(repository / "datasets" / "samples" / "metal.jpg")])
     settings = dataclasses.replace(tiny_settings, opts=("TEST.TILE.SIZE", "256"))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from smallobj.costs.separate_process import RunFailed, run_apart
+from smallobj.costs.separate_process import RunFailed, as_sentence, run_apart
 
 
 def test_the_result_comes_from_another_process() -> None:
@@ -21,9 +21,31 @@ def test_a_large_result_comes_whole() -> None:
     assert len(run_apart(bytes, 1 << 22, seconds=200)) == 1 << 22
 
 
-def test_an_error_is_told_by_kind_and_first_line() -> None:
-    with pytest.raises(RunFailed, match=r"^ValueError: math domain error$"):
-        run_apart(math.sqrt, -1, seconds=200)
+def test_an_error_is_raised_here() -> None:
+    with pytest.raises(ValueError, match=r"^math domain error$"):
+        run_apart(math.sqrt, -1)
+
+
+class NeedsTwo(Exception):
+    """Pickled with its message alone, and so never made anew."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one}\n{two}")
+
+
+def fail() -> None:
+    raise NeedsTwo("first", "second")
+
+
+def test_an_error_that_cannot_travel_is_told_by_kind_and_first_line() -> None:
+    with pytest.raises(RunFailed, match=r"^NeedsTwo: first$"):
+        run_apart(fail)
+
+
+def test_errors_as_sentences() -> None:
+    assert as_sentence(RunFailed("took longer than 9 s")) == "took longer than 9 s"
+    assert as_sentence(ValueError("one\ntwo")) == "ValueError: one"
+    assert as_sentence(ValueError()) == "ValueError: "
 
 
 def test_a_process_that_dies_is_told() -> None:

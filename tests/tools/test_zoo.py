@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks import zoo
+from smallobj.costs.separate_process import RunFailed
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_a_row_that_fails_is_the_exit_status(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fail(function: object, subject: object, *, seconds: float) -> None:
-        raise zoo.RunFailed("out of memory")
+        raise RunFailed("out of memory")
 
     monkeypatch.setattr(zoo, "run_apart", fail)
     assert tool("costs", "--output", tmp_path, "--configs", tiny, "--device", "cpu") == 1
