@@ -3,7 +3,8 @@
 Flavour (a) is the registry's ``pb1-detectron2`` 0.6: complete Python sources, no C++
 extension, written for the NumPy and Pillow of 2021. Flavour (b) is a source build of
 upstream main. Every difference that the project has to know is bridged here; on (b)
-each function finds nothing to do.
+each function finds nothing to do. Nothing is bridged, and nothing heavy imported, before
+somebody imports Detectron2.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
+from collections.abc import Sequence
 from typing import Any
 
-import numpy
-import PIL.Image
-
+MISSING = "Detectron2 is not installed. Run `make setup`, or see 'Install' in README.md."
 _SOURCE_BUILD = (
     "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2"
 )
@@ -73,6 +73,9 @@ def _provide_extension_stand_in() -> None:
 
 
 def _restore_removed_names() -> None:
+    import numpy
+    import PIL.Image
+
     # Default argument of detectron2.data.transforms; removed from Pillow 10.
     if not hasattr(PIL.Image, "LINEAR"):
         PIL.Image.LINEAR = PIL.Image.BILINEAR  # type: ignore[attr-defined]
@@ -113,19 +116,54 @@ def allow_group_norm_in_retinanet() -> None:
     retinanet.get_norm = get_norm_of_enough_channels
 
 
+def require_detectron2() -> None:
+    """
+    Raises:
+        ImportError: Detectron2 is not installed at all.
+    """
+    if importlib.util.find_spec("detectron2") is None:
+        raise ImportError(MISSING)
+
+
 def prepare() -> None:
     """Bridge what differs. Safe to call again; does nothing on a source build.
 
     Raises:
         ImportError: Detectron2 is not installed at all.
     """
-    if importlib.util.find_spec("detectron2") is None:
-        raise ImportError(
-            "Detectron2 is not installed. Run `make setup`, or see 'Install' in README.md."
-        )
+    require_detectron2()
     _restore_removed_names()
     _provide_extension_stand_in()
     _provide_coco_eval_stand_in()
 
 
-prepare()
+class _FirstSubmodule:
+    """Finds no module; runs :func:`prepare` when Detectron2's first submodule is looked for.
+
+    Detectron2's ``__init__`` begins with ``from .utils.env import ...``. So that moment comes with
+    any import of Detectron2, before any code of it that needs the bridge, and in the one thread
+    that holds the package's import lock: all others wait. Loaders needn't be wrapped, and
+    ``importlib.util.find_spec("detectron2")`` answers as ever.
+    """
+
+    def __init__(self) -> None:
+        self._waits = True
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> None:
+        if self._waits and name.startswith("detectron2."):
+            self._waits = False  # prepare looks for submodules itself
+            try:
+                prepare()
+            except BaseException:
+                self._waits = True
+                raise
+
+
+def prepare_when_imported() -> None:
+    """Has :func:`prepare` run as soon as anything imports Detectron2, or now if it is imported."""
+    if "detectron2" in sys.modules:
+        prepare()
+    else:
+        # It stays there: taking it out would make another thread that looks for a module just now
+        # skip a finder.
+        sys.meta_path.insert(0, _FirstSubmodule())

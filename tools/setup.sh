@@ -44,5 +44,5 @@ if [ "${SMALLOBJ_DETECTRON2:-}" = skip ]; then
     echo "setup: ready in $venv but for Detectron2, which is to be built into it now (README, Start)"
     exit
 fi
-"$bin/python" -c 'import smallobj' || fail "smallobj does not import; see the message above"
+"$bin/python" -c 'import smallobj.engine' || fail "smallobj does not import; see the message above"
 echo "setup: ready in $venv"
