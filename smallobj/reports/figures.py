@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.metrics.challenge import challenge_boxes, challenge_map
+from smallobj.evaluation.metrics.challenge import challenge_map
 from smallobj.evaluation.metrics.curves import (
     COCO_IOUS,
     Ranking,
@@ -89,7 +89,11 @@ def headline(data: EvaluationSet, rankings: Rankings, intervals: Intervals) -> l
             "at IoU 0.75",
         ),
         ("AR", mean_recall(rankings.by_iou), "largest recall, mean over IoU 0.50 to 0.95"),
-        ("challenge_mAP50", _challenge(data), "by the 2021 Small Object AI Challenge's rules"),
+        (
+            "challenge_mAP50",
+            challenge_map(data).mean,
+            "by the 2021 Small Object AI Challenge's rules",
+        ),
         ("precision", None if best is None else best.precision, at),
         ("recall", None if best is None else best.recall, at),
         ("F1", None if best is None else best.f1, at),
@@ -252,7 +256,3 @@ def error_rows(data: EvaluationSet, errors: Errors, edges: Sequence[float] = ())
 
 def _share(name: str, bar: bool = True) -> dict[str, Any]:
     return {"name": name, "unit": "percent", "bar": bar, "fit": False}
-
-
-def _challenge(data: EvaluationSet) -> float:
-    return challenge_map(*challenge_boxes(data), len(data.class_names)).mean

@@ -8,7 +8,7 @@ from detectron2.config import CfgNode, configurable
 from detectron2.utils.logger import create_small_table
 
 from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
-from smallobj.evaluation.metrics.challenge import challenge_boxes, challenge_map
+from smallobj.evaluation.metrics.challenge import challenge_map
 from smallobj.evaluation.reading.ground_truth import ImageLabels
 from smallobj.evaluation.reading.image_detections import Detections
 from smallobj.evaluation.reading.tables import EvaluationSet
@@ -48,8 +48,7 @@ class ChallengeEvaluator(DetectionEvaluator):
     def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
         """{"challenge": {"mAP50", "AP50-<class>" ...}} in percent."""
         result = challenge_map(
-            *challenge_boxes(EvaluationSet.of(labels, found, self.class_names)),
-            len(self.class_names),
+            EvaluationSet.of(labels, found, self.class_names),
             plus_one=self.plus_one,
             fall_back=self.fall_back,
         )

@@ -1,6 +1,6 @@
 """The 2021 Small Object AI Challenge's mAP50, as its scorer computed it.
 
-D detections and G ground truths of all images, each in one flat array.
+G: labels. D: detections. N: detections that count. K: classes.
 """
 
 from __future__ import annotations
@@ -9,47 +9,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.reading.tables import EvaluationSet
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
 # Detections whose overlaps are held in memory at a time.
 _BLOCK = 8192
 
 
-class FlatBoxes(NamedTuple):
-    """Boxes of many images: image (N,) int, categories (N,) int, boxes (N, 4) XYXY pixels.
-
-    scores (N,) is read for detections only.
-    """
-
-    images: np.ndarray
-    categories: np.ndarray
-    boxes: np.ndarray
-    scores: np.ndarray = np.zeros(0)
-
-
 class ChallengeScore(NamedTuple):
-    """mean: the mAP50 in [0, 1]; per_class: (K,) AP in [0, 1], NaN for a class without truth."""
+    """mean: the mAP50 in [0, 1]; per_class: (K,) AP in [0, 1], NaN for a class without labels."""
 
     mean: float
     per_class: np.ndarray
 
 
-def challenge_boxes(data: EvaluationSet) -> tuple[FlatBoxes, FlatBoxes]:
-    """Ground truths and detections as ``challenge_map`` takes them.
-
-    Crowds, which the challenge doesn't have, are left out.
-    """
-    labels, found = data.labels[~data.labels.crowd], data.detections
-    return (
-        FlatBoxes(labels.images, labels.categories, labels.boxes),
-        FlatBoxes(found.images, found.categories, found.boxes, found.scores),
-    )
+def challenge_labels(data: EvaluationSet) -> LabelTable:
+    """The labels that count: crowds, which the challenge doesn't have, are left out."""
+    return data.labels[~data.labels.crowd]
 
 
 def challenge_map(
-    truth: FlatBoxes,
-    detections: FlatBoxes,
-    num_classes: int,
+    data: EvaluationSet,
     *,
     iou_threshold: float = 0.5,
     plus_one: bool = True,
@@ -58,51 +37,46 @@ def challenge_map(
 ) -> ChallengeScore:
     """Mean over all classes of the area under the precision-recall curve.
 
-    Rules, in the order in which they act:
+    Crowds are left out of the labels. Rules, in the order in which they act:
       1. Of each image only the ``max_per_image`` most confident detections count, of all classes
          together. Equal scores keep the order given, here and below.
-      2. A detection looks at the ground truths of its image and class, and only at the one with
-         the largest IoU (the first of equals). It is right if that IoU is at least the threshold
-         and no more confident detection was right about it; otherwise it is wrong, also where
-         another ground truth would fit. So a duplicate is wrong.
+      2. A detection looks at the labels of its image and class, and only at the one with the
+         largest IoU (the first of equals). It is right if that IoU is at least the threshold and
+         no more confident detection was right about it; otherwise it is wrong, also where another
+         label would fit. So a duplicate is wrong.
       3. Precision and recall are taken after each detection in order of confidence over all
          images. AP is the area under precision made monotone from the right (every point, not
          11), as in the VOC development kit since 2010.
-      4. The mean is over all ``num_classes``; a class without ground truth counts 0.
+      4. The mean is over all K classes; a class without labels counts 0.
 
     Args:
-        truth: G ground truths.
-        detections: D detections with scores.
-        num_classes: K.
+        data: labels and detections.
         iou_threshold: smallest IoU of a right detection.
         plus_one: measure width and height of boxes and of their intersection as x2 - x1 + 1, as
             the scorer does. Lifts the IoU of small boxes: 10 px moved by 1.8 px each way has
             0.538 in place of 0.506.
-        fall_back: a detection whose best ground truth is taken may take the next one over the
+        fall_back: a detection whose best label is taken may take the next one over the
             threshold (VOC and the challenge: no; COCO: yes).
         max_per_image: detections that count in an image.
     """
     order, right = right_detections(
-        truth,
-        detections,
-        num_classes,
+        data,
         iou_threshold=iou_threshold,
         plus_one=plus_one,
         fall_back=fall_back,
         max_per_image=max_per_image,
     )
-    categories = detections.categories[order]
-    counts = np.bincount(truth.categories, minlength=num_classes)
+    classes = len(data.class_names)
+    categories = data.detections.categories[order]
+    counts = np.bincount(challenge_labels(data).categories, minlength=classes)
     per_class = np.array(
-        [_average_precision(right[categories == k], counts[k]) for k in range(num_classes)]
+        [_average_precision(right[categories == k], counts[k]) for k in range(classes)]
     )
-    return ChallengeScore(float(np.nan_to_num(per_class).sum() / num_classes), per_class)
+    return ChallengeScore(float(np.nan_to_num(per_class).sum() / classes), per_class)
 
 
 def right_detections(
-    truth: FlatBoxes,
-    detections: FlatBoxes,
-    num_classes: int,
+    data: EvaluationSet,
     *,
     iou_threshold: float = 0.5,
     plus_one: bool = True,
@@ -112,16 +86,17 @@ def right_detections(
     """Rules 1 and 2 of ``challenge_map``: what counts, and what of it is right.
 
     Args:
-        truth, detections, num_classes and the options: as in ``challenge_map``.
+        data and the options: as in ``challenge_map``.
 
     Returns:
         (N,) int64 detections that count, from the most confident on, and (N,) bool.
     """
+    labels, detections, classes = challenge_labels(data), data.detections, len(data.class_names)
     order = _ranked(detections, max_per_image)
-    images, categories, boxes, _ = (a[order] for a in detections)
+    counted = detections[order]
     rank, target = _overlapping(
-        (images * num_classes + categories, boxes),
-        (truth.images * num_classes + truth.categories, truth.boxes),
+        (counted.images * classes + counted.categories, counted.boxes),
+        (labels.images * classes + labels.categories, labels.boxes),
         iou_threshold,
         1.0 if plus_one else 0.0,
     )
@@ -130,7 +105,7 @@ def right_detections(
     return order, right
 
 
-def _ranked(detections: FlatBoxes, max_per_image: int) -> np.ndarray:
+def _ranked(detections: DetectionTable, max_per_image: int) -> np.ndarray:
     """Indices of the detections that count, from the most confident on; ties in given order."""
     order = np.argsort(-detections.scores, kind="stable")
     # Stable by image keeps the confidence order inside each image.

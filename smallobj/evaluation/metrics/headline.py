@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.metrics.challenge import challenge_boxes, right_detections
+from smallobj.evaluation.metrics.challenge import challenge_labels, right_detections
 from smallobj.evaluation.metrics.curves import (
     COCO_IOUS,
     Ranking,
@@ -169,8 +169,8 @@ def challenge_rankings(data: EvaluationSet) -> list[Ranking]:
     score of :func:`smallobj.evaluation.metrics.challenge.challenge_map`.
     """
     classes = len(data.class_names)
-    labels, found = challenge_boxes(data)
-    order, right = right_detections(labels, found, classes)
+    labels, found = challenge_labels(data), data.detections
+    order, right = right_detections(data)
     images, scores, categories = found.images[order], found.scores[order], found.categories[order]
     rankings = []
     for k in range(classes):

@@ -4,22 +4,38 @@ import numpy as np
 import pytest
 
 from smallobj.evaluation.metrics import challenge
-from smallobj.evaluation.metrics.challenge import FlatBoxes, challenge_map
+from smallobj.evaluation.metrics.challenge import challenge_map
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
 
-def flat(rows):
-    """rows: (image, category, (x1, y1, x2, y2), score)."""
-    rows = [(*row, 0.0)[:4] for row in rows]
-    return FlatBoxes(
+def columns(rows):
+    """rows: (image, category, (x1, y1, x2, y2), ...); images, categories and boxes of them."""
+    return (
         np.array([r[0] for r in rows], dtype=np.int64),
         np.array([r[1] for r in rows], dtype=np.int64),
         np.array([r[2] for r in rows], dtype=np.float64).reshape(-1, 4),
-        np.array([r[3] for r in rows], dtype=np.float64),
+    )
+
+
+def evaluation_set(labels, detections, scores, classes):
+    """labels, detections: images, categories and boxes."""
+    images = int(max(labels[0].max(initial=0), detections[0].max(initial=0))) + 1
+    areas = (labels[2][:, 2:] - labels[2][:, :2]).prod(axis=1)
+    return EvaluationSet(
+        list(range(images)),
+        [f"{n}.jpg" for n in range(images)],
+        np.full((images, 2), 3000),
+        [f"class {k}" for k in range(classes)],
+        LabelTable(*labels, areas, np.zeros(len(areas), bool)),
+        DetectionTable(*detections, scores),
     )
 
 
 def score(truth, detections, classes=1, **switches):
-    return challenge_map(flat(truth), flat(detections), classes, **switches)
+    """truth: (image, category, (x1, y1, x2, y2)); detections: with a score behind."""
+    scores = np.array([r[3] for r in detections], dtype=np.float64)
+    data = evaluation_set(columns(truth), columns(detections), scores, classes)
+    return challenge_map(data, **switches)
 
 
 BOX = (100, 100, 110, 110)
@@ -177,8 +193,9 @@ def test_fifty_thousand_detections_in_two_seconds():
     corner = rng.uniform(0, 2000, (n, 2))
     boxes = np.concatenate([corner, corner + rng.uniform(10, 100, (n, 2))], 1)
     images, categories = rng.integers(0, 1000, n), rng.integers(0, 30, n)
-    truth = FlatBoxes(images[:5000], categories[:5000], boxes[:5000])
+    found = images, categories, boxes
+    data = evaluation_set([column[:5000] for column in found], found, rng.random(n), 30)
     begin = time.process_time()
-    found = challenge_map(truth, FlatBoxes(images, categories, boxes, rng.random(n)), 30)
+    found = challenge_map(data)
     assert time.process_time() - begin < 2
     assert 0 < found.mean < 1

@@ -6,7 +6,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from smallobj.evaluation.metrics import curves
-from smallobj.evaluation.metrics.challenge import FlatBoxes, challenge_map
+from smallobj.evaluation.metrics.challenge import challenge_map
 from smallobj.evaluation.metrics.matching import EVERY_AREA, match_detections
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
@@ -128,21 +128,11 @@ def test_ap_and_recall_are_those_of_pycocotools(area_range, most):
         np.testing.assert_allclose(curves.mean_recall(ours), mean, atol=1e-12)
 
 
-def flat(table, scores):
-    return FlatBoxes(table.images, table.categories, table.boxes, scores)
-
-
 def test_area_rule_is_the_challenges():
     for seed in range(10):
         # Without ties the order can't differ; its rule of one target each is switched off.
         data = random_set(seed, ties=False, crowds=False)
-        expected = challenge_map(
-            flat(data.labels, np.zeros(0)),
-            flat(data.detections, data.detections.scores),
-            3,
-            plus_one=False,
-            fall_back=True,
-        )
+        expected = challenge_map(data, plus_one=False, fall_back=True)
         matches = match_detections(data)
         ours = curves.class_average_precision(curves.class_rankings(data, matches), rule="area")
         np.testing.assert_allclose(ours, expected.per_class, atol=1e-12)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smallobj.evaluation.evaluators.coco import coco_metrics
-from smallobj.evaluation.metrics.challenge import FlatBoxes, challenge_map
+from smallobj.evaluation.metrics.challenge import challenge_map
 from smallobj.evaluation.metrics.curves import pooled_ranking
 from smallobj.evaluation.metrics.headline import HeadlineFigures, challenge_rankings, pooled_figures
 from smallobj.evaluation.metrics.matching import match_detections
@@ -42,15 +42,6 @@ def distinct_scores(data, seed):
     return data.with_detections(DetectionTable(found.images, found.categories, found.boxes, scores))
 
 
-def challenge(data):
-    kept, found = data.labels[~data.labels.crowd], data.detections
-    return challenge_map(
-        FlatBoxes(kept.images, kept.categories, kept.boxes),
-        FlatBoxes(found.images, found.categories, found.boxes, found.scores),
-        len(data.class_names),
-    )
-
-
 @pytest.mark.parametrize("seed", range(12))
 def test_weights_give_the_figures_of_copied_images(random_set, seed):
     rng = np.random.default_rng(seed)
@@ -78,7 +69,7 @@ def test_figures_are_those_of_the_modules_that_define_them(random_set, seed):
     for key in ("AP", "AP50", "AP75", "AR"):
         value = 100 * float(figures.values(key))
         assert value == pytest.approx(metrics[key], abs=1e-9, nan_ok=True), key
-    assert float(figures.values("challenge_mAP50")) == pytest.approx(challenge(data).mean)
+    assert float(figures.values("challenge_mAP50")) == pytest.approx(challenge_map(data).mean)
     curve = operating_curve(pooled_ranking(data, match_detections(data)))
     best = best_point(curve)
     for key in ("precision", "recall", "F1"):
