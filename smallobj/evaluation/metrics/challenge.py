@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from smallobj.evaluation.metrics.matching import NO_PAIRS, Pairs, most_confident, pairs_in_groups
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
-
-# Detections whose overlaps are held in memory at a time.
-_BLOCK = 8192
 
 
 class ChallengeScore(NamedTuple):
@@ -92,65 +90,38 @@ def right_detections(
         (N,) int64 detections that count, from the most confident on, and (N,) bool.
     """
     labels, detections, classes = challenge_labels(data), data.detections, len(data.class_names)
-    order = _ranked(detections, max_per_image)
-    counted = detections[order]
-    rank, target = _overlapping(
-        (counted.images * classes + counted.categories, counted.boxes),
-        (labels.images * classes + labels.categories, labels.boxes),
-        iou_threshold,
-        1.0 if plus_one else 0.0,
-    )
+    order = most_confident(detections.scores, detections.images, max_per_image)
+    pad = 1.0 if plus_one else 0.0
+    rank, target = _overlapping(detections[order], labels, classes, iou_threshold, pad)
     right = np.zeros(len(order), dtype=bool)
     right[_claims(rank, target, fall_back)] = True
     return order, right
 
 
-def _ranked(detections: DetectionTable, max_per_image: int) -> np.ndarray:
-    """Indices of the detections that count, from the most confident on; ties in given order."""
-    order = np.argsort(-detections.scores, kind="stable")
-    # Stable by image keeps the confidence order inside each image.
-    by_image = order[np.argsort(detections.images[order], kind="stable")]
-    images = detections.images[by_image]
-    place = np.arange(len(images)) - np.searchsorted(images, images, side="left")
-    counts = np.zeros(len(order), dtype=bool)
-    counts[by_image[place < max_per_image]] = True
-    return order[counts[order]]
-
-
 def _overlapping(
-    found: tuple[np.ndarray, np.ndarray],
-    truth: tuple[np.ndarray, np.ndarray],
-    threshold: float,
-    pad: float,
+    detections: DetectionTable, labels: LabelTable, classes: int, threshold: float, pad: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs (detection, truth) of one group with IoU >= threshold, best truth first.
+    """Pairs (detection, label) of one image and class with IoU >= threshold, best label first.
 
     Args:
-        found: group (D,) and boxes (D, 4), from the most confident on.
-        truth: group (G,) and boxes (G, 4).
+        detections: from the most confident on.
+        labels: those that count.
+        classes: K.
         threshold: IoU.
         pad: added to every side.
 
     Returns:
-        two (P,) index arrays, ordered by detection, then falling IoU, then truth.
+        two (P,) index arrays, ordered by detection, then falling IoU, then label.
     """
-    groups, boxes = found
-    by_group = np.argsort(truth[0], kind="stable")
-    truth_groups, truth_boxes = truth[0][by_group], truth[1][by_group]
-    start = np.searchsorted(truth_groups, groups, side="left")
-    length = np.searchsorted(truth_groups, groups, side="right") - start
-    parts = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for first in range(0, len(groups), _BLOCK):
-        lengths = length[first : first + _BLOCK]
-        rank = first + np.repeat(np.arange(len(lengths)), lengths)
-        nth = np.arange(len(rank)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        position = start[rank] + nth
-        iou = _paired_iou(boxes[rank], truth_boxes[position], pad)
+    parts = [NO_PAIRS]
+    own, other = (table.images * classes + table.categories for table in (detections, labels))
+    for detection, label in pairs_in_groups(own, other):
+        iou = _paired_iou(detections.boxes[detection], labels.boxes[label], pad)
         near = iou >= threshold
-        parts.append((rank[near], by_group[position[near]], iou[near]))
-    rank, target, iou = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    order = np.lexsort((target, -iou, rank))
-    return rank[order], target[order]
+        parts.append(Pairs(detection[near], label[near], iou[near]))
+    detection, label, iou = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    order = np.lexsort((label, -iou, detection))
+    return detection[order], label[order]
 
 
 def _paired_iou(a: np.ndarray, b: np.ndarray, pad: float) -> np.ndarray:

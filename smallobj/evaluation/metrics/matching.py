@@ -5,6 +5,7 @@ G: labels. D: detections. P: pairs of a detection and a label.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,9 @@ class Pairs(NamedTuple):
     iou: np.ndarray
 
 
+NO_PAIRS = Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+
 def match_detections(
     data: EvaluationSet,
     iou_threshold: float = 0.5,
@@ -77,7 +81,7 @@ def match_detections(
             _group(data, detections.images, detections.categories),
         )
     )
-    order = _ranked(detections.scores, groups[1], max_detections)
+    order = most_confident(detections.scores, groups[1], max_detections)
     pairs = overlapping_boxes(
         groups[1],
         detections.boxes,
@@ -104,8 +108,8 @@ def _group(data: EvaluationSet, images: np.ndarray, categories: np.ndarray) -> n
     return images * len(data.class_names) + categories
 
 
-def _ranked(scores: np.ndarray, groups: np.ndarray, most: int) -> np.ndarray:
-    """Indices by falling score, of each group no more than ``most``."""
+def most_confident(scores: np.ndarray, groups: np.ndarray, most: int) -> np.ndarray:
+    """Indices by falling score, equal ones in the given order; of a group no more than ``most``."""
     order = np.argsort(-scores, kind="stable")
     by_group = order[np.argsort(groups[order], kind="stable")]
     sorted_groups = groups[by_group]
@@ -131,22 +135,33 @@ def overlapping_boxes(
         crowd: (G,) bool; there the intersection is divided by the detection's area.
         threshold: smallest IoU.
     """
-    by_group = np.argsort(label_groups, kind="stable")
-    sorted_groups = label_groups[by_group]
-    start = np.searchsorted(sorted_groups, detection_groups, side="left")
-    length = np.searchsorted(sorted_groups, detection_groups, side="right") - start
     own_areas, label_areas = box_areas(detection_boxes), box_areas(label_boxes)
-    parts = [Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
-    for first in range(0, len(detection_groups), _BLOCK):
-        lengths = length[first : first + _BLOCK]
-        detection = first + np.repeat(np.arange(len(lengths)), lengths)
-        nth = np.arange(len(detection)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        label = by_group[start[detection] + nth]
+    parts = [NO_PAIRS]
+    for detection, label in pairs_in_groups(detection_groups, label_groups):
         boxes = (detection_boxes[detection], label_boxes[label])
         iou = _paired_iou(*boxes, own_areas[detection], label_areas[label], crowd[label])
         near = iou >= threshold
         parts.append(Pairs(detection[near], label[near], iou[near]))
     return Pairs(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def pairs_in_groups(
+    detection_groups: np.ndarray, label_groups: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All pairs of one group, as two (P,) index arrays, a block of detections at a time.
+
+    Args:
+        detection_groups, label_groups: (D,) and (G,) int64.
+    """
+    by_group = np.argsort(label_groups, kind="stable")
+    sorted_groups = label_groups[by_group]
+    start = np.searchsorted(sorted_groups, detection_groups, side="left")
+    length = np.searchsorted(sorted_groups, detection_groups, side="right") - start
+    for first in range(0, len(detection_groups), _BLOCK):
+        lengths = length[first : first + _BLOCK]
+        detection = first + np.repeat(np.arange(len(lengths)), lengths)
+        nth = np.arange(len(detection)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        yield detection, by_group[start[detection] + nth]
 
 
 def _paired_iou(

@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from smallobj.evaluation.metrics import challenge
+from smallobj.evaluation.metrics import matching
 from smallobj.evaluation.metrics.challenge import challenge_map
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
@@ -157,7 +157,7 @@ def slow_reference(truth, detections, classes, plus_one, fall_back, limit):
 @pytest.mark.parametrize("plus_one", [False, True])
 @pytest.mark.parametrize("fall_back", [False, True])
 def test_agrees_with_the_slow_reference(monkeypatch, seed, plus_one, fall_back):
-    monkeypatch.setattr(challenge, "_BLOCK", 7 if seed % 2 else 8192)
+    monkeypatch.setattr(matching, "_BLOCK", 7 if seed % 2 else 8192)
     rng = np.random.default_rng(seed)
 
     def boxes(n):
