@@ -6,6 +6,7 @@ I: images. K: classes. B: rows of image weights. C: distinct confidences.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from smallobj.evaluation.metrics.curves import (
     mean_recall,
     pooled_ranking,
 )
-from smallobj.evaluation.metrics.matching import EVERY_AREA, match_detections
+from smallobj.evaluation.metrics.matching import EVERY_AREA, Matches, match_detections
 from smallobj.evaluation.metrics.misses import LAMR_RATES, LEAST_MISS_RATE
 from smallobj.evaluation.metrics.size_bins import DEFAULT_BINS, SizeBin
 from smallobj.evaluation.reading.tables import EvaluationSet
@@ -77,7 +78,7 @@ class HeadlineFigures:
             raise ValueError("headline figures need at least one image, got none")
         self.data = data
         self.max_detections = max_detections
-        self._rankings: dict[object, list[Ranking]] = {}
+        self._rankings: dict[tuple[float, tuple[float, float]], list[Ranking]] = {}
         self._by_key: dict[str, Callable[[np.ndarray], np.ndarray]] = {
             "AP": lambda rows: mean_average_precision(self._by_iou(), rows),
             "AP50": lambda rows: mean_average_precision([self._at(0.5)], rows),
@@ -129,13 +130,30 @@ class HeadlineFigures:
         result = np.concatenate(parts) if parts else np.zeros(0)
         return result if given.ndim == 2 else result[0]
 
+    def _match(self, iou: float, area_range: tuple[float, float] = EVERY_AREA) -> Matches:
+        return match_detections(
+            self.data, iou, area_range=area_range, max_detections=self.max_detections
+        )
+
+    @cached_property
+    def _matches_at_half(self) -> Matches:
+        """Behind the classes' rankings at IoU 0.5 and the pooled one."""
+        return self._match(0.5)
+
+    @cached_property
+    def _pooled_ranking(self) -> Ranking:
+        return pooled_ranking(self.data, self._matches_at_half)
+
+    @cached_property
+    def _challenge_rankings(self) -> list[Ranking]:
+        return challenge_rankings(self.data)
+
     def _at(self, iou: float, area_range: tuple[float, float] = EVERY_AREA) -> list[Ranking]:
         """K rankings."""
         key = (iou, area_range)
         if key not in self._rankings:
-            matches = match_detections(
-                self.data, iou, area_range=area_range, max_detections=self.max_detections
-            )
+            at_half = key == (0.5, EVERY_AREA)
+            matches = self._matches_at_half if at_half else self._match(iou, area_range)
             self._rankings[key] = class_rankings(self.data, matches)
         return self._rankings[key]
 
@@ -146,15 +164,10 @@ class HeadlineFigures:
         return lambda rows: mean_average_precision([self._at(0.5, one.area_range)], rows)
 
     def _pooled(self, rows: np.ndarray) -> PooledFigures:
-        if "pooled" not in self._rankings:
-            matches = match_detections(self.data, 0.5, max_detections=self.max_detections)
-            self._rankings["pooled"] = [pooled_ranking(self.data, matches)]
-        return pooled_figures(self._rankings["pooled"][0], rows)
+        return pooled_figures(self._pooled_ranking, rows)
 
     def _challenge(self, rows: np.ndarray) -> np.ndarray:
-        if "challenge" not in self._rankings:
-            self._rankings["challenge"] = challenge_rankings(self.data)
-        rankings = self._rankings["challenge"]
+        rankings = self._challenge_rankings
         known = sum(len(one.label_images) > 0 for one in rankings)
         mean = mean_of_defined(class_average_precision(rankings, rows, "area"))
         # Without any label in the whole set every class counts 0; in a draw nothing is known.
