@@ -109,7 +109,7 @@ def write(
     """Writes one of the three kinds; names and ids are those of the data set."""
     ids: Sequence[Any] = data.image_ids
     images = [
-        result_files.ImageDetections(
+        result_files.ImageResult(
             file, one, height, width, found.boxes, found.scores, found.categories
         )
         for file, one, (height, width), found in zip(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from smallobj.bulk.folder import RunFolder
 from smallobj.bulk.records import Records
-from smallobj.results.result_files import ImageDetections, ResultFiles
+from smallobj.results.result_files import ImageResult, ResultFiles
 from smallobj.whole_file import whole_file
 
 _TOLD = 10
@@ -57,5 +57,5 @@ def merge_records(
                     totals.reasons.append(record["error"])
                 continue
             totals.detections += len(record["detections"])
-            files.add(ImageDetections.from_entry(record, image_id))
+            files.add(ImageResult.from_entry(record, image_id))
     return totals

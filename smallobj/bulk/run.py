@@ -30,7 +30,7 @@ from smallobj.demo.session import DemoSession
 from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.fingerprint import detector_identity
 from smallobj.results.coco_ids import CocoIds
-from smallobj.results.result_files import ImageDetections, ResultFiles
+from smallobj.results.result_files import ImageResult, ResultFiles
 from smallobj.whole_file import require_writable
 
 GOOD, BROKEN, WRONG = 0, 1, 2
@@ -231,7 +231,7 @@ class BulkRun:
             else:
                 instances = found.instances.to("cpu")
                 instances = instances[instances.scores >= threshold]
-                record = ImageDetections.from_instances(found.path, 0, instances).entry(names)
+                record = ImageResult.from_instances(found.path, 0, instances).entry(names)
             writer.write(claimed.popleft(), record)
             self.status.done += 1
         writer.close()

@@ -8,7 +8,7 @@ from typing import Any
 from detectron2.structures import Instances
 
 from smallobj.results.coco_ids import CocoIds
-from smallobj.results.result_files import ImageDetections, ResultFiles
+from smallobj.results.result_files import ImageResult, ResultFiles
 
 
 class DetectionLog:
@@ -18,11 +18,11 @@ class DetectionLog:
         self.class_names = list(class_names)
         # Ids in COCO results, by class; see CocoIds.
         self.category_ids = CocoIds().category_ids(class_names)
-        self.images: list[ImageDetections] = []
+        self.images: list[ImageResult] = []
 
     def add(self, file: str, image_id: int, instances: Instances) -> None:
         """Takes an image's detections, on the CPU, in its pixels."""
-        self.images.append(ImageDetections.from_instances(file, image_id, instances))
+        self.images.append(ImageResult.from_instances(file, image_id, instances))
 
     def rows(self) -> list[tuple[Any, ...]]:
         """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""

@@ -20,7 +20,7 @@ _CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageDetections:
+class ImageResult:
     """What was found in one image; boxes are (N, 4) float32 XYXY in its pixels.
 
     ``masks`` are N run-length masks, or None where the model gives none.
@@ -36,7 +36,7 @@ class ImageDetections:
     masks: list[Rle] | None = None
 
     @classmethod
-    def from_instances(cls, file: str, image_id: int, instances: Instances) -> ImageDetections:
+    def from_instances(cls, file: str, image_id: int, instances: Instances) -> ImageResult:
         """Takes an image's detections, on the CPU, in its pixels; rounded as they are written."""
         height, width = instances.image_size
         boxes = instances.pred_boxes.tensor.numpy().round(2)
@@ -45,7 +45,7 @@ class ImageDetections:
         return cls(file, image_id, height, width, boxes, scores, classes, masks)
 
     @classmethod
-    def from_entry(cls, entry: dict[str, Any], image_id: int) -> ImageDetections:
+    def from_entry(cls, entry: dict[str, Any], image_id: int) -> ImageResult:
         """The other way round from :meth:`entry`; nothing is lost."""
         found = entry["detections"]
         return cls(
@@ -97,7 +97,7 @@ class ImageDetections:
             for (x1, y1, x2, y2), score, index, mask in self._each()
         ]
 
-    def blocks(self, size: int = 4096) -> Iterator[ImageDetections]:
+    def blocks(self, size: int = 4096) -> Iterator[ImageResult]:
         """The same in pieces of so many detections; one at least, which may hold none."""
         for start in range(0, max(len(self.boxes), 1), size):
             part = slice(start, start + size)
@@ -159,7 +159,7 @@ class ResultFiles:
     def _open(self, path: str | None) -> TextIO | None:
         return self._stack.enter_context(whole_text(path)) if path else None
 
-    def add(self, image: ImageDetections) -> None:
+    def add(self, image: ImageResult) -> None:
         """Writes an image behind those before it."""
         if self._json:
             head = {"file": image.file, "width": image.width, "height": image.height}

@@ -11,7 +11,7 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
-from smallobj.results.result_files import ImageDetections
+from smallobj.results.result_files import ImageResult
 from smallobj.scan.raster import Raster
 from smallobj.whole_file import whole_text
 
@@ -34,7 +34,7 @@ def require_georeferenced(raster: Raster) -> None:
 
 def write_geojson(
     path: str,
-    image: ImageDetections,
+    image: ImageResult,
     class_names: Sequence[str],
     crs: CRS,
     transform: Affine,
@@ -96,7 +96,7 @@ def corners(boxes: np.ndarray, transform: Affine) -> np.ndarray:
 
 
 def _features(
-    image: ImageDetections, class_names: Sequence[str], transform: Affine
+    image: ImageResult, class_names: Sequence[str], transform: Affine
 ) -> Iterator[dict[str, Any]]:
     pixel = math.sqrt(abs(transform.determinant))
     decimals = math.ceil(math.log10(_STEPS_PER_PIXEL / pixel)) if pixel else 0

@@ -7,7 +7,7 @@ from detectron2.structures import Boxes, Instances
 from pycocotools import mask as mask_util
 
 from smallobj.geometry.masks import CropMasks
-from smallobj.results.result_files import ImageDetections, ResultFiles
+from smallobj.results.result_files import ImageResult, ResultFiles
 
 NAMES = ["nut", "größe"]
 
@@ -25,9 +25,9 @@ def instances(count, size=40000, seed=0):
 
 @pytest.mark.parametrize("size", [100, 3000, 40000, 100000])
 def test_an_entry_read_back_is_written_the_same(size):
-    image = ImageDetections.from_instances("a.jpg", 3, instances(2000, size))
+    image = ImageResult.from_instances("a.jpg", 3, instances(2000, size))
     entry = json.loads(json.dumps(image.entry(NAMES)))
-    again = ImageDetections.from_entry(entry, 3)
+    again = ImageResult.from_entry(entry, 3)
     assert again.entry(NAMES) == image.entry(NAMES)
     # Widths are differences of float32: those of rounded decimals would differ in the last digit.
     assert again.coco([1, 2]) == image.coco([1, 2])
@@ -37,7 +37,7 @@ def test_an_entry_read_back_is_written_the_same(size):
 @pytest.mark.parametrize("counts", [[], [0], [2, 0, 3], [4096, 1], [4097], [0, 9000]])
 def test_files_written_by_image_are_those_written_at_once(tmp_path, counts):
     images = [
-        ImageDetections.from_instances(f"{n}.jpg", n + 1, instances(count, seed=n))
+        ImageResult.from_instances(f"{n}.jpg", n + 1, instances(count, seed=n))
         for n, count in enumerate(counts)
     ]
     names = [str(tmp_path / name) for name in ("d.json", "d.csv", "c.json")]
@@ -61,20 +61,20 @@ def test_files_written_by_image_are_those_written_at_once(tmp_path, counts):
 def test_masks_are_written_as_run_lengths_and_read_back(tmp_path):
     found = instances(3, size=60)
     found.pred_masks = torch.rand(3, 60, 60) > 0.7
-    image = ImageDetections.from_instances("a.jpg", 3, found)
+    image = ImageResult.from_instances("a.jpg", 3, found)
     found.pred_masks = CropMasks.from_bitmasks(found.pred_masks)
     names = [str(tmp_path / name) for name in ("d.json", "c.json")]
     with ResultFiles(NAMES, [5, 7], names[0], coco_file=names[1]) as files:
-        files.add(ImageDetections.from_instances("a.jpg", 3, found))
+        files.add(ImageResult.from_instances("a.jpg", 3, found))
     rows = json.loads((tmp_path / "c.json").read_text())
     assert rows == image.coco([5, 7])
     for row, mask in zip(rows, found.pred_masks, strict=True):
         assert np.array_equal(mask_util.decode(row["segmentation"]), mask.numpy())
     (entry,) = json.loads((tmp_path / "d.json").read_text())["images"]
-    again = ImageDetections.from_entry(entry, 3)
+    again = ImageResult.from_entry(entry, 3)
     assert again.coco([5, 7]) == rows
     assert [part.masks for part in again.blocks(2)] == [again.masks[:2], again.masks[2:]]
-    assert ImageDetections.from_instances("a.jpg", 3, instances(3)).masks is None
+    assert ImageResult.from_instances("a.jpg", 3, instances(3)).masks is None
 
 
 def test_a_failure_leaves_the_old_file(tmp_path):
@@ -87,7 +87,7 @@ def test_a_failure_leaves_the_old_file(tmp_path):
 
 def test_a_file_name_that_is_no_text_becomes_an_escape(tmp_path):
     name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
-    image = ImageDetections.from_instances(name, 1, instances(1))
+    image = ImageResult.from_instances(name, 1, instances(1))
     with ResultFiles(NAMES, [1, 2], str(tmp_path / "d.json")) as files:
         files.add(image)
     assert json.loads((tmp_path / "d.json").read_bytes())["images"][0]["file"] == name

@@ -7,7 +7,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.warp import transform as warp
 
-from smallobj.results.result_files import ImageDetections
+from smallobj.results.result_files import ImageResult
 from smallobj.scan.geojson import corners, crs_name, require_georeferenced, write_geojson
 from smallobj.scan.raster import Raster
 
@@ -26,7 +26,7 @@ TRANSFORMS = {
 def detections(boxes):
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     scores = np.linspace(0.9, 0.3, len(boxes)).round(4).astype(np.float32)
-    return ImageDetections("a.tif", 1, 100, 200, boxes, scores, np.arange(len(boxes)) % 2)
+    return ImageResult("a.tif", 1, 100, 200, boxes, scores, np.arange(len(boxes)) % 2)
 
 
 def area(ring):

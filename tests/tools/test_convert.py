@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from smallobj.formats.csv_table import COLUMNS
-from smallobj.results.result_files import _CSV_COLUMNS, ImageDetections, ResultFiles
+from smallobj.results.result_files import _CSV_COLUMNS, ImageResult, ResultFiles
 
 NAMES = ["bolt", "너트"]
 
@@ -46,7 +46,7 @@ def found(tmp_path, monkeypatch):
             boxes = np.hstack([corner, corner + 1 + random.random((number, 2)) * 70])
             scores, classes = random.random(number), np.arange(number) % 2
             files.add(
-                ImageDetections(
+                ImageResult(
                     f"photos/{image['file_name']}",
                     *(image["id"], 480, 640),
                     *(boxes.astype(np.float32).round(2), scores.round(4), classes),
