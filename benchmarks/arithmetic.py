@@ -6,7 +6,6 @@ Floating point operations count a multiply-add as two, as in ``smallobj.costs.fl
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
+from benchmarks.clock import seconds_now
 from benchmarks.report import Cell, Table
 from smallobj.costs.flops import analyse_flops, count_flops
 from smallobj.data.image_file import read_image
@@ -114,7 +114,7 @@ def measure_convolution(
     shape = (1, convolution.channels_in, convolution.height, convolution.width)
     image = torch.rand(shape, device=device, dtype=kind)
     image = image.contiguous(memory_format=torch.channels_last)
-    seconds = _time(lambda: layer(image), device, runs, least)
+    seconds = _time(lambda: layer(image), runs, least)
     return Rate(convolution.name, dtype, convolution.flops, seconds)
 
 
@@ -123,21 +123,17 @@ def measure_product(
 ) -> Rate:
     """Times the product of two square matrices: what the machine can at best."""
     left, right = (torch.rand(size, size, device=device, dtype=PRECISIONS[dtype]) for _ in range(2))
-    seconds = _time(lambda: left @ right, device, runs, least)
+    seconds = _time(lambda: left @ right, runs, least)
     return Rate(f"matrix product, {size} x {size}", dtype, 2 * size**3, seconds)
 
 
 @torch.no_grad()
-def _time(
-    operation: Callable[[], torch.Tensor], device: str, runs: int, least: float
-) -> tuple[float, ...]:
+def _time(operation: Callable[[], torch.Tensor], runs: int, least: float) -> tuple[float, ...]:
     def repeat(count: int) -> float:
-        start = time.perf_counter()
+        start = seconds_now()
         for _ in range(count):
             operation()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return seconds_now() - start
 
     repeat(1)  # chooses kernels and packs weights
     count = 1

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.clock import wait_for_gpu
 from benchmarks.report import Cell, Report, Table, describe_machine
 from benchmarks.rival_packages import RivalUnavailable
 from benchmarks.rivals import ENTRIES, Settings, build_rival, set_threads
@@ -50,7 +51,7 @@ def measure_peak(job: Callable[[], Any], device: str = "cpu") -> Peak:
     is_cuda = device.startswith("cuda")
     on_gpu = 0
     if is_cuda:
-        torch.cuda.synchronize()
+        wait_for_gpu()
         torch.cuda.reset_peak_memory_stats()
         on_gpu = torch.cuda.memory_allocated()
     _CLEAR.write_text("5", encoding="ascii")  # the highest so far is forgotten

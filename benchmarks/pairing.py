@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tqdm import tqdm
+
+from benchmarks.clock import seconds_now
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def time_in_turns(rivals: dict[str, Callable[[], int]], runs: int) -> list[Timin
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in tqdm(range(runs), unit="round", leave=False, disable=None):
         for name, run in rivals.items():
-            start = time.perf_counter()
+            start = seconds_now()
             run()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(seconds_now() - start)
     return [Timing(name, tuple(seconds[name]), items[name]) for name in rivals]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +22,7 @@ from benchmarks.arithmetic import (
     rates_table,
     watch_work,
 )
+from benchmarks.clock import seconds_now
 from benchmarks.report import Cell, Report, Table, describe_machine
 from benchmarks.rivals import ENTRIES, Settings, SmallObjectRival, build_rivals
 from smallobj.data.image_file import read_image
@@ -46,14 +46,12 @@ class StageClock:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Counts what runs in the ``with`` block."""
-        _settle_device()
         self._inner.append(0.0)
-        start = time.perf_counter()
+        start = seconds_now()
         try:
             yield
         finally:
-            _settle_device()
-            whole = time.perf_counter() - start
+            whole = seconds_now() - start
             self.seconds[name] += whole - self._inner.pop()
             if self._inner:
                 self._inner[-1] += whole
@@ -79,11 +77,6 @@ class StageClock:
                 setattr(owner, method, original)
             else:
                 delattr(owner, method)
-
-
-def _settle_device() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 @dataclass(frozen=True)

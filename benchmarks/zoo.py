@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import nn
 from tqdm import tqdm
 
 from benchmarks.arithmetic import all_proposals
+from benchmarks.clock import seconds_now
 from benchmarks.memory import measure_peak
 from benchmarks.report import describe_machine
 from benchmarks.rivals import set_threads
@@ -163,20 +163,16 @@ def time_once(subject: Subject) -> tuple[float, float]:
     photograph; on a GPU, which loads and chooses its kernels by the way, that after another."""
     loaded = _Loaded(subject)
     loaded.detect_crop()
-    crop = _seconds(loaded.detect_crop, subject.device)
+    crop = _seconds(loaded.detect_crop)
     if subject.device == "cuda":
         loaded.detect_photograph()
-    return crop, _seconds(loaded.detect_photograph, subject.device)
+    return crop, _seconds(loaded.detect_photograph)
 
 
-def _seconds(job: Callable[[], None], device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
+def _seconds(job: Callable[[], None]) -> float:
+    start = seconds_now()
     job()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return seconds_now() - start
 
 
 def measure_costs(
