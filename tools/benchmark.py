@@ -39,7 +39,7 @@ from benchmarks.scanning import benchmark_scan
 from benchmarks.stages import benchmark_arithmetic
 from smallobj.command_line import run_command
 from smallobj.data import datasets
-from smallobj.data.image_paths import find_images
+from smallobj.image_paths import find_images
 
 _SAMPLES = Path(__file__).resolve().parent.parent / "datasets" / "samples"
 SAMPLES = f"samples=challenge:{_SAMPLES}/labels.json:{_SAMPLES}"

@@ -11,7 +11,7 @@ from typing import overload
 
 import numpy as np
 
-from smallobj.data.image_paths import IMAGE_ENDINGS, is_image_name
+from smallobj.image_paths import IMAGE_ENDINGS, is_image_name
 from smallobj.whole_file import whole_file
 
 _LIST_ENDING = ".txt"
@@ -20,7 +20,7 @@ _LIST_ENDING = ".txt"
 def list_images(inputs: Sequence[str]) -> list[str]:
     """Paths of images, each once, in the order of ``inputs``.
 
-    Unlike :func:`smallobj.data.image_paths.find_images` it doesn't look at the files themselves,
+    Unlike :func:`smallobj.image_paths.find_images` it doesn't look at the files themselves,
     which would take a million trips to a file server.
 
     Args:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 
-from smallobj.data.image_paths import path_parts
+from smallobj.image_paths import path_parts
 
 
 class CocoIds:

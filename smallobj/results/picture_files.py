@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from smallobj.data.image_paths import IMAGE_ENDINGS, is_image_name, path_parts
+from smallobj.image_paths import IMAGE_ENDINGS, is_image_name, path_parts
 from smallobj.whole_file import write_whole
 
 # Formats without colour, and one that few programs show, are read but not written.

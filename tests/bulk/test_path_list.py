@@ -3,7 +3,7 @@ import os
 import pytest
 
 from smallobj.bulk.path_list import PathList, list_images
-from smallobj.data.image_paths import find_images
+from smallobj.image_paths import find_images
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import smallobj  # noqa: F401
-from smallobj.data.image_paths import IMAGE_ENDINGS
 from smallobj.demo.video import plan_video
+from smallobj.image_paths import IMAGE_ENDINGS
 from smallobj.results.picture_files import plan_pictures, write_picture
 
 

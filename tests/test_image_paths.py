@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from smallobj.data.image_paths import find_images
+from smallobj.image_paths import find_images
 
 
 @pytest.fixture
