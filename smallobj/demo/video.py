@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
-from types import TracebackType
+from contextlib import AbstractContextManager, ExitStack
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from smallobj.whole_file import whole_path
 _DEFAULT_FPS = 25.0
 
 
-class Video:
+class Video(AbstractContextManager["Video"]):
     """Frames of a video file or a camera, in turn; a context manager that lets go of it.
 
     Attributes:
@@ -58,15 +57,7 @@ class Video:
                 return
             yield frame
 
-    def __enter__(self) -> Video:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._capture.release()
 
 

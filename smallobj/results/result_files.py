@@ -6,8 +6,7 @@ import csv
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from types import TracebackType
+from contextlib import ExitStack, contextmanager
 from typing import Any, TextIO
 
 import numpy as np
@@ -119,7 +118,7 @@ def _short(value: float) -> float:
     return round(float(value), 4)
 
 
-class ResultFiles:
+class ResultFiles(ExitStack):
     """Up to three files that appear under their names when the block ends well, else not at all.
 
     with ResultFiles(names, ids, json_file="found.json") as files:
@@ -139,25 +138,26 @@ class ResultFiles:
             class_names, category_ids: names, and ids in COCO results, by class.
             json_file, csv_file, coco_file: the files that are wanted.
         """
+        super().__init__()
         self.class_names = list(class_names)
         self.category_ids = list(category_ids)
         self._names = (json_file, csv_file, coco_file)
-        self._stack = ExitStack()
 
     def __enter__(self) -> ResultFiles:
-        self._json, self._csv, self._coco = map(self._open, self._names)
+        super().__enter__()
+        json_file, csv_file, coco_file = self._names
         self._images = self._boxes = 0
-        if self._json:
-            self._json.write('{"images": [')
+        last = f'\n], "classes": {_json(self.class_names)}}}\n'
+        self._json = self._open(json_file, '{"images": [', last)
+        self._csv = self._open(csv_file)
         if self._csv:
             self._table = csv.writer(self._csv, lineterminator="\n")
             self._table.writerow(_CSV_COLUMNS)
-        if self._coco:
-            self._coco.write("[")
+        self._coco = self._open(coco_file, "[", "]\n")
         return self
 
-    def _open(self, path: str | None) -> TextIO | None:
-        return self._stack.enter_context(whole_text(path)) if path else None
+    def _open(self, path: str | None, first: str = "", last: str = "") -> TextIO | None:
+        return self.enter_context(_framed_text(path, first, last)) if path else None
 
     def add(self, image: ImageResult) -> None:
         """Writes an image behind those before it."""
@@ -181,18 +181,13 @@ class ResultFiles:
             self._json.write("\n]}" if len(image.boxes) else "]}")
         self._images += 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            if self._json:
-                self._json.write(f'\n], "classes": {_json(self.class_names)}}}\n')
-            if self._coco:
-                self._coco.write("]\n")
-        self._stack.__exit__(kind, error, trace)
+
+@contextmanager
+def _framed_text(path: str, first: str, last: str) -> Iterator[TextIO]:
+    with whole_text(path) as file:
+        file.write(first)
+        yield file
+        file.write(last)
 
 
 # Without line breaks: the encoder that sets them is slow, and a million images wait for it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cv2
@@ -65,7 +65,7 @@ class _Layout:
     table: np.ndarray | None = None
 
 
-class Raster:
+class Raster(AbstractContextManager["Raster"]):
     """An image file that is read by windows; a context manager that lets go of it.
 
     Reads TIFF (tiled or not, BigTIFF, GeoTIFF), JPEG 2000, PNG, JPEG and BMP. One or two bands are
@@ -184,15 +184,7 @@ class Raster:
         """Lets go of the file."""
         self._file.close()
 
-    def __enter__(self) -> Raster:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _line_bytes(self, width: int) -> int:

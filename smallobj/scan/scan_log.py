@@ -8,7 +8,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
-from types import TracebackType
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ _BOX = np.dtype(
 )
 
 
-class ScanLog:
+class ScanLog(AbstractContextManager["ScanLog"]):
     """A file with a line for each finished row of tiles; a context manager that closes it.
 
     Each line holds what was found in the row's tiles before anything was merged, bit by bit, and a
@@ -123,15 +123,7 @@ class ScanLog:
         with contextlib.suppress(FileNotFoundError):
             os.remove(self.path)
 
-    def __enter__(self) -> ScanLog:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
