@@ -20,15 +20,14 @@ class SafeCheckpointer(DetectionCheckpointer):
     files.
 
     Args:
-        parts: beginnings of tensors' names ("backbone"). Where ``resume_or_load`` begins anew,
-            tensors with other names are left in the file; () takes all.
+        parts: beginnings of tensors' names ("backbone"). Tensors with other names are left in the
+            file, but not where ``resume_or_load`` goes on with a training; () takes all.
         others: as Detectron2's.
     """
 
     def __init__(self, *others: Any, parts: Sequence[str] = (), **named: Any) -> None:
         super().__init__(*others, **named)
         self.parts = tuple(parts)
-        self._wanted: tuple[str, ...] = ()
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Loads the model and the checkpointables; an empty path loads nothing.
@@ -42,23 +41,29 @@ class SafeCheckpointer(DetectionCheckpointer):
         """
         if path:
             check_weights_path(path)
-        # Nothing but the model: this is a beginning, not a training that goes on.
-        self._wanted = self.parts if checkpointables == [] else ()
         return super().load(path, checkpointables)
 
-    def _load_model(self, checkpoint: Any) -> Any:
-        if self._wanted:
-            tensors = checkpoint["model"]
-            chosen = {k: v for k, v in tensors.items() if k.startswith(self._wanted)}
-            if not chosen:
-                raise ValueError(
-                    f"MODEL.WEIGHTS_PARTS {list(self._wanted)}: no tensor in the file begins so; "
-                    f"there are {some_of(sorted({name.split('.')[0] for name in tensors}))}"
-                )
-            checkpoint = {**checkpoint, "model": chosen}
-        return super()._load_model(checkpoint)
+    def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
+        """As Detectron2's; what a training goes on with is taken whole."""
+        if self.parts and resume and self.has_checkpoint():
+            whole = SafeCheckpointer(self.model, self.save_dir, **self.checkpointables)
+            return whole.resume_or_load(path, resume=True)
+        return super().resume_or_load(path, resume=resume)
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         if Path(filename).suffix.lower() == DARKNET_SUFFIX:
-            return {"model": read_darknet_weights(self.model, filename)}
-        return read_checkpoint(filename)
+            checkpoint = {"model": read_darknet_weights(self.model, filename)}
+        else:
+            checkpoint = read_checkpoint(filename)
+        if self.parts:
+            checkpoint["model"] = self._only_parts(checkpoint["model"])
+        return checkpoint
+
+    def _only_parts(self, tensors: dict[str, Any]) -> dict[str, Any]:
+        chosen = {name: value for name, value in tensors.items() if name.startswith(self.parts)}
+        if not chosen:
+            raise ValueError(
+                f"MODEL.WEIGHTS_PARTS {list(self.parts)}: no tensor in the file begins so; "
+                f"there are {some_of(sorted({name.split('.')[0] for name in tensors}))}"
+            )
+        return chosen
