@@ -208,7 +208,19 @@ def test_nwd_loss_by_hand(tiny_config):
     # A longer way to the right is a smaller loss, and background has none.
     assert deltas.grad[0, 1, 0] < 0
     assert (deltas.grad[0, [0, 2]] == 0).all()
-    assert generator.box_reg_loss_type == "nwd"
+
+
+def test_beside_the_nwd_loss_all_is_as_in_the_base_class(tiny_config):
+    labels = [torch.tensor([1, 0, -1]), torch.tensor([0, 0, -1])]
+    logits = [torch.tensor([[2.0, -1.0, 9.0], [0.5, 3.0, 9.0]])]
+    boxes = [ANCHORS[0].tensor] * 2
+    told = []
+    for kind in ("nwd", "smooth_l1"):
+        generator = rpn(tiny_config, "MODEL.RPN.BBOX_REG_LOSS_TYPE", kind)
+        with EventStorage() as storage:
+            losses = generator.losses(ANCHORS, logits, labels, [torch.zeros(2, 3, 4)], boxes)
+            told.append((losses["loss_rpn_cls"], storage.latest()))
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("kind", ["smooth_l1", "giou", "diou", "ciou", "nwd"])
