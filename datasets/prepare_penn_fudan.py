@@ -19,11 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-
-# isort: split
 from smallobj.command_line import run_command
-from smallobj.data.datasets.penn_fudan import coco_content, list_names, split_names
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -46,6 +42,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def prepare(args: argparse.Namespace) -> None:
     """Reads the data set and writes a COCO file a split."""
+    from smallobj.data.datasets.penn_fudan import coco_content, list_names, split_names
+
     root, output = str(args.root), args.output or args.root
     train, test = split_names(list_names(root), args.test, args.seed)
     contents = {"train": coco_content(root, train), "test": coco_content(root, test)}

@@ -19,7 +19,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from smallobj.command_line import run_command
-from smallobj.synthetic import DatasetPlan, SceneConfig, write_dataset
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -59,6 +58,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def prepare(args: argparse.Namespace) -> None:
     """Renders and writes the photographs and labels."""
+    from smallobj.synthetic import DatasetPlan, SceneConfig, write_dataset
+
     scene = SceneConfig(
         height=args.size[1],
         width=args.size[0],

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
@@ -51,3 +52,21 @@ def check_not_negative(name: str, value: float) -> None:
     """Raises ValueError unless the value is 0 or more."""
     if not value >= 0:
         raise ValueError(f"{name} must not be negative; got {value}")
+
+
+def check_file(what: str, path: str | os.PathLike[str]) -> None:
+    """Raises FileNotFoundError unless there is such a file; ``what`` it is, such as config file."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{os.fspath(path)}: there is no such {what}")
+
+
+def check_pairs(opts: Sequence[object]) -> None:
+    """Raises ValueError unless the words are KEY VALUE pairs."""
+    if len(opts) % 2:
+        raise ValueError(f"options come as KEY VALUE pairs; got {len(opts)} words: {list(opts)}")
+
+
+def check_device_kind(device: str) -> None:
+    """Raises ValueError unless the device is a CPU or a GPU, whether the latter is there or not."""
+    if device.split(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"the device must be cpu or cuda; got {device!r}")

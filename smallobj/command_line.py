@@ -1,9 +1,17 @@
-"""How this project's commands end."""
+"""What this project's commands have in common.
+
+A command parses and checks its arguments before it imports torch and Detectron2, inside the
+function that does the work: so help and most mistakes are told at once.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from smallobj.checks import check_between, check_device_kind, check_file, check_pairs
+from smallobj.detectron2_compat import MISSING
 
 BAD_INPUT = 2
 # What a shell says of a command that Ctrl-C ended.
@@ -28,3 +36,32 @@ def run_command(script: str, action: Callable[[], int | None]) -> int:
     except (ValueError, OSError) as error:
         print(f"{script}: {error}", file=sys.stderr)
         return BAD_INPUT
+    except ModuleNotFoundError as error:
+        if error.name != "detectron2":
+            raise
+        print(f"{script}: {MISSING}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def check_config_options(config_file: str | None, opts: Sequence[str]) -> None:
+    """What can be told of a config file and KEY VALUE pairs without reading them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a key without a value.
+    """
+    if config_file:
+        check_file("config file", config_file)
+    check_pairs(opts)
+
+
+def check_detector_options(args: argparse.Namespace) -> None:
+    """The same for a command that detects: of --confidence-threshold and --device, too.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`check_config_options`, or another value is wrong.
+    """
+    check_config_options(args.config_file, args.opts)
+    check_between("--confidence-threshold", args.confidence_threshold, 0, 1)
+    if args.device and "MODEL.DEVICE" not in args.opts[::2]:
+        check_device_kind(args.device)

@@ -10,6 +10,7 @@ IMAGE_ENDINGS = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
     *(".jp2", ".j2k"),
 )
+_MISSING = "{}: no such file or folder"
 
 
 def is_image_name(path: str) -> bool:
@@ -34,6 +35,14 @@ def find_images(inputs: Sequence[str]) -> list[str]:
     return list(found.values())
 
 
+def check_inputs(inputs: Sequence[str]) -> None:
+    """Raises FileNotFoundError unless each is there, or is a pattern of what may be there."""
+    for path in inputs:
+        expanded = os.path.expanduser(path)
+        if not (os.path.exists(expanded) or glob.has_magic(expanded)):
+            raise FileNotFoundError(_MISSING.format(path))
+
+
 def _expand(path: str) -> list[str]:
     expanded = os.path.expanduser(path)
     if os.path.isfile(expanded):
@@ -45,7 +54,7 @@ def _expand(path: str) -> list[str]:
         names = glob.glob(expanded, recursive=True)
         rule = f"no image matches this pattern; an image ends in {', '.join(IMAGE_ENDINGS)}"
     else:
-        raise FileNotFoundError(f"{path}: no such file or folder")
+        raise FileNotFoundError(_MISSING.format(path))
     images = sorted(name for name in names if is_image_name(name) and os.path.isfile(name))
     if not images:
         raise FileNotFoundError(f"{path}: {rule}")

@@ -17,37 +17,39 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # benchmarks/ lies beside this folder and is no part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-
-# isort: split
-from detectron2.data import DatasetCatalog
-
-from benchmarks.evaluation import benchmark_evaluation
-from benchmarks.inference import benchmark_accuracy, benchmark_inference
-from benchmarks.mapper import benchmark_mapper
-from benchmarks.memory import benchmark_memory
-from benchmarks.merging_rivals import benchmark_merging
-from benchmarks.report import Report
-from benchmarks.rivals import ENTRIES, Settings, set_threads
-from benchmarks.scanning import benchmark_scan
-from benchmarks.stages import benchmark_arithmetic
-from smallobj.command_line import run_command
-from smallobj.data import datasets
+from smallobj.command_line import check_config_options, run_command
 from smallobj.image_paths import find_images
+
+if TYPE_CHECKING:
+    from benchmarks.report import Report
+    from benchmarks.rivals import Settings
 
 _SAMPLES = Path(__file__).resolve().parent.parent / "datasets" / "samples"
 SAMPLES = f"samples=challenge:{_SAMPLES}/labels.json:{_SAMPLES}"
-OURS = [name for name in ENTRIES if name.startswith(("ours", "focus"))]
+OURS = ("ours-float32", "ours", "focus")
+# Those of benchmarks.rivals.ENTRIES, which is heavy to import.
+ROWS = (
+    *("sahi", "sahi-mixed", "sahi-slices", "sahi-greedynmm", "sahi-native", "sahi-800"),
+    *("whole", "whole-mixed", "whole-800"),
+    *OURS,
+)
 
 
 def mapper(args: argparse.Namespace) -> None:
     """The training mapper against Detectron2's."""
+    from detectron2.data import DatasetCatalog
+
+    from benchmarks.mapper import benchmark_mapper
+    from smallobj.data import datasets
+
     spec = datasets.parse_spec(args.register)
     datasets.register_dataset(spec)
     photographs = DatasetCatalog.get(spec.name)[: args.images]
@@ -64,50 +66,73 @@ def mapper(args: argparse.Namespace) -> None:
 
 def inference(args: argparse.Namespace) -> None:
     """Seconds a photograph, and AP50, against SAHI and whole images."""
-    _finish(
-        benchmark_inference(
-            args.rows, _settings(args), _images(args), args.runs, args.dataset, args.ap_images
-        ),
-        args,
+    images = _checked_images(args)
+    from benchmarks.inference import benchmark_inference
+
+    settings = _settings(args)
+    report = benchmark_inference(
+        args.rows, settings, images, args.runs, args.dataset, args.ap_images
     )
+    _finish(report, args)
 
 
 def accuracy(args: argparse.Namespace) -> None:
     """AP50 alone, of the same rows."""
+    check_config_options(args.config_file, args.opts)
+    from benchmarks.inference import benchmark_accuracy
+
     _finish(benchmark_accuracy(args.rows, _settings(args), args.dataset, args.ap_images), args)
 
 
 def merging(args: argparse.Namespace) -> None:
     """Mergers on the same boxes as SAHI's and supervision's."""
+    from benchmarks.merging_rivals import benchmark_merging
+    from benchmarks.rivals import set_threads
+
     set_threads(args.threads)
     _finish(benchmark_merging(args.boxes, args.runs), args)
 
 
 def evaluation(args: argparse.Namespace) -> None:
     """The COCO metrics against pycocotools."""
+    from benchmarks.evaluation import benchmark_evaluation
+    from benchmarks.rivals import set_threads
+
     set_threads(args.threads)
     _finish(benchmark_evaluation(args.boxes, args.per_image, args.runs), args)
 
 
 def arithmetic(args: argparse.Namespace) -> None:
     """What the machine computes in a second, and where the time of a detection goes."""
-    _finish(benchmark_arithmetic(args.rows, _settings(args), _images(args), args.runs), args)
+    images = _checked_images(args)
+    from benchmarks.stages import benchmark_arithmetic
+
+    _finish(benchmark_arithmetic(args.rows, _settings(args), images, args.runs), args)
 
 
 def memory(args: argparse.Namespace) -> None:
     """Peak memory above the loaded model: of the rows, or of looking through a scan."""
     if args.scan:
+        from benchmarks.scanning import benchmark_scan
+
         _finish(benchmark_scan(_settings(args), args.scan, args.scan_threshold, args.threads), args)
         return
-    _finish(benchmark_memory(args.rows, _settings(args), _images(args), args.threads), args)
+    images = _checked_images(args)
+    from benchmarks.memory import benchmark_memory
+
+    _finish(benchmark_memory(args.rows, _settings(args), images, args.threads), args)
 
 
 def show(args: argparse.Namespace) -> None:
     """Prints the tables of a report that --json has written."""
+    from benchmarks.report import Report
+
     print(Report.read(args.file).text())
 
 
 def _settings(args: argparse.Namespace) -> Settings:
+    from benchmarks.rivals import Settings, set_threads
+
     set_threads(args.threads)
     return Settings(
         args.config_file,
@@ -119,7 +144,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     )
 
 
-def _images(args: argparse.Namespace) -> list[str]:
+def _checked_images(args: argparse.Namespace) -> list[str]:
+    check_config_options(args.config_file, args.opts)
     return find_images(args.input)[: args.images]
 
 
@@ -129,8 +155,8 @@ def _finish(report: Report, args: argparse.Namespace) -> None:
         report.write(args.json)
 
 
-def _add_detection(command: argparse.ArgumentParser, rows: list[str]) -> None:
-    command.add_argument("--rows", nargs="+", default=rows, choices=ENTRIES, metavar="ROW")
+def _add_detection(command: argparse.ArgumentParser, rows: Sequence[str]) -> None:
+    command.add_argument("--rows", nargs="+", default=rows, choices=ROWS, metavar="ROW")
     command.add_argument("--input", nargs="+", default=[str(_SAMPLES)], help="images to time on")
     command.add_argument("--images", type=int, default=4, help="how many of them, at most")
     command.add_argument("--runs", type=int, default=5, help="paired runs")
@@ -161,7 +187,7 @@ def cli() -> int:
     command.set_defaults(run=mapper)
     for run in (inference, accuracy, arithmetic, memory):
         command = commands.add_parser(run.__name__, help=run.__doc__)
-        _add_detection(command, OURS if run is arithmetic else list(ENTRIES))
+        _add_detection(command, OURS if run is arithmetic else ROWS)
         command.set_defaults(run=run)
         if run is memory:
             command.add_argument("--scan", metavar="FILE", help="measure a scan of this file")

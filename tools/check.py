@@ -13,15 +13,7 @@ import argparse
 import sys
 from functools import partial
 
-from smallobj import load_config
-from smallobj.command_line import run_command
-from smallobj.data.datasets import (
-    DatasetError,
-    check_datasets,
-    count_by_rule,
-    register_dataset,
-    register_from_config,
-)
+from smallobj.command_line import check_config_options, run_command
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -50,6 +42,16 @@ def parse_arguments() -> argparse.Namespace:
 
 def check(arguments: argparse.Namespace) -> int:
     """Prints what the datasets hold, or all problems in them; returns the exit status."""
+    check_config_options(arguments.config_file, arguments.opts)
+    from smallobj import load_config
+    from smallobj.data.datasets import (
+        DatasetError,
+        check_datasets,
+        count_by_rule,
+        register_dataset,
+        register_from_config,
+    )
+
     try:
         cfg = load_config(arguments.config_file or None, arguments.opts)
         if arguments.drop_bad_boxes:

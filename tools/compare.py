@@ -17,22 +17,18 @@ import math
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-
-# isort: split
-import numpy as np
-from tabulate import tabulate
+from typing import TYPE_CHECKING, Any
 
 from smallobj.checks import check_at_least, check_choice, check_not_negative
 from smallobj.command_line import run_command
-from smallobj.evaluation.metrics.size_bins import parse_size_bins
-from smallobj.evaluation.reading.load import read_detections, read_labels
-from smallobj.evaluation.statistics.bootstrap import Interval, draws_without
-from smallobj.evaluation.statistics.comparison import PairedFigure, PairedSets
-from smallobj.evaluation.statistics.image_changes import ImageChange, image_changes, image_counts
 from smallobj.whole_file import require_writable, write_whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from smallobj.evaluation.statistics.bootstrap import Interval
+    from smallobj.evaluation.statistics.comparison import PairedFigure, PairedSets
+    from smallobj.evaluation.statistics.image_changes import ImageChange
 
 _NOTE = (
     "The verdict is about {} alone. The other figures are for information: of so many, some "
@@ -75,6 +71,12 @@ def compare(args: argparse.Namespace) -> None:
     check_not_negative("--seed", args.seed)
     check_not_negative("--top", args.top)
     require_writable([str(args.json)] if args.json else [])
+    from smallobj.evaluation.metrics.size_bins import parse_size_bins
+    from smallobj.evaluation.reading.load import read_detections, read_labels
+    from smallobj.evaluation.statistics.bootstrap import draws_without
+    from smallobj.evaluation.statistics.comparison import PairedSets
+    from smallobj.evaluation.statistics.image_changes import image_changes, image_counts
+
     truth = read_labels(args.gt, drop_bad_boxes=args.drop_bad_boxes)
     a, b = (truth.data.with_detections(read_detections(path, truth)) for path in (args.a, args.b))
     most = args.max_detections
@@ -111,6 +113,8 @@ def compare(args: argparse.Namespace) -> None:
 
 
 def _print_sets(args: argparse.Namespace, pair: PairedSets) -> None:
+    import numpy as np
+
     data = pair.a.data
     bare = len(data.image_ids) - len(np.unique(data.labels.images))
     print(f"{len(data.image_ids)} images, {bare} of them without labels; {pair.draws} draws")
@@ -120,6 +124,8 @@ def _print_sets(args: argparse.Namespace, pair: PairedSets) -> None:
 
 
 def _table(figures: list[PairedFigure], metric: str) -> str:
+    from tabulate import tabulate
+
     rows = [
         [
             ("* " if one.key == metric else "  ") + one.key,
@@ -158,6 +164,8 @@ def _print_missing(pair: PairedSets, missing: np.ndarray) -> None:
 def _print_changes(
     changes: tuple[list[ImageChange], list[ImageChange]], shown_from: tuple[float, float]
 ) -> None:
+    from tabulate import tabulate
+
     for title, images in zip(("gained", "lost"), changes, strict=True):
         if not images:
             continue

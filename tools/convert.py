@@ -15,8 +15,9 @@ import sys
 from functools import partial
 
 from smallobj.command_line import run_command
-from smallobj.data.datasets import DatasetError
-from smallobj.formats import FORMATS, Source, Target, read_boxes, write_boxes
+
+# Those of smallobj.formats.FORMATS, which is heavy to import.
+FORMAT_NAMES = ("coco", "coco-results", "csv", "cvat", "labelme", "yolo")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -24,9 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = sorted(FORMATS)
-    parser.add_argument("--from", dest="source", choices=names, required=True, help="its format")
-    parser.add_argument("--to", dest="target", choices=names, required=True, help="format wanted")
+    parser.add_argument(
+        "--from", dest="source", choices=FORMAT_NAMES, required=True, help="its format"
+    )
+    parser.add_argument(
+        "--to", dest="target", choices=FORMAT_NAMES, required=True, help="format wanted"
+    )
     parser.add_argument("--input", metavar="PATH", required=True, help="file or folder to read")
     parser.add_argument("--output", metavar="PATH", required=True, help="file or folder to write")
     images_help = "folder of the images: tells sizes, and images that a file leaves out"
@@ -48,6 +52,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def convert(args: argparse.Namespace) -> int:
     """Reads the one format and writes the other; returns the exit status."""
+    from smallobj.data.datasets import DatasetError
+    from smallobj.formats import Source, Target, read_boxes, write_boxes
+
     source = Source(args.input, args.images, args.classes, args.coco_images)
     target = Target(args.output, args.images, args.coco_images, args.overwrite)
     try:

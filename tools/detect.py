@@ -17,14 +17,9 @@ import os
 import sys
 from functools import partial
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-
-# isort: split
-import torch
-
-from smallobj.bulk import BulkOptions, Rank, launch, run_rank
-from smallobj.bulk.run import available_cores
-from smallobj.command_line import run_command
+from smallobj.checks import check_positive
+from smallobj.command_line import check_detector_options, run_command
+from smallobj.image_paths import check_inputs
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -63,8 +58,26 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check(args: argparse.Namespace) -> None:
+    """What a run would say of its arguments, before anything heavy is imported.
+
+    Raises:
+        FileNotFoundError, ValueError: a file that isn't there, or another wrong argument.
+    """
+    check_positive("--threads", args.threads)
+    check_detector_options(args)
+    if args.coco_images and not args.coco:
+        raise ValueError("--coco-images goes with --coco")
+    check_inputs(args.input)
+
+
 def detect(args: argparse.Namespace) -> int:
     """Runs this machine's share of the images; returns the exit status."""
+    by_torchrun = "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    if not by_torchrun and args.num_machines == 1:  # else the others would wait for this one
+        check(args)
+    from smallobj.bulk import BulkOptions, Rank, launch, run_rank
+
     options = BulkOptions(
         output=args.output,
         inputs=args.input,
@@ -80,7 +93,7 @@ def detect(args: argparse.Namespace) -> int:
         coco_file=args.coco,
         coco_images=args.coco_images,
     )
-    if "RANK" in os.environ and "WORLD_SIZE" in os.environ:  # started by torchrun
+    if by_torchrun:
         return run_rank(options, Rank.from_environment())
     processes = args.num_processes
     if processes is None:
@@ -96,6 +109,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def default_processes(device: str | None, threads: int) -> int:
     """One for each GPU, or as many as there are cores for."""
+    import torch
+
+    from smallobj.bulk.run import available_cores
+
     if device != "cpu" and torch.cuda.is_available():
         return torch.cuda.device_count() if device in (None, "cuda") else 1
     return max(available_cores() // max(threads, 1), 1)

@@ -21,25 +21,15 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-
-# isort: split
-import numpy as np
-from detectron2.config import CfgNode
-
-from smallobj.checks import check_positive
+from smallobj.checks import check_pairs, check_positive
 from smallobj.command_line import run_command
-from smallobj.config import load_config
-from smallobj.evaluation.reading.image_detections import ImageDetections
-from smallobj.evaluation.reading.load import read_labels
-from smallobj.evaluation.reading.results_file import CHALLENGE, OWN, read_results
-from smallobj.evaluation.reading.tables import EvaluationSet
-from smallobj.evaluation.results_ensemble import describe_files, merge_tables
-from smallobj.merging import build_model_merger
-from smallobj.results import result_files
 from smallobj.whole_file import require_writable, write_whole
+
+if TYPE_CHECKING:
+    from smallobj.evaluation.reading.image_detections import ImageDetections
+    from smallobj.evaluation.reading.tables import EvaluationSet
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,27 +49,34 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def prepare(args: argparse.Namespace) -> CfgNode:
-    """The keys that the command line asks for.
-
+def check(args: argparse.Namespace) -> None:
+    """
     Raises:
-        ValueError: a single file, or an output in the way.
+        ValueError: a single file, an output in the way, or a key without a value.
     """
     if len(args.files) < 2:
         raise ValueError(f"an ensemble takes two files at least; got {len(args.files)}")
     if any(os.path.realpath(args.output) == os.path.realpath(path) for path in args.files):
         raise ValueError(f"--output {args.output} would replace an input")
-    cfg = load_config(None, args.opts)
-    if args.weights is not None:
-        cfg.TEST.ENSEMBLE.WEIGHTS = tuple(args.weights)
-    check_positive("TEST.DETECTIONS_PER_IMAGE", cfg.TEST.DETECTIONS_PER_IMAGE)
+    check_pairs(args.opts)
     require_writable([args.output])
-    return cfg
 
 
 def run(args: argparse.Namespace) -> None:
     """Reads, merges, writes and prints."""
-    cfg = prepare(args)
+    check(args)
+    import numpy as np
+
+    from smallobj.config import load_config
+    from smallobj.evaluation.reading.load import read_labels
+    from smallobj.evaluation.reading.results_file import read_results
+    from smallobj.evaluation.results_ensemble import describe_files, merge_tables
+    from smallobj.merging import build_model_merger
+
+    cfg = load_config(None, args.opts)
+    if args.weights is not None:
+        cfg.TEST.ENSEMBLE.WEIGHTS = tuple(args.weights)
+    check_positive("TEST.DETECTIONS_PER_IMAGE", cfg.TEST.DETECTIONS_PER_IMAGE)
     merger = build_model_merger(cfg, len(args.files))
     told = describe_files(args.files)
     data, category_ids = told.data, told.category_ids
@@ -107,6 +104,9 @@ def write(
     merged: Sequence[ImageDetections],
 ) -> None:
     """Writes one of the three kinds; names and ids are those of the data set."""
+    from smallobj.evaluation.reading.results_file import CHALLENGE, OWN
+    from smallobj.results import result_files
+
     ids: Sequence[Any] = data.image_ids
     images = [
         result_files.ImageResult(

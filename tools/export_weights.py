@@ -13,10 +13,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from smallobj import get_cfg, load_config
-from smallobj.checkpoint import load_weights, save_weights
+from smallobj.checks import check_file
 from smallobj.command_line import run_command
-from smallobj.modeling import build_model
 
 
 def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
@@ -26,7 +24,16 @@ def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
         run: OUTPUT_DIR of a training; its config.yaml describes the model.
         weights: checkpoint of that training.
         output: where to, without an ending.
+
+    Raises:
+        FileNotFoundError: there is no such run or checkpoint.
     """
+    check_file("config file", run / "config.yaml")
+    check_file("checkpoint", weights)
+    from smallobj import get_cfg, load_config
+    from smallobj.checkpoint import load_weights, save_weights
+    from smallobj.modeling import build_model
+
     cfg = load_config(str(run / "config.yaml"))
     cfg.MODEL.DEVICE = "cpu"
     model = build_model(cfg)

@@ -17,22 +17,8 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-
-# isort: split
-import torch
-
-from smallobj import load_config
 from smallobj.checks import check_positive
-from smallobj.command_line import run_command
-from smallobj.data import datasets
-from smallobj.data.survey import survey_datasets
-from smallobj.data.yolo_anchors import resolve_yolo_anchors
-from smallobj.modeling import build_model
-from smallobj.planning.config_file import write_plan
-from smallobj.planning.description import describe
-from smallobj.planning.figure import draw_plan
-from smallobj.planning.recommendation import recommend
+from smallobj.command_line import check_config_options, run_command
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -77,6 +63,19 @@ def plan(args: argparse.Namespace) -> None:
     """Reads the data, plans, prints and writes."""
     if args.max_tile is not None:
         check_positive("--max-tile", args.max_tile)
+    check_config_options(args.config_file, args.opts)
+    import torch
+
+    from smallobj import load_config
+    from smallobj.data import datasets
+    from smallobj.data.survey import survey_datasets
+    from smallobj.data.yolo_anchors import resolve_yolo_anchors
+    from smallobj.modeling import build_model
+    from smallobj.planning.config_file import write_plan
+    from smallobj.planning.description import describe
+    from smallobj.planning.figure import draw_plan
+    from smallobj.planning.recommendation import recommend
+
     cfg = load_config(args.config_file, args.opts)
     if not torch.cuda.is_available():
         cfg.MODEL.DEVICE = "cpu"

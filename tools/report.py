@@ -15,21 +15,14 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-
-# isort: split
 from smallobj.checks import check_at_least, check_not_negative
 from smallobj.command_line import run_command
-from smallobj.config import load_config
-from smallobj.evaluation.metrics.headline import HeadlineFigures
-from smallobj.evaluation.metrics.size_bins import parse_size_bins
-from smallobj.evaluation.reading.load import load_evaluation_set
-from smallobj.evaluation.reading.tables import EvaluationSet
-from smallobj.evaluation.statistics.bootstrap import headline_intervals
-from smallobj.evaluation.statistics.seam_figures import with_planned_tiles
-from smallobj.reports.build import ReportOptions, build_report
-from smallobj.reports.page import write_page
+
+if TYPE_CHECKING:
+    from smallobj.evaluation.reading.tables import EvaluationSet
+    from smallobj.reports.build import ReportOptions
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -70,6 +63,9 @@ def find_intervals(
     """95 % intervals of the headline's figures over images, none without draws."""
     if not draws:
         return {}
+    from smallobj.evaluation.metrics.headline import HeadlineFigures
+    from smallobj.evaluation.statistics.bootstrap import headline_intervals
+
     figures = HeadlineFigures(data, bins=options.size_bins, max_detections=options.max_detections)
     found = headline_intervals(figures, draws=draws)
     return {key: (one.low, one.high) for key, one in found.items()}
@@ -82,6 +78,8 @@ def find_tiles(args: argparse.Namespace) -> tuple[int, int] | None:
     config = args.train / "config.yaml" if args.train is not None else None
     if config is None or not config.is_file():
         return None
+    from smallobj.config import load_config
+
     cfg = load_config(str(config))
     # With focus the tiles differ from photograph to photograph, and resized they are others.
     if not cfg.TEST.TILE.ENABLED or cfg.TEST.FOCUS.ENABLED or cfg.INPUT.MIN_SIZE_TEST:
@@ -94,6 +92,12 @@ def write_report(args: argparse.Namespace) -> None:
     check_at_least("--max-detections", args.max_detections, 1)
     check_at_least("--gallery", args.gallery, 1)
     check_not_negative("--draws", args.draws)
+    from smallobj.evaluation.metrics.size_bins import parse_size_bins
+    from smallobj.evaluation.reading.load import load_evaluation_set
+    from smallobj.evaluation.statistics.seam_figures import with_planned_tiles
+    from smallobj.reports.build import ReportOptions, build_report
+    from smallobj.reports.page import write_page
+
     data = load_evaluation_set(
         args.gt, args.results, images=args.images, drop_bad_boxes=args.drop_bad_boxes
     )

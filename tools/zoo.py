@@ -17,21 +17,16 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # benchmarks/ lies beside this folder and is no part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-
-# isort: split
-import torch
-
-from benchmarks.report import Report
-from benchmarks.timed_training import FINAL, Contest, run_contest
-from benchmarks.zoo import Subject, find_detectors, measure_costs
-from benchmarks.zoo_tables import comparison_tables, cost_table, read_rows
+from smallobj.checks import check_file, check_pairs
 from smallobj.command_line import run_command
-from smallobj.data import datasets
+
+if TYPE_CHECKING:
+    from benchmarks.zoo import Subject
 
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOGRAPH = ROOT / "datasets" / "samples" / "wood.jpg"
@@ -39,6 +34,12 @@ PHOTOGRAPH = ROOT / "datasets" / "samples" / "wood.jpg"
 
 def costs(args: argparse.Namespace) -> int:
     """Measures parameters, arithmetic, peak memory and time of each detector."""
+    _check_configs(args)
+    import torch
+
+    from benchmarks.zoo import measure_costs
+
+    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     subjects = [_subject(path, args) for path in _configs(args)]
     rows = measure_costs(subjects, args.output / "costs", rounds=args.rounds, limit=args.limit)
     _show(args.output)
@@ -46,6 +47,9 @@ def costs(args: argparse.Namespace) -> int:
 
 
 def _subject(path: Path, args: argparse.Namespace) -> Subject:
+    from benchmarks.timed_training import FINAL
+    from benchmarks.zoo import Subject
+
     config, weights = path, ""
     run = args.trained / path.stem if args.trained else None
     if run is not None and (run / FINAL).is_file():
@@ -57,6 +61,11 @@ def _subject(path: Path, args: argparse.Namespace) -> Subject:
 
 def train(args: argparse.Namespace) -> int:
     """Trains each detector for the same time on the same data, and tests it."""
+    _check_configs(args)
+    check_pairs(args.opts)
+    from benchmarks.timed_training import Contest, run_contest
+    from smallobj.data import datasets
+
     for spec in args.register:
         datasets.register_dataset(datasets.parse_spec(spec))
     contest = Contest(
@@ -81,19 +90,25 @@ def table(args: argparse.Namespace) -> int:
     return 0
 
 
-def _configs(args: argparse.Namespace) -> list[Path]:
-    missing = [path for path in args.configs if not path.is_file()]
-    if missing:
-        raise FileNotFoundError(f"{missing[0]}: there is no such config file")
-    paths = args.configs or find_detectors(ROOT / "configs")
-    names = [path.stem for path in paths]
+def _check_configs(args: argparse.Namespace) -> None:
+    for path in args.configs:
+        check_file("config file", path)
+    names = [path.stem for path in args.configs]
     if len(set(names)) < len(names):
         raise ValueError(f"configs need names of their own, got {names}")
-    return list(paths)
+
+
+def _configs(args: argparse.Namespace) -> list[Path]:
+    from benchmarks.zoo import find_detectors
+
+    return list(args.configs or find_detectors(ROOT / "configs"))
 
 
 def _show(output: Path) -> None:
     """Prints what there is, and writes zoo.md and zoo.json."""
+    from benchmarks.report import Report
+    from benchmarks.zoo_tables import comparison_tables, cost_table, read_rows
+
     costs, results = read_rows(output / "costs"), read_rows(output / "results")
     if not costs and not results:
         raise ValueError(f"{output} has no rows yet; tools/zoo.py costs or train makes some")
@@ -122,8 +137,8 @@ def parse_arguments() -> argparse.Namespace:
         )
         command.add_argument("--threads", type=int, default=1, help="of the processor")
         if run is costs:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            command.add_argument("--device", default=device, choices=["cpu", "cuda"])
+            device_help = "default: cuda if there is a GPU"
+            command.add_argument("--device", choices=["cpu", "cuda"], help=device_help)
             command.add_argument("--photograph", type=Path, default=PHOTOGRAPH, help="2800 x 2100")
             command.add_argument("--rounds", type=int, default=5, help="of times")
             command.add_argument("--limit", type=float, default=900, help="seconds a measurement")

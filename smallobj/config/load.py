@@ -10,6 +10,7 @@ import yaml
 from detectron2.config import CfgNode
 from detectron2.config import get_cfg as get_detectron2_cfg
 
+from smallobj.checks import check_file, check_pairs
 from smallobj.config.data import add_data_keys
 from smallobj.config.model import add_model_keys
 from smallobj.config.renamed import refuse_renamed_keys
@@ -57,8 +58,7 @@ def load_config(path: str | None, opts: Sequence[str] = ()) -> CfgNode:
         raise ValueError(f"{path}: not readable as yaml: {error}") from error
     except (KeyError, AssertionError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path}: {error.args[0] if error.args else error}") from error
-    if len(opts) % 2:
-        raise ValueError(f"options come as KEY VALUE pairs; got {len(opts)} words: {list(opts)}")
+    check_pairs(opts)
     try:
         cfg.merge_from_list(list(opts))
     except (KeyError, AssertionError, ValueError) as error:
@@ -67,8 +67,7 @@ def load_config(path: str | None, opts: Sequence[str] = ()) -> CfgNode:
 
 
 def _read_yaml(path: str) -> dict[str, Any]:
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: there is no such config file")
+    check_file("config file", path)
     with open(path, encoding="utf-8") as file:
         # Detectron2 would look for _BASE_ in an empty file's None.
         if yaml.safe_load(file) is None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from detectron2.config import CfgNode
 
+from smallobj.checks import check_device_kind
 from smallobj.config import load_config
 from smallobj.data import datasets
 
@@ -101,10 +102,8 @@ def _no_weights(config_file: str) -> str:
 
 
 def _check_device(device: str) -> None:
-    kind = device.split(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise ValueError(f"the device must be cpu or cuda; got {device!r}")
-    if kind == "cuda" and not torch.cuda.is_available():
+    check_device_kind(device)
+    if device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"the device {device!r} was asked for and CUDA finds no GPU; give cpu")
 
 
