@@ -22,7 +22,7 @@ from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, settle
+from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 
 # Detectron2's own defaults of INPUT.MIN_SIZE_TEST and INPUT.MAX_SIZE_TEST.
 _DEFAULT_SHORTEST, _DEFAULT_LONGEST = 800, 1333
@@ -163,7 +163,7 @@ def _predictor(settings: Settings, shortest: int, longest: int, is_plain: bool) 
     model = build_detectron2_model(cfg) if is_plain else build_model(cfg)
     load_weights(model, cfg.MODEL.WEIGHTS)
     if not is_plain:
-        settle(model, precision_at_test(cfg))
+        prepare_for_inference(model, precision_at_test(cfg))
     return ReadyPredictor(cfg, model.eval(), shortest, longest)
 
 

@@ -158,7 +158,7 @@ def _read(
             plan = shifted_plan(truth.size, detector.tile, detector.overlap, shift)
             tiles = plan[_around(truth.boxes, plan)]
             raw = detector.tile_detections({"image": pixels, "tiles": tiles})
-            found = {name: _settled(each, raw, any_class) for name, each in detectors.items()}
+            found = {name: _merged(each, raw, any_class) for name, each in detectors.items()}
             yield Reading(record["file_name"], number, objects, truth, tiles, found)
         objects += len(truth.boxes)
 
@@ -171,8 +171,8 @@ def _around(boxes: np.ndarray, tiles: np.ndarray) -> np.ndarray:
     return (begins & ends).any(axis=1)
 
 
-def _settled(detector: TiledDetector, raw: Instances, any_class: bool) -> ImageDetections:
-    found = detector.settle(raw)[: detector.max_detections].to("cpu")
+def _merged(detector: TiledDetector, raw: Instances, any_class: bool) -> ImageDetections:
+    found = detector.merge_tiles(raw)[: detector.max_detections].to("cpu")
     classes = found.pred_classes.numpy().astype(np.int64)
     return ImageDetections(
         found.pred_boxes.tensor.numpy().astype(np.float64),

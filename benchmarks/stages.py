@@ -113,7 +113,7 @@ def time_stages(rival: SmallObjectRival, paths: Sequence[str]) -> StageTimes:
         _layers(clock, model.backbone),
         clock.watch(model.proposal_generator, "forward", "proposals"),
         clock.watch(model.roi_heads, "forward", "heads"),
-        clock.watch(rival.tiled, "settle", "seams and merging"),
+        clock.watch(rival.tiled, "merge_tiles", "seams and merging"),
         clock.watch(rival.chooser, "forward", _FOCUS),
         watch_work(model) as work,
     ):

@@ -33,7 +33,7 @@ from smallobj.data.image_file import read_image
 from smallobj.inference import wrap_for_test
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, settle
+from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 from smallobj.whole_file import write_whole
 
 SIDE = 512
@@ -103,7 +103,7 @@ class _Loaded:
         if subject.weights:
             load_weights(self.model, subject.weights)
         self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        settle(self.model, precision_at_test(cfg))
+        prepare_for_inference(self.model, precision_at_test(cfg))
         self.wrapped = wrap_for_test(cfg, self.model)
         self.item = build_test_mapper(cfg)({"file_name": subject.photograph})
         pixels = read_image(subject.photograph)[:SIDE, :SIDE].transpose(2, 0, 1)

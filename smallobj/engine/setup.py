@@ -30,7 +30,7 @@ def check_gpus(requested: int) -> None:
 def prepare_config(
     config_file: str, opts: Sequence[str], num_gpus: int, eval_only: bool = False
 ) -> CfgNode:
-    """Reads a config, registers and checks its datasets, and settles what follows from the data.
+    """Reads a config, registers and checks its datasets, and fills in what follows from the data.
 
     Args:
         config_file: yaml file.

@@ -52,7 +52,7 @@ def prepare_detector_config(
     if "MODEL.DEVICE" not in keys:
         cfg.MODEL.DEVICE = device or ("cuda" if torch.cuda.is_available() else "cpu")
     _check_device(cfg.MODEL.DEVICE)
-    _settle_classes(cfg, str(config_file))
+    _fill_in_classes(cfg, str(config_file))
     return cfg
 
 
@@ -107,7 +107,7 @@ def _check_device(device: str) -> None:
         raise ValueError(f"the device {device!r} was asked for and CUDA finds no GPU; give cpu")
 
 
-def _settle_classes(cfg: CfgNode, config_file: str) -> None:
+def _fill_in_classes(cfg: CfgNode, config_file: str) -> None:
     """Fills in what the config leaves open about classes, from its datasets where they are there.
 
     Raises:

@@ -19,7 +19,7 @@ from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.tiled import image_size
 from smallobj.merging import ModelMerger, build_model_merger
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, settle
+from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 
 Item = dict[str, Any]
 Wrap = Callable[[CfgNode, nn.Module], nn.Module]
@@ -179,5 +179,5 @@ def _check_classes(cfg: CfgNode, other: CfgNode, config_file: str) -> None:
 def _load(cfg: CfgNode) -> nn.Module:
     model = build_model(cfg)
     load_weights(model, cfg.MODEL.WEIGHTS)
-    settle(model, precision_at_test(cfg))
+    prepare_for_inference(model, precision_at_test(cfg))
     return model.eval()

@@ -18,7 +18,7 @@ from smallobj.config import load_config
 from smallobj.data.image_file import reduce_image
 from smallobj.geometry.regions import check_windows, choose_regions
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, settle
+from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 
 Item = dict[str, Any]
 
@@ -172,7 +172,7 @@ def build_focus(cfg: CfgNode) -> RegionChooser:
     network = build_model(own)
     load_weights(network, weights)
     network.eval()
-    settle(network, precision_at_test(own))
+    prepare_for_inference(network, precision_at_test(own))
     settings = {name: node[key] or own.TEST.FOCUS[key] for name, key in _SETTINGS.items()}
     return RegionChooser(network, swap_channels=cfg.INPUT.FORMAT != own.INPUT.FORMAT, **settings)
 

@@ -24,7 +24,7 @@ from smallobj.inference.batching import stream_through
 from smallobj.inference.focus import FocusedDetector
 from smallobj.inference.wrap import wrap_for_test
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, settle
+from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 
 Item = dict[str, Any]
 
@@ -77,7 +77,7 @@ class SmallObjectPredictor(DefaultPredictor):
         self.cfg = cfg.clone()
         detector = build_model(self.cfg)
         load_weights(detector, cfg.MODEL.WEIGHTS)
-        settle(detector, precision_at_test(self.cfg))
+        prepare_for_inference(detector, precision_at_test(self.cfg))
         self.model: Any = wrap_for_test(self.cfg, detector.eval())
         self.aug = resize_on_reading(self.cfg)
         self.input_format = cfg.INPUT.FORMAT

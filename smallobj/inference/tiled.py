@@ -165,7 +165,7 @@ class TiledDetector(nn.Module):
     def _finish(self, item: Item, tiles: np.ndarray, outputs: list[Instances]) -> Item:
         size = image_size(item)
         if len(tiles) > 1:
-            instances = self.settle(self.to_image_frame(outputs, tiles, size))
+            instances = self.merge_tiles(self.to_image_frame(outputs, tiles, size))
         elif outputs:
             # A single tile is the model's own answer: no copies, and the model has merged already.
             instances = self.to_image_frame(outputs, tiles, size)
@@ -191,7 +191,7 @@ class TiledDetector(nn.Module):
         Returns:
             Instances in the image's frame with pred_boxes, scores, pred_classes, pred_masks where
             each of ``outputs`` has them as CropMasks, and of each box "tile" (N, 4) int64 and "cut"
-            (N,) bool (touches a seam), as :meth:`settle` wants them.
+            (N,) bool (touches a seam), as :meth:`merge_tiles` wants them.
         """
         counts = torch.tensor([len(output) for output in outputs])
         boxes = torch.cat([output.pred_boxes.tensor for output in outputs])
@@ -212,11 +212,11 @@ class TiledDetector(nn.Module):
         found.cut = cut_by_seam(found.pred_boxes.tensor, origin, size, self.seam_margin)
         return found
 
-    def settle(self, found: Instances) -> Instances:
+    def merge_tiles(self, found: Instances) -> Instances:
         """One box an object: fragments give way to whole copies, then the merger does its work.
 
         Both only ever relate boxes that overlap. So boxes that overlap none of the others, nor are
-        linked to them by a chain of overlaps, may be settled apart from them, with the same result.
+        linked to them by a chain of overlaps, may be merged apart from them, with the same result.
         """
         boxes = found.pred_boxes.tensor
         if found.cut.any():

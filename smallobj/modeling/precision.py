@@ -71,7 +71,7 @@ def set_precision(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
         _lay_out_once(model.roi_heads)
 
 
-def settle(model: Any, test: torch.dtype) -> None:
+def prepare_for_inference(model: Any, test: torch.dtype) -> None:
     """Readies a model that won't be trained any more: BatchNorm is folded, weights are rounded.
 
     Args:
@@ -79,10 +79,10 @@ def settle(model: Any, test: torch.dtype) -> None:
         test: the type given there.
     """
     fold_batch_norm(model)
-    settle_precision(model, test)
+    round_weights(model, test)
 
 
-def settle_precision(model: Any, test: torch.dtype) -> None:
+def round_weights(model: Any, test: torch.dtype) -> None:
     """Rounds the weights of a model that won't be trained any more, once instead of in each pass.
 
     The results stay the same to the last bit: autocast rounds the same weights.

@@ -31,22 +31,22 @@ Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class RowMerger:
-    """Settles the boxes of tile rows as they come, with the result of all of them at once.
+    """Merges the boxes of tile rows as they come, with the result of all of them at once.
 
-    The seam rule and the mergers only relate boxes that overlap. So a box can be settled once
+    The seam rule and the mergers only relate boxes that overlap. So a box can be merged once
     neither it nor any that a chain of overlaps links it to reaches into a tile row to come.
     """
 
-    def __init__(self, settle: Callable[[Instances], Instances], threshold: float = 0.0) -> None:
+    def __init__(self, merge: Callable[[Instances], Instances], threshold: float = 0.0) -> None:
         """
         Args:
-            settle: :meth:`TiledDetector.settle`.
-            threshold: boxes that score less after they were settled are forgotten.
+            merge: :meth:`TiledDetector.merge_tiles`.
+            threshold: boxes that score less once merged are dropped.
         """
-        self._settle = settle
+        self._merge = merge
         self._threshold = threshold
         self._pending: Instances | None = None
-        self._settled: list[Instances] = []
+        self._merged: list[Instances] = []
 
     def add(self, found: Instances, next_top: float) -> None:
         """Takes a row's boxes.
@@ -63,14 +63,14 @@ class RowMerger:
         waits = bottom[component] > next_top
         self._pending = pending[waits]
         if not waits.all():
-            settled = self._settle(pending[~waits])
-            self._settled.append(_plain(settled[settled.scores >= self._threshold]))
+            merged = self._merge(pending[~waits])
+            self._merged.append(_plain(merged[merged.scores >= self._threshold]))
 
     def result(self, image_size: tuple[int, int]) -> Instances:
-        """Everything settled, by falling score; pred_boxes, scores and pred_classes."""
-        if not self._settled:
+        """Everything merged, by falling score; pred_boxes, scores and pred_classes."""
+        if not self._merged:
             return _nothing(image_size)
-        every = Instances.cat(self._settled)
+        every = Instances.cat(self._merged)
         return every[every.scores.argsort(descending=True, stable=True)]
 
 
@@ -155,8 +155,8 @@ class Scanner:
         rows = self.rows(raster.size)
         is_single = self.choose is None and len(rows) == 1 and len(rows[0]) == 1
         # A single tile is the model's own answer, which has been merged already.
-        settle = (lambda found: found) if is_single else self.detector.settle
-        merger = RowMerger(settle, self.threshold)
+        merge = (lambda found: found) if is_single else self.detector.merge_tiles
+        merger = RowMerger(merge, self.threshold)
         tops = [float(tiles[0, 1]) for tiles in rows[1:]] + [float("inf")]
         done = 0
         for found in log.rows(raster.size) if log else ():
@@ -182,7 +182,7 @@ class Scanner:
     def _look(
         self, tiles: np.ndarray, strip: np.ndarray, image_size: tuple[int, int], bar: Any
     ) -> Instances:
-        """What is found in a row of tiles; in the image's frame, on the CPU, unsettled."""
+        """What is found in a row of tiles; in the image's frame, on the CPU, not merged."""
         chosen = tiles if self.choose is None else self.choose(tiles, strip)
         top, told = int(tiles[0, 1]), 0
 
@@ -201,7 +201,7 @@ class Scanner:
             told = share
         bar.update(len(tiles) - told)
         if not outputs:
-            return _nothing(image_size, unsettled=True)
+            return _nothing(image_size, with_origin=True)
         return self.detector.to_image_frame(outputs, chosen, image_size)
 
     def _tensor(self, pixels: np.ndarray) -> torch.Tensor:
@@ -231,12 +231,12 @@ def _plain(instances: Instances) -> Instances:
     return plain
 
 
-def _nothing(image_size: tuple[int, int], unsettled: bool = False) -> Instances:
+def _nothing(image_size: tuple[int, int], with_origin: bool = False) -> Instances:
     empty = Instances(image_size)
     empty.pred_boxes = Boxes(torch.zeros(0, 4))
     empty.scores = torch.zeros(0)
     empty.pred_classes = torch.zeros(0, dtype=torch.int64)
-    if unsettled:
+    if with_origin:
         empty.tile = torch.zeros(0, 4, dtype=torch.int64)
         empty.cut = torch.zeros(0, dtype=torch.bool)
     return empty

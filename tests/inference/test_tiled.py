@@ -106,9 +106,9 @@ def test_the_parts_of_a_detection_give_the_whole():
     assert len(found) > len(truth)
     assert found.tile.shape == (len(found), 4)
     assert found.cut.any()
-    settled = tiled().settle(found)
+    merged = tiled().merge_tiles(found)
     (output,) = tiled()([item])
-    assert torch.equal(settled.pred_boxes.tensor, output["instances"].pred_boxes.tensor)
+    assert torch.equal(merged.pred_boxes.tensor, output["instances"].pred_boxes.tensor)
     assert len(tiled().tile_detections({**item, "tiles": []})) == 0
 
 

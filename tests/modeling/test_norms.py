@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from smallobj import load_config
 from smallobj.modeling import build_model
 from smallobj.modeling.norms import fold_batch_norm
-from smallobj.modeling.precision import settle
+from smallobj.modeling.precision import prepare_for_inference
 
 KINDS = (_BatchNorm, FrozenBatchNorm2d)
 
@@ -55,14 +55,14 @@ def test_folding_changes_no_focus(repository, with_statistics):
 
 
 @torch.no_grad()
-def test_a_detector_is_settled_whole(repository, with_statistics):
+def test_all_norms_of_a_detector_are_folded_for_inference(repository, with_statistics):
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / "yolov3_tiny.yaml"
     options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "TEST.PRECISION", "bfloat16"]
     model = with_statistics(build_model(load_config(str(path), [*options, "MODEL.DEVICE", "cpu"])))
     assert count(model) > 0
     image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
-    settle(model, torch.bfloat16)
+    prepare_for_inference(model, torch.bfloat16)
     assert count(model) == 0
     assert {m.weight.dtype for m in model.backbone.modules() if isinstance(m, nn.Conv2d)} == {
         torch.bfloat16

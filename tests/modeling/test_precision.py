@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import fastest_precision, set_precision, settle_precision
+from smallobj.modeling.precision import fastest_precision, round_weights, set_precision
 
 BFLOAT16 = ("TEST.PRECISION", "bfloat16")
 
@@ -142,7 +142,7 @@ def test_rounding_the_weights_once_changes_no_result(tiny_config):
     model = build_model(tiny_config(*BFLOAT16, *options)).eval()
     image = torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8)
     before = model([{"image": image}])[0]["instances"]
-    settle_precision(model, torch.bfloat16)
+    round_weights(model, torch.bfloat16)
     after = model([{"image": image}])[0]["instances"]
     assert len(before) > 0
     assert torch.equal(before.pred_boxes.tensor, after.pred_boxes.tensor)

@@ -131,7 +131,7 @@ def test_a_scan_finds_what_the_image_in_memory_gives(size, merger, scanner, save
 
 
 @pytest.mark.parametrize("merger", MERGERS)
-def test_rows_settled_apart_are_settled_as_all_at_once(merger, scanner):
+def test_rows_merged_apart_give_what_all_at_once_give(merger, scanner):
     """Crowds of boxes in chains over many rows, at places where float32 is coarse."""
     detector = scanner(merger=merger).detector
     rng = np.random.default_rng(0)
@@ -151,8 +151,8 @@ def test_rows_settled_apart_are_settled_as_all_at_once(merger, scanner):
     size = (offset + 1500, offset + 500)
     every = detector.to_image_frame(outputs, tiles, size)
     assert every.cut.any()
-    expected = detector.settle(every)
-    rows = RowMerger(detector.settle)
+    expected = detector.merge_tiles(every)
+    rows = RowMerger(detector.merge_tiles)
     tops = np.unique(tiles[:, 1])
     pending = []
     for top, below in zip(tops, [*tops[1:], np.inf], strict=True):
@@ -161,7 +161,7 @@ def test_rows_settled_apart_are_settled_as_all_at_once(merger, scanner):
         pending.append(len(rows._pending))
     assert as_set(rows.result(size)) == as_set(expected)
     assert 0 < len(expected) < len(every)
-    # It does settle as it goes.
+    # It does merge as it goes.
     assert pending[-1] == 0
     assert max(pending) < len(every) / 2
 
