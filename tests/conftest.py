@@ -1,9 +1,12 @@
 """Shared fixtures: a tiny dataset in the challenge's layout and a model small enough for it."""
 
 import dataclasses
+import importlib.util
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import smallobj  # isort: skip  (first: makes Detectron2 import)
 
@@ -29,6 +32,21 @@ cv2.setNumThreads(1)
 def repository() -> Path:
     """The folder that holds configs/, train_net.py and the package."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def load_script() -> Callable[[str | Path], Any]:
+    """``load_script("tools/plan.py")``: a file of the repository as a new module."""
+
+    def load(path: str | Path) -> Any:
+        spec = importlib.util.spec_from_file_location(Path(path).stem, REPOSITORY / path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """Packages that add to smallobj by an entry point: loaded once, and told when they are broken."""
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -103,12 +102,10 @@ def test_what_the_processes_of_a_bulk_run_do_ends_with_the_sentence(installed, t
 
 
 def test_training_tells_a_broken_one_before_it_starts_processes(
-    installed, repository, capsys, monkeypatch
+    installed, load_script, capsys, monkeypatch
 ):
     installed("plugin_broken", "raise RuntimeError('no licence')", "plugin_broken")
-    spec = importlib.util.spec_from_file_location("train_net", repository / "train_net.py")
-    train_net = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(train_net)
+    train_net = load_script("train_net.py")
     monkeypatch.setattr(train_net, "launch", lambda *_, **__: pytest.fail("processes started"))
     monkeypatch.setattr(sys, "argv", ["train_net.py", "--config-file", "a.yaml"])
     assert train_net.cli() == 2

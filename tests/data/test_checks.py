@@ -2,7 +2,6 @@
 
 import json
 import logging
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -173,12 +172,12 @@ TOOL = str(REPOSITORY / "tools/check.py")
 
 
 @pytest.fixture
-def run_check(monkeypatch):
+def run_check(load_script, monkeypatch):
     """tools/check.py in this process, which saves the imports; gives the exit status."""
 
     def run(*arguments: str) -> int:
         monkeypatch.setattr(sys, "argv", [TOOL, *arguments])
-        return runpy.run_path(TOOL)["main"]()
+        return load_script(TOOL).main()
 
     return run
 

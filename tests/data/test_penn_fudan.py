@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -156,8 +155,8 @@ def test_broken_files_are_told_all_at_once(folder):
         assert re.search(rule, text), text
 
 
-def test_the_command_writes_what_the_config_reads(folder, catalog, capsys):
-    command = runpy.run_path(str(ROOT / "datasets" / "prepare_penn_fudan.py"))["main"]
+def test_the_command_writes_what_the_config_reads(load_script, folder, catalog, capsys):
+    command = load_script("datasets/prepare_penn_fudan.py").main
     assert command(["--root", str(folder), "--test", "3"]) == 0
     assert "test.json: 3 images" in capsys.readouterr().out
     for split, count in (("train", 5), ("test", 3)):

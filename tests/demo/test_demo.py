@@ -1,5 +1,4 @@
 import csv
-import importlib.util
 import json
 import os
 import subprocess
@@ -46,11 +45,9 @@ def photos(tmp_path):
 
 
 @pytest.fixture
-def demo(repository, monkeypatch, tmp_path):
+def demo(load_script, monkeypatch, tmp_path):
     """main() of demo.py, in a working directory of its own."""
-    spec = importlib.util.spec_from_file_location("demo", repository / "demo.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("demo.py")
     monkeypatch.chdir(tmp_path)
     return lambda *words: module.main([str(word) for word in words])
 

@@ -1,6 +1,5 @@
 """demo.py on files that are read by windows."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -39,11 +38,9 @@ def model_folder(tmp_path_factory, repository):
 
 
 @pytest.fixture
-def demo(repository, monkeypatch, tmp_path, model_folder):
+def demo(load_script, monkeypatch, tmp_path, model_folder):
     """main() of demo.py with the tiny model, in a working directory of its own."""
-    spec = importlib.util.spec_from_file_location("demo", repository / "demo.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("demo.py")
     monkeypatch.chdir(tmp_path)
     weights = ("--weights", str(model_folder / "model.safetensors"), "--device", "cpu")
 

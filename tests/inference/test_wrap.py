@@ -1,6 +1,5 @@
 """One chain of passes and models for the demo, for validation and for bulk runs."""
 
-import importlib.util
 import json
 
 import cv2
@@ -56,14 +55,7 @@ class Recorder(DatasetEvaluator):
         return {}
 
 
-def script(repository, name):
-    spec = importlib.util.spec_from_file_location(f"{name}_tool", repository / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-def test_validation_and_demo_run_the_same(place, options, repository, monkeypatch):
+def test_validation_and_demo_run_the_same(place, options, load_script, monkeypatch):
     cfg = load_config(str(place / "one.yaml"), options)
     predictor = SmallObjectPredictor(cfg)
     assert isinstance(predictor.model, EnsembleDetector)
@@ -85,20 +77,20 @@ def test_validation_and_demo_run_the_same(place, options, repository, monkeypatc
     paths = sorted(recorder.found)
     words = ["--input", *paths, "--config-file", "one.yaml", "--device", "cpu", "--json", "d.json"]
     words += ["--output", "drawn", "--confidence-threshold", "0.0", "--debug", "--opts", *options]
-    assert script(repository, "demo")(words) == 0
+    assert load_script("demo.py").main(words) == 0
     images = json.loads((place / "d.json").read_text())["images"]
     for image, path in zip(images, paths, strict=True):
         scores = [one["score"] for one in image["detections"]]
         np.testing.assert_allclose(scores, recorder.found[path].scores, atol=1e-3)
 
 
-def test_an_image_to_scan_is_refused_with_a_sentence(place, options, repository, capsys):
+def test_an_image_to_scan_is_refused_with_a_sentence(place, options, load_script, capsys):
     path = place / "scan.png"
     cv2.imwrite(str(path), np.zeros((60, 80, 3), np.uint8))
     words = ["--input", str(path), "--scan", "--config-file", str(place / "one.yaml"), "--device"]
     words += ["cpu", "--output", str(place / "drawn"), "--opts"]
-    assert script(repository, "demo")([*words, *options]) == 2
+    assert load_script("demo.py").main([*words, *options]) == 2
     assert "a scan runs one detector" in capsys.readouterr().err
-    assert script(repository, "demo")([*words, *options[:6]]) == 2
+    assert load_script("demo.py").main([*words, *options[:6]]) == 2
     assert "it needs TEST.TTA.PER_TILE True" in capsys.readouterr().err
-    assert script(repository, "demo")([*words, *options[:6], "TEST.TTA.PER_TILE", "True"]) == 0
+    assert load_script("demo.py").main([*words, *options[:6], "TEST.TTA.PER_TILE", "True"]) == 0

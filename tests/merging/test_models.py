@@ -17,16 +17,13 @@ SIDE = 1024
 
 
 @pytest.fixture(scope="module")
-def published():
+def published(load_script):
     """The function of the package ensemble_boxes, whose other modules want more than NumPy."""
     package = importlib.util.find_spec("ensemble_boxes")
     if package is None:
         pytest.skip("ensemble-boxes is not installed (requirements-dev.txt)")
     path = Path(package.origin).parent / "ensemble_boxes_wbf.py"
-    spec = importlib.util.spec_from_file_location("ensemble_boxes_wbf", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.weighted_boxes_fusion
+    return load_script(path).weighted_boxes_fusion
 
 
 def instances(boxes, scores, classes):

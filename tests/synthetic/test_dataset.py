@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -287,7 +286,7 @@ def _run(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_command_writes_then_refuses_to_write_again(tmp_path, capsys):
+def test_command_writes_then_refuses_to_write_again(load_script, tmp_path, capsys):
     options = ["--output", tmp_path / "d", "--train", 1, "--val", 1, "--test", 0]
     options += ["--size", "320x240", "--max-size", 60, "--objects-max", 2]
     done = _run(*options)
@@ -297,7 +296,7 @@ def test_command_writes_then_refuses_to_write_again(tmp_path, capsys):
     assert (tmp_path / "d/val/val_label").is_file()
     assert not (tmp_path / "d/test").exists()
     # The second run in this process: importing everything anew takes seconds.
-    command = runpy.run_path(str(ROOT / "datasets" / "prepare_synthetic.py"))["main"]
+    command = load_script("datasets/prepare_synthetic.py").main
     assert command([str(option) for option in options]) == 2
     refusal = capsys.readouterr().err
     assert "already holds train, val" in refusal

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 
 @pytest.fixture
-def benchmark(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def benchmark(
+    load_script: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
     """cli() with the given words."""
-    spec = importlib.util.spec_from_file_location("benchmark", repository / "tools/benchmark.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("tools/benchmark.py")
 
     def run(*words: object) -> int:
         monkeypatch.setattr("sys.argv", ["benchmark.py", *map(str, words)])

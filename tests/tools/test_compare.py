@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import numpy as np
@@ -10,13 +9,9 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def tool(repository):
+def tool(load_script):
     """The script as a module."""
-    path = repository / "tools" / "compare.py"
-    spec = importlib.util.spec_from_file_location("compare_tool", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/compare.py")
 
 
 @pytest.fixture(scope="module")

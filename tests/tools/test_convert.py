@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 
 import numpy as np
@@ -17,13 +16,9 @@ NAMES = ["bolt", "너트"]
 
 
 @pytest.fixture(scope="module")
-def convert(repository):
+def convert(load_script):
     """The script's main."""
-    path = repository / "tools" / "convert.py"
-    spec = importlib.util.spec_from_file_location("convert_tool", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return load_script("tools/convert.py").main
 
 
 @pytest.fixture

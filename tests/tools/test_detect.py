@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -56,11 +55,8 @@ def script(repository) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tool(script):
-    spec = importlib.util.spec_from_file_location("detect", script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def tool(load_script, script):
+    return load_script(script)
 
 
 @pytest.fixture
@@ -126,11 +122,9 @@ class Killer(threading.Thread):
             time.sleep(0.005)
 
 
-def test_one_process_writes_what_the_demo_writes(expected, place, repository, monkeypatch):
+def test_one_process_writes_what_the_demo_writes(expected, place, load_script, monkeypatch):
     monkeypatch.chdir(place)
-    spec = importlib.util.spec_from_file_location("demo", repository / "demo.py")
-    demo = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(demo)
+    demo = load_script("demo.py")
     words = ["--input", "photos", "--config-file", "config.yaml", "--device", "cpu"]
     words += ["--weights", "model.safetensors", "--confidence-threshold", "0.01"]
     words += ["--output", "pictures", "--json", "d.json", "--csv", "d.csv"]

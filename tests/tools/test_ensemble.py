@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import pytest
 
 
 @pytest.fixture(scope="module")
-def main(repository):
+def main(load_script):
     """The script's main."""
-    path = repository / "tools" / "ensemble.py"
-    spec = importlib.util.spec_from_file_location("ensemble_tool", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return load_script("tools/ensemble.py").main
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """tools/plan.py: every command of docs/planning.md, and what goes wrong in one sentence."""
 
-import importlib.util
 import re
 import shlex
 import sys
@@ -16,12 +15,9 @@ CONFIG = "configs/quick/cascade_tiny.yaml"
 
 
 @pytest.fixture
-def tool(repository, monkeypatch, catalog):
+def tool(load_script, repository, monkeypatch, catalog):
     """Runs the tool in this process, in the repository."""
-    path = repository / "tools" / "plan.py"
-    spec = importlib.util.spec_from_file_location("plan_tool", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("tools/plan.py")
     monkeypatch.chdir(repository)
     monkeypatch.delenv("DETECTRON2_DATASETS", raising=False)
 

@@ -1,6 +1,5 @@
 """tools/report.py: from labels and results to a page, and what goes wrong in one sentence."""
 
-import importlib.util
 import json
 
 import pytest
@@ -9,13 +8,9 @@ SAMPLES = "samples-of-report=challenge:{0}/labels.json:{0}"
 
 
 @pytest.fixture
-def tool(repository, catalog):
+def tool(load_script, catalog):
     """The script's main."""
-    path = repository / "tools" / "report.py"
-    spec = importlib.util.spec_from_file_location("report_tool", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return load_script("tools/report.py").main
 
 
 @pytest.fixture

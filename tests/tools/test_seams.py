@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 
 import cv2
@@ -13,12 +12,9 @@ from smallobj.modeling import build_model
 
 
 @pytest.fixture
-def tool(repository, catalog):
+def tool(load_script, catalog):
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location("seams_tool", repository / "tools" / "seams.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("tools/seams.py")
 
 
 @pytest.fixture

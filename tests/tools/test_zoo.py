@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,13 +14,9 @@ from smallobj.costs.separate_process import RunFailed
 
 
 @pytest.fixture
-def tool(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def tool(load_script: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """cli() with the given words."""
-    spec = importlib.util.spec_from_file_location("zoo_tool", repository / "tools/zoo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("tools/zoo.py")
 
     def run(*words: object) -> int:
         monkeypatch.setattr("sys.argv", ["zoo.py", *map(str, words)])
