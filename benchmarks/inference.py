@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from detectron2.data import DatasetCatalog
 from tqdm import tqdm
 
@@ -16,8 +15,8 @@ from benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
 from benchmarks.rivals import ENTRIES, Rival, Settings, build_rivals
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.evaluators.coco import FastCOCOEvaluator
-from smallobj.evaluation.reading.ground_truth import read_ground_truth
-from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.ground_truth import labelled_set, read_ground_truth
+from smallobj.evaluation.reading.tables import DetectionTable
 
 # Rows that each row is divided by, where they are there.
 _BASES = {"sahi": "x SAHI", "whole": "x whole", "whole-800": "x whole at 800"}
@@ -60,8 +59,7 @@ def measure_ap50(rival: Rival, dataset_name: str, most_images: int) -> float:
     Raises:
         ValueError: the dataset has no labels.
     """
-    labels = read_ground_truth(dataset_name)
-    if labels is None:
+    if read_ground_truth(dataset_name) is None:
         raise ValueError(f"{dataset_name} has no labels, so there is no AP50")
     evaluator = FastCOCOEvaluator(dataset_name)
     records = DatasetCatalog.get(dataset_name)[:most_images]
@@ -76,12 +74,13 @@ def measure_ap50(rival: Rival, dataset_name: str, most_images: int) -> float:
     )
     for record, result in bar:
         instances = rival.instances(result, (record["height"], record["width"])).to("cpu")
-        found[record["image_id"]] = ImageDetections(
-            instances.pred_boxes.tensor.numpy().astype(np.float64),
-            instances.scores.numpy().astype(np.float64),
-            instances.pred_classes.numpy().astype(np.int64),
+        found[record["image_id"]] = DetectionTable.single_image(
+            instances.pred_boxes.tensor.numpy(),
+            instances.scores.numpy(),
+            instances.pred_classes.numpy(),
         )
-    return evaluator.score(labels[: len(records)], found)["bbox"]["AP50"]
+    data = labelled_set(records, evaluator.class_names).with_image_detections(found)
+    return evaluator.score(data)["bbox"]["AP50"]
 
 
 def count_work(rival: Rival, path: str) -> tuple[float, float]:

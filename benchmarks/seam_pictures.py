@@ -14,7 +14,7 @@ from detectron2.structures import Boxes, Instances
 from benchmarks.seams import Reading
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.metrics.seams import OFF, Observations, interior_edges, observe
-from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.tables import DetectionTable
 from smallobj.results.drawing import draw_detections
 from smallobj.results.text_labels import write_text
 
@@ -70,8 +70,15 @@ def find_cases(
 
 
 def _observe(reading: Reading, variant: str, min_score: float) -> Observations:
-    found, tiles = reading.found[variant], reading.tiles
-    return observe(reading.truth, found, tiles, min_score=min_score, photograph=0, first_object=0)
+    return observe(
+        reading.truth,
+        reading.found[variant],
+        reading.tiles,
+        reading.size,
+        min_score=min_score,
+        photograph=0,
+        first_object=0,
+    )
 
 
 def _evenly(cases: list[Case], most: int) -> list[Case]:
@@ -119,7 +126,7 @@ def _photograph(path: str) -> np.ndarray:
 def _close_up(
     reading: Reading,
     index: int,
-    found: ImageDetections,
+    found: DetectionTable,
     min_score: float,
     class_names: Sequence[str],
 ) -> np.ndarray:
@@ -132,7 +139,7 @@ def _close_up(
     def moved(boxes: np.ndarray) -> np.ndarray:
         return (boxes - np.tile(start, 2)) * _SIDE / side
 
-    for x0, y0, x1, y1 in moved(interior_edges(reading.tiles, reading.truth.size)).round():
+    for x0, y0, x1, y1 in moved(interior_edges(reading.tiles, reading.size)).round():
         cv2.line(crop, (int(x0), int(y0)), (int(x1), int(y1)), _EDGE, 1)
     for x0, y0, x1, y1 in moved(reading.truth.boxes).round():
         cv2.rectangle(crop, (int(x0), int(y0)), (int(x1), int(y1)), _TRUTH, 1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
 from detectron2.structures import Instances
 
 from benchmarks.report import Cell, Table
@@ -25,8 +25,8 @@ from smallobj.evaluation.metrics.seams import (
     join,
     observe,
 )
-from smallobj.evaluation.reading.ground_truth import ImageLabels, read_ground_truth
-from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.ground_truth import read_ground_truth
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 from smallobj.geometry.tiling import plan_tiles
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
@@ -51,6 +51,7 @@ class Reading:
 
     Attributes:
         file_name: the photograph.
+        size: (h, w) of it.
         photograph: its number.
         first_object: number of its first object over all photographs.
         truth: its labels.
@@ -59,11 +60,12 @@ class Reading:
     """
 
     file_name: str
+    size: tuple[int, int]
     photograph: int
     first_object: int
-    truth: ImageLabels
+    truth: LabelTable
     tiles: np.ndarray
-    found: dict[str, ImageDetections]
+    found: dict[str, DetectionTable]
 
 
 def shifted_plan(image_size: tuple[int, int], tile: int, overlap: int, shift: int) -> np.ndarray:
@@ -106,13 +108,11 @@ def read_with_grids(
             does not tile or that resizes photographs, or a model that knows fewer classes.
     """
     _check(cfg, images, grids)
-    labels = read_ground_truth(dataset_name)
-    if labels is None:
+    data = read_ground_truth(dataset_name)
+    if data is None:
         raise ValueError(f'dataset "{dataset_name}" has no labels: nothing to study')
     detectors = _build_detectors(cfg, any_class)
-    return _read(
-        detectors, cfg, DatasetCatalog.get(dataset_name)[:images], labels, grids, any_class
-    )
+    return _read(detectors, cfg, data, images, grids, any_class)
 
 
 def _check(cfg: CfgNode, images: int, grids: int) -> None:
@@ -143,23 +143,25 @@ def _build_detectors(cfg: CfgNode, any_class: bool) -> dict[str, TiledDetector]:
 def _read(
     detectors: dict[str, TiledDetector],
     cfg: CfgNode,
-    records: Sequence[dict[str, Any]],
-    labels: Sequence[ImageLabels],
+    data: EvaluationSet,
+    images: int,
     grids: int,
     any_class: bool,
 ) -> Iterator[Reading]:
     detector, objects = detectors[RULE], 0
-    for number, (record, truth) in enumerate(zip(records, labels, strict=False)):
+    photographs = zip(data.file_names, data.sizes.tolist(), data.by_image(), strict=True)
+    for number, (file, (height, width), (truth, _)) in enumerate(islice(photographs, images)):
+        size = (height, width)
         if any_class:
             truth = dataclasses.replace(truth, categories=np.zeros_like(truth.categories))
-        pixels = image_tensor(read_image(record["file_name"]), None, cfg.INPUT.FORMAT)
+        pixels = image_tensor(read_image(file), None, cfg.INPUT.FORMAT)
         for grid in range(grids):
             shift = grid * (detector.tile - detector.overlap) // grids
-            plan = shifted_plan(truth.size, detector.tile, detector.overlap, shift)
+            plan = shifted_plan(size, detector.tile, detector.overlap, shift)
             tiles = plan[_around(truth.boxes, plan)]
             raw = detector.tile_detections({"image": pixels, "tiles": tiles})
             found = {name: _merged(each, raw, any_class) for name, each in detectors.items()}
-            yield Reading(record["file_name"], number, objects, truth, tiles, found)
+            yield Reading(file, size, number, objects, truth, tiles, found)
         objects += len(truth.boxes)
 
 
@@ -171,12 +173,12 @@ def _around(boxes: np.ndarray, tiles: np.ndarray) -> np.ndarray:
     return (begins & ends).any(axis=1)
 
 
-def _merged(detector: TiledDetector, raw: Instances, any_class: bool) -> ImageDetections:
+def _merged(detector: TiledDetector, raw: Instances, any_class: bool) -> DetectionTable:
     found = detector.merge_tiles(raw)[: detector.max_detections].to("cpu")
-    classes = found.pred_classes.numpy().astype(np.int64)
-    return ImageDetections(
-        found.pred_boxes.tensor.numpy().astype(np.float64),
-        found.scores.numpy().astype(np.float64),
+    classes = found.pred_classes.numpy()
+    return DetectionTable.single_image(
+        found.pred_boxes.tensor.numpy(),
+        found.scores.numpy(),
         np.zeros_like(classes) if any_class else classes,
     )
 
@@ -192,6 +194,7 @@ def observe_readings(readings: Iterable[Reading], variant: str, min_score: float
             reading.truth,
             reading.found[variant],
             reading.tiles,
+            reading.size,
             min_score=min_score,
             photograph=reading.photograph,
             first_object=reading.first_object,

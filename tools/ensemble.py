@@ -28,7 +28,6 @@ from smallobj.command_line import run_command
 from smallobj.whole_file import require_writable, write_whole
 
 if TYPE_CHECKING:
-    from smallobj.evaluation.reading.image_detections import ImageDetections
     from smallobj.evaluation.reading.tables import EvaluationSet
 
 
@@ -91,18 +90,12 @@ def run(args: argparse.Namespace) -> None:
         print(f"{path}: {len(table)} detections on {len(np.unique(table.images))} images")
     merged = merge_tables(data, tables, merger, cfg.TEST.DETECTIONS_PER_IMAGE)
     ids = sorted(category_ids, key=category_ids.__getitem__)
-    write(args.output, told.first_kind, data, ids, merged)
-    count, seen = sum(len(one.scores) for one in merged), sum(len(one.scores) > 0 for one in merged)
-    print(f"wrote {args.output}: {count} detections on {seen} of {len(merged)} images")
+    write(args.output, told.first_kind, data.with_detections(merged), ids)
+    seen, images = len(np.unique(merged.images)), len(data.image_ids)
+    print(f"wrote {args.output}: {len(merged)} detections on {seen} of {images} images")
 
 
-def write(
-    path: str,
-    kind: str | None,
-    data: EvaluationSet,
-    category_ids: Sequence[int],
-    merged: Sequence[ImageDetections],
-) -> None:
+def write(path: str, kind: str | None, data: EvaluationSet, category_ids: Sequence[int]) -> None:
     """Writes one of the three kinds; names and ids are those of the data set."""
     from smallobj.evaluation.reading.results_file import CHALLENGE, OWN
     from smallobj.results import result_files
@@ -110,10 +103,10 @@ def write(
     ids: Sequence[Any] = data.image_ids
     images = [
         result_files.ImageResult(
-            file, one, height, width, found.boxes, found.scores, found.categories
+            file, image_id, height, width, found.boxes, found.scores, found.categories
         )
-        for file, one, (height, width), found in zip(
-            data.file_names, ids, data.sizes.tolist(), merged, strict=True
+        for file, image_id, (height, width), (_, found) in zip(
+            data.file_names, ids, data.sizes.tolist(), data.by_image(), strict=True
         )
     ]
     if kind == CHALLENGE:

@@ -11,11 +11,9 @@ from detectron2.structures import Boxes, Instances
 
 from smallobj.data.datasets.problems import ResultsError
 from smallobj.data.datasets.reading import Reading, read_json
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import ImageDetections
 from smallobj.evaluation.reading.image_names import ImageNames
 from smallobj.evaluation.reading.results_file import CHALLENGE, COCO, OWN, results_kind
-from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 from smallobj.merging import ModelMerger
 
 # A class beyond is a mistake, which reading the file tells.
@@ -67,7 +65,7 @@ def describe_files(paths: Sequence[str]) -> ResultsFiles:
 
 def merge_tables(
     data: EvaluationSet, tables: Sequence[DetectionTable], merger: ModelMerger, most: int
-) -> list[ImageDetections]:
+) -> DetectionTable:
     """What several models found, merged image by image.
 
     Args:
@@ -78,7 +76,7 @@ def merge_tables(
     """
     numbers = np.arange(len(data.image_ids) + 1)
     bounds = [np.searchsorted(table.images, numbers) for table in tables]
-    merged = []
+    merged = {}
     for number, size in enumerate(data.sizes.tolist()):
         found = merger(
             [
@@ -86,9 +84,10 @@ def merge_tables(
                 for table, bound in zip(tables, bounds, strict=True)
             ]
         )[:most]
-        boxes = found.pred_boxes.tensor.numpy().astype(np.float64)
-        merged.append(ImageDetections(boxes, found.scores.numpy(), found.pred_classes.numpy()))
-    return merged
+        merged[number] = DetectionTable.single_image(
+            found.pred_boxes.tensor.numpy(), found.scores.numpy(), found.pred_classes.numpy()
+        )
+    return DetectionTable.from_images(merged)
 
 
 def _instances(table: DetectionTable, size: tuple[int, int]) -> Instances:
@@ -100,12 +99,14 @@ def _instances(table: DetectionTable, size: tuple[int, int]) -> Instances:
 
 
 def _data(ids: Sequence[Any], sizes: Sequence[Any], classes: Sequence[str]) -> EvaluationSet:
-    nothing = np.zeros(0)
-    labels = [
-        ImageLabels(one, size, np.zeros((0, 4)), nothing, nothing, nothing)
-        for one, size in zip(ids, sizes, strict=True)
-    ]
-    return EvaluationSet.of(labels, {}, classes)
+    return EvaluationSet(
+        list(ids),
+        [str(image_id) for image_id in ids],
+        np.array(sizes, dtype=np.int64).reshape(-1, 2),
+        list(classes),
+        LabelTable.empty(),
+        DetectionTable.empty(),
+    )
 
 
 def _coco_ids(contents: Sequence[list[Any]]) -> tuple[list[Any], list[int]]:

@@ -13,7 +13,7 @@ from torch import nn
 from benchmarks import seam_pictures, seams
 from smallobj.data import datasets
 from smallobj.evaluation.metrics.seams import CUT, count_views, seam_zones
-from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.tables import DetectionTable
 
 
 class Oracle(nn.Module):
@@ -162,9 +162,9 @@ def test_a_config_without_seams_is_refused(tiny_config, options):
 def spoiled(reading, spoil):
     """The same reading with other detections: ``spoil(boxes, is_cut)`` of the labels."""
     truth = reading.truth
-    is_cut = seam_zones(truth.boxes, reading.tiles, truth.size) == CUT
+    is_cut = seam_zones(truth.boxes, reading.tiles, reading.size) == CUT
     boxes, numbers = spoil(truth.boxes, is_cut)
-    found = ImageDetections(boxes, np.full(len(boxes), 0.9), truth.categories[numbers])
+    found = DetectionTable.single_image(boxes, np.full(len(boxes), 0.9), truth.categories[numbers])
     return dataclasses.replace(reading, found={seams.RULE: found})
 
 

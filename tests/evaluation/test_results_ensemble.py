@@ -50,7 +50,8 @@ def write(tmp_path):
 def merged(paths, most=100):
     told = describe_files(paths)
     tables = [read_results(path, told.data, told.category_ids) for path in paths]
-    return told, merge_tables(told.data, tables, build_model_merger(get_cfg(), len(paths)), most)
+    table = merge_tables(told.data, tables, build_model_merger(get_cfg(), len(paths)), most)
+    return told, [found for _, found in told.data.with_detections(table).by_image()]
 
 
 def test_coco_results_by_hand(write):

@@ -32,9 +32,7 @@ from torch import nn
 
 from smallobj import load_config
 from smallobj.evaluation.metrics.headline import HeadlineFigures
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import ImageDetections
-from smallobj.evaluation.reading.tables import EvaluationSet
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 from smallobj.modeling import build_model
 
 REPOSITORY = Path(smallobj.__file__).parent.parent
@@ -142,24 +140,29 @@ def map50_of(model: nn.Module, tiles: Sequence[dict[str, Any]]) -> float:
     """COCO's AP50, in [0, 1], of a model on labelled inputs; its mode is kept."""
     was_training = model.training
     model.eval()
-    labels, found = [], {}
+    labels, found = {}, {}
     with torch.no_grad():
         outputs = model([{k: v for k, v in tile.items() if k != "instances"} for tile in tiles])
     model.train(was_training)
     for number, (tile, output) in enumerate(zip(tiles, outputs, strict=True)):
         truth, seen = tile["instances"], output["instances"]
-        boxes = truth.gt_boxes.tensor.double().numpy()
-        count = len(boxes)
-        areas = truth.gt_boxes.area().double().numpy()
-        crowd = np.zeros(count, dtype=bool)
-        classes = truth.gt_classes.numpy()
-        labels.append(ImageLabels(number, truth.image_size, boxes, classes, crowd, areas))
-        found[number] = ImageDetections(
-            seen.pred_boxes.tensor.double().numpy(),
-            seen.scores.double().numpy(),
-            seen.pred_classes.numpy(),
+        labels[number] = LabelTable.single_image(
+            truth.gt_boxes.tensor.numpy(),
+            truth.gt_classes.numpy(),
+            areas=truth.gt_boxes.area().numpy(),
         )
-    return float(HeadlineFigures(EvaluationSet.of(labels, found, NAMES)).values("AP50"))
+        found[number] = DetectionTable.single_image(
+            seen.pred_boxes.tensor.numpy(), seen.scores.numpy(), seen.pred_classes.numpy()
+        )
+    data = EvaluationSet(
+        list(labels),
+        [str(number) for number in labels],
+        np.array([tile["instances"].image_size for tile in tiles]),
+        NAMES,
+        LabelTable.from_images(labels),
+        DetectionTable.from_images(found),
+    )
+    return float(HeadlineFigures(data).values("AP50"))
 
 
 def _overfit(

@@ -9,8 +9,7 @@ import pytest
 
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.metrics.errors import find_errors
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.tables import EvaluationSet
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 from smallobj.evaluation.statistics.seam_figures import with_planned_tiles, zone_figures
 from smallobj.reports.build import ReportOptions, build_report
 from smallobj.reports.columns import DETECTION_KINDS, LABEL_KINDS
@@ -130,10 +129,8 @@ def test_intervals_are_shown_beside_their_figures(sample_set):
 
 
 def test_nothing_labelled_and_nothing_found():
-    image = ImageLabels(
-        1, (10, 10), np.zeros((0, 4)), *(np.zeros(0, t) for t in (int, bool, float))
-    )
-    empty = EvaluationSet.of([image], {}, ["bolt"])
+    tables = LabelTable.empty(), DetectionTable.empty()
+    empty = EvaluationSet([1], ["1.jpg"], np.array([[10, 10]]), ["bolt"], *tables)
     made = build_report(empty, ReportOptions(with_pictures=False))
     assert made["galleries"][0]["items"] == []
     assert render(made)

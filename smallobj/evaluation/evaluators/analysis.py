@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from detectron2.config import CfgNode, configurable
-from detectron2.data import DatasetCatalog
 from detectron2.utils.logger import create_small_table
 
 from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
@@ -29,8 +28,6 @@ from smallobj.evaluation.metrics.size_bins import (
     parse_size_bins,
     size_rankings,
 )
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import Detections
 from smallobj.evaluation.reading.tables import EvaluationSet
 from smallobj.evaluation.statistics.seam_figures import zone_figures
 
@@ -69,13 +66,11 @@ class AnalysisEvaluator(DetectionEvaluator):
             "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
         }
 
-    def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
+    def score(self, data: EvaluationSet) -> dict[str, dict[str, float]]:
         """{"sizes": {"AP50-10-20", "recall-10-20" ...}, "best-F1": {...}, "misses": {...},
         "errors": {"classification" ...: points of AP50 that mending them would give},
         "calibration": {"ECE"}, and of tiled detectors "seams": {"recall-off", "duplicates-off",
         ... beside, cut}}."""
-        files = [record["file_name"] for record in DatasetCatalog.get(self.dataset_name)]
-        data = EvaluationSet.of(labels, found, self.class_names, files)
         errors = find_errors(data, max_detections=self.max_detections)
         if self.watch:
             self.watch(data, errors)

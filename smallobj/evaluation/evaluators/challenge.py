@@ -9,8 +9,6 @@ from detectron2.utils.logger import create_small_table
 
 from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.metrics.challenge import challenge_map
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import Detections
 from smallobj.evaluation.reading.tables import EvaluationSet
 
 
@@ -45,13 +43,9 @@ class ChallengeEvaluator(DetectionEvaluator):
             "fall_back": rules.FALL_BACK,
         }
 
-    def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
+    def score(self, data: EvaluationSet) -> dict[str, dict[str, float]]:
         """{"challenge": {"mAP50", "AP50-<class>" ...}} in percent."""
-        result = challenge_map(
-            EvaluationSet.of(labels, found, self.class_names),
-            plus_one=self.plus_one,
-            fall_back=self.fall_back,
-        )
+        result = challenge_map(data, plus_one=self.plus_one, fall_back=self.fall_back)
         metrics = {"mAP50": result.mean * 100}
         self.logger.info("Challenge's metric:\n" + create_small_table(metrics))
         for name, ap in zip(self.class_names, result.per_class, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,7 @@ from detectron2.utils.logger import create_small_table
 from smallobj.checks import check_at_least
 from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.metrics.coco_curves import coco_curves
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import Detections, ImageDetections
-from smallobj.evaluation.reading.tables import EvaluationSet
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 
 RESULTS_FILE = "coco_instances_results.json"
 MASK_RESULTS_FILE = "coco_masks_results.json"
@@ -62,7 +61,7 @@ class FastCOCOEvaluator(DetectionEvaluator):
             "max_detections": cfg.TEST.DETECTIONS_PER_IMAGE,
         }
 
-    def write(self, found: Detections) -> None:
+    def write(self, found: Mapping[int | str, DetectionTable]) -> None:
         """Writes all detections in COCO's result format, with the dataset's own category ids."""
         if self.output_dir is None:
             return
@@ -76,9 +75,8 @@ class FastCOCOEvaluator(DetectionEvaluator):
         os.makedirs(self.output_dir, exist_ok=True)
         Path(self.output_dir, self.results_file).write_text(json.dumps(rows), encoding="utf-8")
 
-    def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
+    def score(self, data: EvaluationSet) -> dict[str, dict[str, float]]:
         """{``task``: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "AP-<class>" ...}}."""
-        data = EvaluationSet.of(labels, found, self.class_names)
         metrics = coco_metrics(data, self.max_detections)
         self.logger.info(
             f"COCO metrics of {self.task}, {self.max_detections} detections:\n"
@@ -121,7 +119,7 @@ def coco_metrics(data: EvaluationSet, max_detections: int = 100) -> dict[str, fl
     return metrics
 
 
-def _result_rows(image_id: int | str, detections: ImageDetections) -> list[dict[str, Any]]:
+def _result_rows(image_id: int | str, detections: DetectionTable) -> list[dict[str, Any]]:
     sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
     bboxes = np.concatenate([detections.boxes[:, :2], sides], axis=1).tolist()
     columns = (bboxes, detections.scores.tolist(), detections.categories.tolist())
@@ -129,8 +127,9 @@ def _result_rows(image_id: int | str, detections: ImageDetections) -> list[dict[
         {"image_id": image_id, "category_id": category, "bbox": bbox, "score": score}
         for bbox, score, category in zip(*columns, strict=True)
     ]
-    for row, mask in zip(rows, detections.masks or (), strict=False):
-        row["segmentation"] = mask
+    if detections.masks is not None:
+        for row, mask in zip(rows, detections.masks, strict=True):
+            row["segmentation"] = mask
     return rows
 
 

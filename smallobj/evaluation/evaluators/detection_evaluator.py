@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.structures import Instances
 from detectron2.utils import comm
 
-from smallobj.evaluation.reading.ground_truth import ImageLabels, read_ground_truth
-from smallobj.evaluation.reading.image_detections import Detections, ImageDetections
+from smallobj.evaluation.reading.ground_truth import read_ground_truth
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.geometry.masks import Rle, mask_rles
 
 
@@ -46,10 +47,11 @@ class DetectionEvaluator(DatasetEvaluator):
             )
         self.class_names: list[str] = list(names)
         self.logger = logging.getLogger(__name__)
-        self._found: Detections = {}
+        self.reset()
 
     def reset(self) -> None:
-        self._found = {}
+        self._found: dict[int | str, DetectionTable] = {}
+        self._tiles: dict[int | str, np.ndarray | None] = {}
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Keeps the ``instances`` of each image.
@@ -73,35 +75,41 @@ class DetectionEvaluator(DatasetEvaluator):
                     f'the model found class {categories.max()} but dataset "{self.dataset_name}" '
                     f"has {count} classes, numbered from 0"
                 )
-            self._found[record["image_id"]] = ImageDetections(
-                instances.pred_boxes.tensor.detach().numpy().astype(np.float64),
-                instances.scores.detach().numpy().astype(np.float64),
+            self._tiles[record["image_id"]] = output.get("tiles")
+            self._found[record["image_id"]] = DetectionTable.single_image(
+                instances.pred_boxes.tensor.detach().numpy(),
+                instances.scores.detach().numpy(),
                 categories,
-                output.get("tiles"),
                 masks,
             )
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """{task: {metric: percent}} on the main process, {} on the others and without labels."""
         comm.synchronize()
-        gathered = comm.gather(self._found, dst=0)
+        gathered = comm.gather((self._found, self._tiles), dst=0)
         if not comm.is_main_process():
             return {}
-        found: Detections = {}
-        for part in gathered:
-            found.update(part)
+        found: dict[int | str, DetectionTable] = {}
+        tiles: dict[int | str, np.ndarray | None] = {}
+        for own_found, own_tiles in gathered:
+            found.update(own_found)
+            tiles.update(own_tiles)
         self.write(found)
-        labels = read_ground_truth(self.dataset_name, self.with_masks)
-        if labels is None:
+        data = read_ground_truth(self.dataset_name, self.with_masks)
+        if data is None:
             self.logger.info(f"{self.dataset_name} has no labels: nothing to evaluate")
             return {}
-        return self.score(labels, found)
+        data = data.with_image_detections(found)
+        told = [tiles.get(image_id) for image_id in data.image_ids]
+        # Of some images only it would be no property of the set.
+        known = [of_image for of_image in told if of_image is not None]
+        return self.score(data.with_tiles(known) if len(known) == len(told) else data)
 
-    def write(self, found: Detections) -> None:
-        """Stores the detections of all images, where a subclass wants them stored."""
+    def write(self, found: Mapping[int | str, DetectionTable]) -> None:
+        """Stores the detections by image id, where a subclass wants them stored."""
 
-    def score(self, labels: list[ImageLabels], found: Detections) -> dict[str, dict[str, float]]:
-        """{task: {metric: percent, NaN where undefined}} of all images' detections."""
+    def score(self, data: EvaluationSet) -> dict[str, dict[str, float]]:
+        """{task: {metric: percent, NaN where undefined}} of the labels and detections."""
         raise NotImplementedError
 
 

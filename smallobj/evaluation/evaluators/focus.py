@@ -12,7 +12,7 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from detectron2.utils.logger import create_small_table
 
-from smallobj.evaluation.reading.ground_truth import ImageLabels, read_ground_truth
+from smallobj.evaluation.reading.ground_truth import read_ground_truth
 from smallobj.geometry.regions import area_share, choose_regions, lies_whole_in_any
 
 # Longer side of an object in pixels; the last bin has no upper end, the first no lower.
@@ -33,6 +33,14 @@ class _Maps(NamedTuple):
 
 # The maps, or the regions (T, 4) that were read.
 _Choice = _Maps | np.ndarray
+
+
+class _Photograph(NamedTuple):
+    """A labelled photograph of (h, w) with objects (N, 4) XYXY, and what was chosen in it."""
+
+    size: tuple[int, int]
+    objects: np.ndarray
+    choice: _Choice
 
 
 class FocusEvaluator(DatasetEvaluator):
@@ -117,52 +125,54 @@ class FocusEvaluator(DatasetEvaluator):
         seen: dict[int | str, _Choice] = {}
         for part in gathered:
             seen.update(part)
-        labels = read_ground_truth(self.dataset_name)
-        if labels is None or not seen:
+        data = read_ground_truth(self.dataset_name)
+        if data is None or not seen:
             self.logger.info(f"{self.dataset_name} has no labels: nothing to evaluate")
             return {}
-        images = [(label, seen[label.image_id]) for label in labels if label.image_id in seen]
-        results = self._measure(images, self.threshold)
-        if all(isinstance(choice, _Maps) for _, choice in images):
-            results.update(self._search(images))
+        images = zip(data.image_ids, data.sizes.tolist(), data.by_image(), strict=True)
+        photographs = [
+            _Photograph((height, width), labels.boxes[~labels.crowd], seen[image_id])
+            for image_id, (height, width), (labels, _) in images
+            if image_id in seen
+        ]
+        results = self._measure(photographs, self.threshold)
+        if all(isinstance(photograph.choice, _Maps) for photograph in photographs):
+            results.update(self._search(photographs))
         self.logger.info("focus:\n" + create_small_table(results))
         return {"focus": results}
 
-    def _measure(
-        self, images: list[tuple[ImageLabels, _Choice]], threshold: float
-    ) -> dict[str, float]:
+    def _measure(self, photographs: list[_Photograph], threshold: float) -> dict[str, float]:
         kept, sides, area, count = [], [], 0.0, 0
-        for label, choice in images:
+        for size, boxes, choice in photographs:
             if isinstance(choice, _Maps):
-                regions = self._regions(label, choice, threshold)
+                regions = self._regions(size, choice, threshold)
             else:
                 regions = choice
-            boxes = label.boxes[~label.crowd]
-            kept.append(lies_whole_in_any(boxes, regions, label.size, SPARE))
+            kept.append(lies_whole_in_any(boxes, regions, size, SPARE))
             sides.append((boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0))
-            area += area_share(regions, label.size)
+            area += area_share(regions, size)
             count += len(regions)
         whole, longer = np.concatenate(kept), np.concatenate(sides)
         results = {
             "kept": _percent(whole),
-            "area": 100 * area / len(images),
-            "regions": count / len(images),
+            "area": 100 * area / len(photographs),
+            "regions": count / len(photographs),
         }
         for name, (low, high) in SIZE_BINS.items():
             results[f"kept-{name}px"] = _percent(whole[(longer >= low) & (longer < high)])
         return results
 
-    def _regions(self, label: ImageLabels, maps: _Maps, threshold: float) -> np.ndarray:
+    def _regions(self, size: tuple[int, int], maps: _Maps, threshold: float) -> np.ndarray:
         return choose_regions(
             *maps,
-            label.size,
+            size,
             threshold=threshold,
             windows=self.windows,
             margins=self.margins,
             max_area=self.max_area,
         )
 
-    def _search(self, images: list[tuple[ImageLabels, _Choice]]) -> dict[str, float]:
+    def _search(self, photographs: list[_Photograph]) -> dict[str, float]:
         """The highest of THRESHOLDS that keeps enough objects, and what it costs.
 
         "saved", the share of the area that need not be read then, chooses the best checkpoint: 0
@@ -170,7 +180,7 @@ class FocusEvaluator(DatasetEvaluator):
         """
         name = f"{100 * self.keep:g}%"
         for threshold in THRESHOLDS[::-1]:
-            results = self._measure(images, float(threshold))
+            results = self._measure(photographs, float(threshold))
             if results["kept"] >= 100 * self.keep:
                 return {
                     f"threshold-for-{name}": float(threshold),

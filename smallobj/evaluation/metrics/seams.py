@@ -28,8 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.tables import DetectionTable, LabelTable
 
 OFF, BESIDE, CUT = 0, 1, 2
 NEAR = (BESIDE, CUT)
@@ -93,28 +92,29 @@ def count_views(boxes: np.ndarray, tiles: np.ndarray) -> np.ndarray:
 
 
 def find_owners(
-    truth: ImageLabels, found: ImageDetections, min_score: float
+    labels: LabelTable, detections: DetectionTable, min_score: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which object each detection belongs to.
 
     Args:
-        truth: N objects; those marked as crowd own nothing.
-        found: D detections.
+        labels: N objects of one image; those marked as crowd own nothing.
+        detections: D detections in it.
         min_score: of those that count.
 
     Returns:
         (D,) int64, the object's number or -1; (D,) float64, IoU with that object, else 0.
     """
-    count = len(found.boxes)
-    if not len(truth.boxes) or not count:
+    count = len(detections)
+    if not len(labels) or not count:
         return np.full(count, -1), np.zeros(count)
-    low = np.maximum(found.boxes[:, None, :2], truth.boxes[:, :2])
-    high = np.minimum(found.boxes[:, None, 2:], truth.boxes[:, 2:])
+    boxes, wanted = detections.boxes, labels.boxes
+    low = np.maximum(boxes[:, None, :2], wanted[:, :2])
+    high = np.minimum(boxes[:, None, 2:], wanted[:, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
-    own = np.clip(found.boxes[:, 2:] - found.boxes[:, :2], 0, None).prod(axis=1)[:, None]
-    area = np.clip(truth.boxes[:, 2:] - truth.boxes[:, :2], 0, None).prod(axis=1)
-    allowed = (found.categories[:, None] == truth.categories) & ~truth.crowd & (shared > 0)
-    allowed &= (found.scores >= min_score)[:, None]
+    own = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1)[:, None]
+    area = np.clip(wanted[:, 2:] - wanted[:, :2], 0, None).prod(axis=1)
+    allowed = (detections.categories[:, None] == labels.categories) & ~labels.crowd & (shared > 0)
+    allowed &= (detections.scores >= min_score)[:, None]
     union = np.where(shared > 0, own + area - shared, 1)
     claims = allowed & ((shared >= MIN_IOU * union) | (shared >= MIN_INSIDE * own))
     iou = np.where(claims, shared / union, -1)
@@ -138,9 +138,10 @@ class Observations(NamedTuple):
 
 
 def observe(
-    truth: ImageLabels,
-    found: ImageDetections,
+    labels: LabelTable,
+    detections: DetectionTable,
     tiles: np.ndarray,
+    image_size: tuple[int, int],
     *,
     min_score: float,
     photograph: int,
@@ -149,26 +150,27 @@ def observe(
     """What became of each object of a photograph in one grid; crowd regions are left out.
 
     Args:
-        truth: the photograph's labels.
-        found: its detections with this grid.
+        labels: the photograph's.
+        detections: those in it, with this grid.
         tiles: (T, 4) XYXY, the grid.
+        image_size: (h, w).
         min_score: of detections that count.
         photograph: its number.
         first_object: number of its first object.
     """
-    owner, iou = find_owners(truth, found, min_score)
-    count = len(truth.boxes)
+    owner, iou = find_owners(labels, detections, min_score)
+    count = len(labels)
     belonging = np.bincount(owner[owner >= 0], minlength=count)
     right = np.bincount(owner[(owner >= 0) & (iou >= MIN_IOU)], minlength=count)
     columns = Observations(
         np.full(count, photograph),
         np.arange(first_object, first_object + count),
-        seam_zones(truth.boxes, tiles, truth.size),
-        count_views(truth.boxes, tiles),
+        seam_zones(labels.boxes, tiles, image_size),
+        count_views(labels.boxes, tiles),
         right > 0,
         np.maximum(belonging - 1, 0),
     )
-    return Observations(*(column[~truth.crowd] for column in columns))
+    return Observations(*(column[~labels.crowd] for column in columns))
 
 
 def join(parts: Sequence[Observations]) -> Observations:

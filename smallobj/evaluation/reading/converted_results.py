@@ -69,7 +69,7 @@ def _table(boxes: BoxSet, path: str, data: EvaluationSet) -> DetectionTable:
     classes = np.array([known.get(name, -1) for name in boxes.class_names], dtype=np.int64)
     problems = []
     seen: dict[int, str] = {}
-    parts = []
+    tables: dict[int, DetectionTable] = {}
     for image in boxes.images:
         if not len(image):
             continue
@@ -86,10 +86,7 @@ def _table(boxes: BoxSet, path: str, data: EvaluationSet) -> DetectionTable:
         for index in np.unique(image.classes[own < 0]).tolist():
             value = f"{shown(boxes.class_names[index])}; known are {shown(list(known))}"
             problems.append(Problem(path, image.file, KNOWN_CLASS, value))
-        parts.append((np.full(len(own), number), own, image.boxes, image.scores))
+        tables[number] = DetectionTable.single_image(image.boxes, image.scores, own)
     if problems:
         raise ResultsError(problems)
-    parts.sort(key=lambda part: int(part[0][0]))
-    if not parts:
-        return data.detections[np.zeros(0, dtype=np.int64)]
-    return DetectionTable(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return DetectionTable.from_images(dict(sorted(tables.items())))

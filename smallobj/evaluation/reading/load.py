@@ -18,7 +18,7 @@ from smallobj.data.datasets.problems import DatasetError
 from smallobj.data.datasets.register import class_names, register_dataset
 from smallobj.data.datasets.spec import DatasetSpec, parse_spec
 from smallobj.evaluation.reading.converted_results import format_of, read_converted
-from smallobj.evaluation.reading.ground_truth import image_labels
+from smallobj.evaluation.reading.ground_truth import labelled_set
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 
@@ -133,6 +133,4 @@ def _ground_truth(
         raise ValueError(f"{source} has no labels: nothing to evaluate")
     with suppress(TypeError):  # numbers beside names have no order
         records = sorted(records, key=lambda record: record["image_id"])
-    labels = [image_labels(record) for record in records]
-    files = [record["file_name"] for record in records]
-    return GroundTruth(EvaluationSet.of(labels, {}, names, files), ids)
+    return GroundTruth(labelled_set(records, names), ids)

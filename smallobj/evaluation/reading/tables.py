@@ -5,15 +5,14 @@ I: images. G: labels. D: detections. K: classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import faster_coco_eval.core.mask as mask_api
 import numpy as np
 
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import Detections, ImageDetections
+from smallobj.geometry.masks import Rle
 
 # Sides are held to so many decimals of a pixel: x + w - x is then the w of a file again, and not
 # beside it by a rounding that decides whether an IoU of exactly 0.5 counts.
@@ -27,7 +26,54 @@ def box_areas(boxes: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class LabelTable:
+class _Table:
+    """Rows of boxes, a column each; the labels or detections of one image are such rows, too."""
+
+    images: np.ndarray
+    categories: np.ndarray
+    boxes: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, chosen: np.ndarray | slice) -> Self:
+        """The rows at an index array, mask or slice."""
+        columns: dict[str, Any] = {
+            name: None if column is None else column[chosen] for name, column in vars(self).items()
+        }
+        return type(self)(**columns)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No rows."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_images(cls, tables: Mapping[int, Self]) -> Self:
+        """One table of several images'.
+
+        Args:
+            tables: by number of the image, which all their rows get in place of what they have.
+                Masks are kept where all tables have them.
+        """
+        if not tables:
+            return cls.empty()
+        columns: dict[str, Any] = {
+            name: _joined([vars(table)[name] for table in tables.values()])
+            for name in vars(next(iter(tables.values())))
+        }
+        counts = [len(table) for table in tables.values()]
+        columns["images"] = np.repeat(np.array(list(tables), dtype=np.int64), counts)
+        return cls(**columns)
+
+
+def _joined(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+@dataclass(frozen=True)
+class LabelTable(_Table):
     """G labels.
 
     Attributes:
@@ -39,25 +85,46 @@ class LabelTable:
         masks: (G,) objects, COCO's run-length masks; None where boxes are what counts.
     """
 
-    images: np.ndarray
-    categories: np.ndarray
-    boxes: np.ndarray
     areas: np.ndarray
     crowd: np.ndarray
     masks: np.ndarray | None = None
 
-    def __len__(self) -> int:
-        return len(self.images)
+    @classmethod
+    def empty(cls) -> LabelTable:
+        """No labels."""
+        return cls.single_image(np.zeros((0, 4)), np.zeros(0))
 
-    def __getitem__(self, chosen: np.ndarray) -> LabelTable:
-        """The labels at an index array or mask."""
-        columns = (self.images, self.categories, self.boxes, self.areas, self.crowd)
-        masks = None if self.masks is None else self.masks[chosen]
-        return replace(LabelTable(*(column[chosen] for column in columns)), masks=masks)
+    @classmethod
+    def single_image(
+        cls,
+        boxes: np.ndarray,
+        categories: np.ndarray,
+        *,
+        areas: np.ndarray | None = None,
+        crowd: np.ndarray | None = None,
+        masks: Sequence[Rle] | None = None,
+    ) -> LabelTable:
+        """The labels of one image, which is number 0.
+
+        Args:
+            boxes: (G, 4) XYXY in pixels.
+            categories: (G,).
+            areas: (G,) px²; None takes the boxes'.
+            crowd: (G,); None: no label is one.
+            masks: G run-length masks.
+        """
+        return cls(
+            np.zeros(len(boxes), dtype=np.int64),
+            categories.astype(np.int64),
+            boxes.astype(np.float64),
+            box_areas(boxes) if areas is None else areas.astype(np.float64),
+            np.zeros(len(boxes), dtype=bool) if crowd is None else crowd.astype(bool),
+            None if masks is None else _mask_column(masks),
+        )
 
 
 @dataclass(frozen=True)
-class DetectionTable:
+class DetectionTable(_Table):
     """D detections, in the order in which they were given; of equal scores the first is better.
 
     Attributes:
@@ -68,20 +135,36 @@ class DetectionTable:
         masks: (D,) objects, COCO's run-length masks; None where boxes are what counts.
     """
 
-    images: np.ndarray
-    categories: np.ndarray
-    boxes: np.ndarray
     scores: np.ndarray
     masks: np.ndarray | None = None
 
-    def __len__(self) -> int:
-        return len(self.images)
+    @classmethod
+    def empty(cls) -> DetectionTable:
+        """No detections."""
+        return cls.single_image(np.zeros((0, 4)), np.zeros(0), np.zeros(0))
 
-    def __getitem__(self, chosen: np.ndarray) -> DetectionTable:
-        """The detections at an index array or mask."""
-        columns = (self.images, self.categories, self.boxes, self.scores)
-        masks = None if self.masks is None else self.masks[chosen]
-        return replace(DetectionTable(*(column[chosen] for column in columns)), masks=masks)
+    @classmethod
+    def single_image(
+        cls,
+        boxes: np.ndarray,
+        scores: np.ndarray,
+        categories: np.ndarray,
+        masks: Sequence[Rle] | None = None,
+    ) -> DetectionTable:
+        """The detections of one image, which is number 0.
+
+        Args:
+            boxes: (D, 4) XYXY in pixels.
+            scores, categories: (D,).
+            masks: D run-length masks.
+        """
+        return cls(
+            np.zeros(len(boxes), dtype=np.int64),
+            categories.astype(np.int64),
+            boxes.astype(np.float64),
+            scores.astype(np.float64),
+            None if masks is None else _mask_column(masks),
+        )
 
     @property
     def areas(self) -> np.ndarray:
@@ -122,85 +205,32 @@ class EvaluationSet:
         """The same, read in these tiles."""
         return replace(self, tiles=tiles)
 
-    def by_image(self) -> Iterator[tuple[ImageLabels, ImageDetections]]:
-        """Labels and detections of each image, in the order of ``image_ids``."""
-        places = np.arange(len(self.image_ids) + 1)
-        rows = []
-        for table in (self.labels, self.detections):
-            order = np.argsort(table.images, kind="stable")
-            rows.append((order, np.searchsorted(table.images[order], places)))
-        (of_labels, first_label), (of_found, first_found) = rows
-        for number, one in enumerate(self.image_ids):
-            own = self.labels[of_labels[first_label[number] : first_label[number + 1]]]
-            found = self.detections[of_found[first_found[number] : first_found[number + 1]]]
-            height, width = self.sizes[number].tolist()
-            yield (
-                ImageLabels(one, (height, width), own.boxes, own.categories, own.crowd, own.areas),
-                ImageDetections(found.boxes, found.scores, found.categories),
-            )
-
-    @classmethod
-    def of(
-        cls,
-        labels: Sequence[ImageLabels],
-        found: Detections,
-        class_names: Sequence[str],
-        file_names: Sequence[str] = (),
-    ) -> EvaluationSet:
-        """From labels and detections by image, as an evaluator has them.
+    def with_image_detections(self, found: Mapping[int | str, DetectionTable]) -> EvaluationSet:
+        """The same labels beside detections by image id.
 
         Args:
-            labels: of every image.
-            found: by image id; images that are missing have no detections.
-            class_names: K names.
-            file_names: one each; the image ids stand in for them where there are none.
+            found: images that are missing have no detections; what isn't of this set is left out.
         """
-        ids = [image.image_id for image in labels]
-        seen = [(number, found[one]) for number, one in enumerate(ids) if one in found]
-        tiles = [found[one].tiles for one in ids if one in found]
-        return cls(
-            image_ids=ids,
-            file_names=list(file_names) or [str(one) for one in ids],
-            sizes=np.array([image.size for image in labels], dtype=np.int64).reshape(-1, 2),
-            class_names=list(class_names),
-            labels=LabelTable(
-                _numbers([(i, len(image.boxes)) for i, image in enumerate(labels)]),
-                _column([image.categories for image in labels], np.int64),
-                _column([image.boxes for image in labels], np.float64).reshape(-1, 4),
-                _column([image.areas for image in labels], np.float64),
-                _column([image.crowd for image in labels], bool),
-                _mask_column([image.masks for image in labels]),
-            ),
-            detections=DetectionTable(
-                _numbers([(i, len(one.scores)) for i, one in seen]),
-                _column([one.categories for _, one in seen], np.int64),
-                _column([one.boxes for _, one in seen], np.float64).reshape(-1, 4),
-                _column([one.scores for _, one in seen], np.float64),
-                _mask_column([one.masks for _, one in seen]),
-            ),
-            # Of some images only it would be no property of the set.
-            tiles=[t for t in tiles if t is not None] if _is_told(tiles, len(ids)) else (),
-        )
+        numbers = enumerate(self.image_ids)
+        tables = {number: found[image_id] for number, image_id in numbers if image_id in found}
+        return self.with_detections(DetectionTable.from_images(tables))
+
+    def by_image(self) -> Iterator[tuple[LabelTable, DetectionTable]]:
+        """Labels and detections of each image, in the order of ``image_ids``."""
+        places = np.arange(len(self.image_ids) + 1)
+        labels = self.labels[np.argsort(self.labels.images, kind="stable")]
+        detections = self.detections[np.argsort(self.detections.images, kind="stable")]
+        label_start = np.searchsorted(labels.images, places)
+        start = np.searchsorted(detections.images, places)
+        for number in range(len(self.image_ids)):
+            yield (
+                labels[label_start[number] : label_start[number + 1]],
+                detections[start[number] : start[number + 1]],
+            )
 
 
-def _is_told(tiles: Sequence[np.ndarray | None], images: int) -> bool:
-    return len(tiles) == images and all(one is not None for one in tiles)
-
-
-def _numbers(counts: Sequence[tuple[int, int]]) -> np.ndarray:
-    numbers = np.array([number for number, _ in counts], dtype=np.int64)
-    return np.repeat(numbers, [count for _, count in counts])
-
-
-def _column(parts: Sequence[np.ndarray], kind: type) -> np.ndarray:
-    return np.concatenate(parts).astype(kind) if parts else np.zeros(0, kind)
-
-
-def _mask_column(parts: Sequence[list[dict[str, Any]] | None]) -> np.ndarray | None:
-    """The masks of all images in one column; None where an image has none."""
-    if any(part is None for part in parts):
-        return None
-    masks = [mask for part in parts for mask in part or ()]
+def _mask_column(masks: Sequence[Rle]) -> np.ndarray:
+    """(N,) objects."""
     column = np.empty(len(masks), dtype=object)
     column[:] = masks
     return column

@@ -71,14 +71,15 @@ def zone_figures(
         [
             observe(
                 labels,
-                found,
-                np.asarray(tiles, dtype=np.float64),
+                detections,
+                np.asarray(data.tiles[number], dtype=np.float64),
+                (height, width),
                 min_score=min_score,
                 photograph=number,
                 first_object=0,
             )
-            for number, ((labels, found), tiles) in enumerate(
-                zip(by_image, data.tiles, strict=True)
+            for number, ((labels, detections), (height, width)) in enumerate(
+                zip(by_image, data.sizes.tolist(), strict=True)
             )
         ]
     )

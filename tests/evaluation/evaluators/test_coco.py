@@ -245,7 +245,8 @@ def test_the_main_process_scores_what_all_found(register, monkeypatch):
     for i, part in enumerate(parts):
         for inputs, found in list(zip(dicts, outputs, strict=True))[i::2]:
             part.process([inputs], [found])
-    monkeypatch.setattr(comm, "gather", lambda mine, dst: [mine, parts[1]._found])
+    theirs = parts[1]._found, parts[1]._tiles
+    monkeypatch.setattr(comm, "gather", lambda mine, dst: [mine, theirs])
     assert parts[0].evaluate()["bbox"] == pytest.approx(whole, nan_ok=True, abs=1e-9)
     monkeypatch.setattr(comm, "gather", lambda mine, dst: [])
     monkeypatch.setattr(comm, "is_main_process", lambda: False)

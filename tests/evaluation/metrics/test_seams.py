@@ -19,23 +19,22 @@ from smallobj.evaluation.metrics.seams import (
     seam_zones,
     sign_test,
 )
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import ImageDetections
+from smallobj.evaluation.reading.tables import DetectionTable, LabelTable
 
 TILES = np.array([[0, 0, 60, 50], [40, 0, 100, 50]])
 SIZE = (50, 100)
 
 
-def labels(boxes, classes=None, crowd=(), size=SIZE):
+def labels(boxes, classes=None, crowd=()):
     boxes = np.array(boxes, dtype=np.float64).reshape(-1, 4)
     is_crowd = np.isin(np.arange(len(boxes)), crowd)
     categories = np.zeros(len(boxes), np.int64) if classes is None else np.array(classes)
-    return ImageLabels(1, size, boxes, categories, is_crowd, np.zeros(len(boxes)))
+    return LabelTable.single_image(boxes, categories, crowd=is_crowd)
 
 
 def detections(boxes, scores=None, classes=None):
     boxes = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    return ImageDetections(
+    return DetectionTable.single_image(
         boxes,
         np.full(len(boxes), 0.9) if scores is None else np.array(scores),
         np.zeros(len(boxes), np.int64) if classes is None else np.array(classes),
@@ -178,7 +177,7 @@ def test_owners_against_a_slow_reference():
 def test_what_became_of_each_object():
     truth = labels([[35, 10, 45, 20], [0, 30, 9, 39], [80, 10, 90, 20], [5, 5, 9, 9]], crowd=[3])
     found = detections([[35, 10, 45, 20], [35, 10, 40, 20], [0, 30, 4, 39], [4, 30, 8, 39]])
-    seen = observe(truth, found, TILES, min_score=0.5, photograph=3, first_object=7)
+    seen = observe(truth, found, TILES, SIZE, min_score=0.5, photograph=3, first_object=7)
     assert seen.photograph.tolist() == [3, 3, 3]
     assert seen.object.tolist() == [7, 8, 9]
     assert seen.zone.tolist() == [CUT, OFF, OFF]

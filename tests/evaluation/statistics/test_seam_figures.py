@@ -1,14 +1,10 @@
 """One run's figures near the edges of tiles, by hand and against the study of seams."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
 from smallobj.evaluation.metrics.seams import compare, join, observe
-from smallobj.evaluation.reading.ground_truth import ImageLabels
-from smallobj.evaluation.reading.image_detections import ImageDetections
-from smallobj.evaluation.reading.tables import EvaluationSet
+from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 from smallobj.evaluation.statistics.seam_figures import ZONES, with_planned_tiles, zone_figures
 from smallobj.geometry.tiling import plan_tiles
 
@@ -16,31 +12,33 @@ from smallobj.geometry.tiling import plan_tiles
 TILES = np.array([[0, 0, 100, 100], [80, 0, 180, 100]])
 
 
-def labels(boxes, crowd=()):
+def photograph(boxes, detections=(), crowd=()):
+    """A set of one image read in TILES: boxes of labels, and (box, score) rows of detections."""
     boxes = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    rows = np.array(detections, dtype=np.float64).reshape(-1, 5)
     is_crowd = np.isin(np.arange(len(boxes)), crowd)
-    return ImageLabels(3, (100, 180), boxes, np.zeros(len(boxes), np.int64), is_crowd, areas)
-
-
-def detections(*rows, tiles=TILES):
-    rows = np.array(rows, dtype=np.float64).reshape(-1, 5)
-    categories = np.zeros(len(rows), np.int64)
-    return ImageDetections(rows[:, :4], rows[:, 4], categories, tiles)
+    return EvaluationSet(
+        [3],
+        ["3.jpg"],
+        np.array([[100, 180]]),
+        ["nut"],
+        LabelTable.single_image(boxes, np.zeros(len(boxes)), crowd=is_crowd),
+        DetectionTable.single_image(rows[:, :4], rows[:, 4], np.zeros(len(rows))),
+        [TILES],
+    )
 
 
 def test_zones_by_hand():
-    truth = labels(
+    data = photograph(
         [[10, 10, 20, 20], [40, 10, 50, 20], [60, 40, 75, 50], [90, 60, 110, 80], [0, 80, 9, 89]],
+        [
+            [10, 10, 20, 20, 0.9],
+            [90, 60, 110, 80, 0.9],
+            [90, 60, 100, 80, 0.8],  # half of the cut object: a fragment
+            [101, 60, 110, 80, 0.3],  # the other half, below the lowest score
+        ],
         crowd=[4],
     )
-    found = detections(
-        [10, 10, 20, 20, 0.9],
-        [90, 60, 110, 80, 0.9],
-        [90, 60, 100, 80, 0.8],  # half of the cut object: a fragment
-        [101, 60, 110, 80, 0.3],  # the other half, below the lowest score
-    )
-    data = EvaluationSet.of([truth], {3: found}, ["nut"])
     off, beside, cut = zone_figures(data, 0.5)
     assert [zone.name for zone in (off, beside, cut)] == list(ZONES)
     assert (off.objects, beside.objects, cut.objects) == (2, 1, 1)
@@ -53,19 +51,10 @@ def test_zones_by_hand():
 
 
 def test_a_zone_without_objects_has_no_figures():
-    data = EvaluationSet.of([labels([[10, 10, 20, 20]])], {3: detections()}, ["nut"])
-    off, _, cut = zone_figures(data, 0.5, draws=10)
+    off, _, cut = zone_figures(photograph([[10, 10, 20, 20]]), 0.5, draws=10)
     assert off.recall.value == 0
     assert cut.objects == 0
     assert np.isnan([cut.side, cut.views, cut.recall.value, cut.duplicates.low]).all()
-
-
-def test_tiles_are_a_property_of_the_set_only_if_all_images_have_them():
-    images = [labels([]), dataclasses.replace(labels([]), image_id=4)]
-    told, untold = detections(), detections(tiles=None)
-    assert len(EvaluationSet.of(images, {3: told, 4: told}, ["nut"]).tiles) == 2
-    assert not EvaluationSet.of(images, {3: told, 4: untold}, ["nut"]).tiles
-    assert not EvaluationSet.of(images, {3: told}, ["nut"]).tiles
 
 
 def test_planned_tiles_are_those_of_the_tiled_detector(random_set):
@@ -78,14 +67,18 @@ def test_planned_tiles_are_those_of_the_tiled_detector(random_set):
 def test_sets_give_each_image_back(random_set, seed):
     data = random_set(seed, images=9)
     pairs = list(data.by_image())
-    assert [one.image_id for one, _ in pairs] == list(data.image_ids)
+    assert len(pairs) == len(data.image_ids)
     for number, (own, found) in enumerate(pairs):
+        assert set(own.images) | set(found.images) <= {number}
         np.testing.assert_array_equal(own.boxes, data.labels.boxes[data.labels.images == number])
         rows = data.detections.images == number
         np.testing.assert_array_equal(found.scores, data.detections.scores[rows])
-    again = EvaluationSet.of([o for o, _ in pairs], {o.image_id: f for o, f in pairs}, "abc")
+    again = data.with_image_detections(
+        dict(zip(data.image_ids, (d for _, d in pairs), strict=True))
+    )
     in_order = data.detections[np.argsort(data.detections.images, kind="stable")]
-    np.testing.assert_array_equal(again.detections.boxes, in_order.boxes)
+    for name, column in vars(in_order).items():
+        np.testing.assert_array_equal(getattr(again.detections, name), column)
 
 
 def test_means_are_those_of_the_study_of_seams(random_set):
@@ -94,7 +87,10 @@ def test_means_are_those_of_the_study_of_seams(random_set):
     for number, (own, found) in enumerate(data.by_image()):
         parts.append(
             observe(
-                own, found, data.tiles[number], min_score=0.3, photograph=number, first_object=first
+                *(own, found, data.tiles[number], (100, 100)),
+                min_score=0.3,
+                photograph=number,
+                first_object=first,
             )
         )
         first += len(own.boxes)
