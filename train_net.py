@@ -12,22 +12,44 @@ Anything that a config sets can be set behind the flags, as KEY VALUE pairs.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import Any
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
+from smallobj.command_line import check_config_options
+from smallobj.detectron2_compat import require_detectron2
 
-# isort: split
-from detectron2.engine import default_argument_parser, launch
-from detectron2.utils.logger import setup_logger
 
-from smallobj.checkpoint import SafeCheckpointer, load_weights
-from smallobj.engine import Trainer, check_gpus, setup
-from smallobj.plugins import load_plugins
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, that of :func:`detectron2.engine.default_argument_parser`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config-file", default="", metavar="FILE", help="config, needed")
+    resume_help = "go on from the last checkpoint in OUTPUT_DIR, if there is one"
+    parser.add_argument("--resume", action="store_true", help=resume_help)
+    parser.add_argument("--eval-only", action="store_true", help="evaluate, without training")
+    gpus_help = "of this machine (1); 0 runs on the CPU"
+    parser.add_argument("--num-gpus", type=int, default=1, help=gpus_help)
+    parser.add_argument("--num-machines", type=int, default=1, help="number of machines (1)")
+    rank_help = "this machine's number, from 0 (0)"
+    parser.add_argument("--machine-rank", type=int, default=0, help=rank_help)
+    # A port of each user's own, and always the same: processes that an earlier training left
+    # behind show by holding it.
+    user = os.getuid() if sys.platform != "win32" else 1
+    port = 2**15 + 2**14 + hash(user) % 2**14
+    url_help = "tcp://HOST:PORT of machine 0, where the processes meet (%(default)s)"
+    parser.add_argument("--dist-url", default=f"tcp://127.0.0.1:{port}", help=url_help)
+    opts_help = "config KEY VALUE pairs; come last"
+    parser.add_argument("opts", nargs=argparse.REMAINDER, default=None, help=opts_help)
+    return parser
 
 
 def evaluate(cfg: Any, resume: bool) -> dict[str, Any]:
     """Tests MODEL.WEIGHTS, or with ``resume`` the last checkpoint, on DATASETS.TEST."""
+    from smallobj.checkpoint import SafeCheckpointer, load_weights
+    from smallobj.engine import Trainer
+
     if not cfg.DATASETS.TEST:
         raise ValueError("--eval-only needs a data set to test on; DATASETS.TEST is empty")
     weights = cfg.MODEL.WEIGHTS
@@ -45,6 +67,8 @@ def evaluate(cfg: Any, resume: bool) -> dict[str, Any]:
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
     """What each process runs."""
+    from smallobj.engine import Trainer, setup
+
     cfg = setup(args)
     if args.eval_only:
         return evaluate(cfg, args.resume)
@@ -53,25 +77,38 @@ def main(args: argparse.Namespace) -> dict[str, Any] | None:
     return trainer.train()
 
 
+def start(args: argparse.Namespace) -> None:
+    """Runs :func:`main` in a process a GPU."""
+    check_config_options(args.config_file, args.opts)
+    require_detectron2()
+    from detectron2.engine import launch
+    from detectron2.utils.logger import setup_logger
+
+    from smallobj.engine import check_gpus
+    from smallobj.plugins import load_plugins
+
+    setup_logger(name="smallobj")
+    # Here already: an error in a process of several ends with its traceback.
+    load_plugins()
+    check_gpus(args.num_gpus)
+    launch(
+        main,
+        args.num_gpus,
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(args,),
+    )
+
+
 def cli() -> int:
     """Parses arguments and launches; a user's error ends with its sentence, not a traceback."""
-    parser = default_argument_parser(epilog=__doc__)
+    parser = build_parser()
     args = parser.parse_args()
     if not args.config_file:
         parser.error("--config-file is needed, for example configs/cascade_r18.yaml")
-    setup_logger(name="smallobj")
     try:
-        # Here already: an error in a process of several ends with its traceback.
-        load_plugins()
-        check_gpus(args.num_gpus)
-        launch(
-            main,
-            args.num_gpus,
-            num_machines=args.num_machines,
-            machine_rank=args.machine_rank,
-            dist_url=args.dist_url,
-            args=(args,),
-        )
+        start(args)
     except (ValueError, FileNotFoundError) as error:
         print(f"train_net.py: {error}", file=sys.stderr)
         return 2

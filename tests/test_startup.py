@@ -16,7 +16,7 @@ from benchmarks.seams import RULE, VARIANTS
 from smallobj.formats import FORMATS
 
 ROOT = Path(smallobj.__file__).parent.parent
-SCRIPTS = [*ROOT.glob("tools/*.py"), *ROOT.glob("datasets/prepare_*.py")]
+SCRIPTS = [ROOT / "train_net.py", *ROOT.glob("tools/*.py"), *ROOT.glob("datasets/prepare_*.py")]
 # Torch and Detectron2 take seconds, the others tenths of a second each.
 HEAVY = {"torch", "torchvision", "detectron2", "cv2", "matplotlib", "pycocotools", "numpy", "PIL"}
 MOST_MODULES = 250
@@ -31,6 +31,7 @@ MISTAKES = {
     "plan.py": ("--config-file", "none.yaml"),
     "report.py": ("--gt", "a.json", "--results", "b.json", "--output", "c.html", "--draws", "-1"),
     "seams.py": ("--dataset", "a", "--confidence-threshold", "2"),
+    "train_net.py": ("--config-file", "none.yaml"),
     "zoo.py": ("costs", "--configs", "none.yaml"),
 }
 

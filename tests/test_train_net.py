@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 import pytest
 import torch
 import yaml
+from detectron2.engine import default_argument_parser
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from smallobj.data.datasets import registered_spec
@@ -150,6 +152,22 @@ def program(repository, monkeypatch, catalog, capsys):
         return status, capsys.readouterr().err
 
     return call
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--config-file", "a.yaml", "--resume", "--eval-only", "SEED", "--num-gpus", "2"],
+        ["--num-gpus", "2", "--num-machines", "3", "--machine-rank", "1", "--dist-url", "x", "A"],
+    ],
+)
+def test_the_command_line_is_detectron2s(repository, words):
+    build_parser = runpy.run_path(str(repository / "train_net.py"))["build_parser"]
+    assert build_parser().parse_args(words) == default_argument_parser().parse_args(words)
+    assert {*build_parser()._option_string_actions} == {
+        *default_argument_parser()._option_string_actions
+    }
 
 
 def test_more_gpus_than_there_are(program, tiny_dataset, tmp_path):
