@@ -11,8 +11,8 @@ import smallobj
 from smallobj import load_config
 from smallobj.data.mappers.registry import build_train_mapper
 from smallobj.geometry.masks import CropMasks
+from smallobj.inference.detector import wrap_for_test
 from smallobj.inference.focus import RegionChooser
-from smallobj.inference.wrap import wrap_for_test
 from smallobj.merging import build_merger
 from smallobj.modeling import build_model
 

@@ -21,8 +21,8 @@ from smallobj.data.datasets.image_size import read_size
 from smallobj.data.image_file import read_image
 from smallobj.data.prefetch import map_ahead
 from smallobj.inference.batching import stream_through
+from smallobj.inference.detector import wrap_for_test
 from smallobj.inference.focus import FocusedDetector
-from smallobj.inference.wrap import wrap_for_test
 from smallobj.modeling import build_model
 from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 

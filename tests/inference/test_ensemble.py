@@ -11,12 +11,12 @@ from smallobj import load_config
 from smallobj.checkpoint import save_weights
 from smallobj.data.build import WholeImageMapper, resize_at_test
 from smallobj.inference import SmallObjectPredictor
+from smallobj.inference.detector import wrap_for_test
 from smallobj.inference.ensemble import EnsembleDetector, Eyes
 from smallobj.inference.fingerprint import detector_identity
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
 from smallobj.inference.views import make_views
-from smallobj.inference.wrap import wrap_for_test
 from smallobj.merging import ModelMerger, NMSMerger, VoteMerger
 from smallobj.merging.models import ModelWBFMerger
 from smallobj.modeling import build_model

@@ -6,8 +6,8 @@ from detectron2.evaluation import inference_context
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
+from smallobj.inference.detector import wrap_for_test
 from smallobj.inference.tiled import TiledDetector
-from smallobj.inference.wrap import wrap_for_test
 from smallobj.merging import NMSMerger
 
 SIZE = (500, 700)

@@ -5,11 +5,11 @@ import torch
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
+from smallobj.inference.detector import wrap_for_test
 from smallobj.inference.focus import FocusedDetector
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
 from smallobj.inference.views import PRESETS, TURNS, View, make_views, preset_views
-from smallobj.inference.wrap import wrap_for_test
 from smallobj.merging import NMSMerger, SoftVoteMerger, VoteMerger, WBFMerger
 from smallobj.modeling import build_model
 from smallobj.scan.scanner import Scanner

@@ -14,7 +14,7 @@ from smallobj.data.build import WholeImageMapper, resize_at_test
 from smallobj.data.mappers import squash as squash_mapper
 from smallobj.data.mappers.registry import build_train_mapper
 from smallobj.data.mappers.squash import SquashMapper
-from smallobj.inference.wrap import wrap_for_test
+from smallobj.inference.detector import wrap_for_test
 
 
 @pytest.fixture
