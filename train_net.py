@@ -47,8 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def evaluate(cfg: Any, resume: bool) -> dict[str, Any]:
     """Tests MODEL.WEIGHTS, or with ``resume`` the last checkpoint, on DATASETS.TEST."""
-    from smallobj.checkpoint import SafeCheckpointer, load_weights
+    from smallobj.checkpoint import SafeCheckpointer
     from smallobj.engine import Trainer
+    from smallobj.inference import load_model
 
     if not cfg.DATASETS.TEST:
         raise ValueError("--eval-only needs a data set to test on; DATASETS.TEST is empty")
@@ -60,9 +61,10 @@ def evaluate(cfg: Any, resume: bool) -> dict[str, Any]:
             "--eval-only needs weights: give MODEL.WEIGHTS path/to/model.pth, or --resume to take "
             f"the last checkpoint in OUTPUT_DIR ({cfg.OUTPUT_DIR})"
         )
-    model = Trainer.build_model(cfg)
-    load_weights(model, weights)
-    return Trainer.test(cfg, model)
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.WEIGHTS = weights
+    return Trainer.test(cfg, load_model(cfg))
 
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:

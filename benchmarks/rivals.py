@@ -19,10 +19,9 @@ from benchmarks.sahi_rival import ReadyPredictor, SahiRival
 from smallobj.checkpoint import load_weights
 from smallobj.data.image_file import read_image
 from smallobj.inference.detector_config import prepare_detector_config
+from smallobj.inference.model import load_model
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.tiled import TiledDetector
-from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 
 # Detectron2's own defaults of INPUT.MIN_SIZE_TEST and INPUT.MAX_SIZE_TEST.
 _DEFAULT_SHORTEST, _DEFAULT_LONGEST = 800, 1333
@@ -160,11 +159,12 @@ def _predictor(settings: Settings, shortest: int, longest: int, is_plain: bool) 
     """``is_plain``: as Detectron2 builds the model, float32 and channels first; else as we do."""
     # Detectron2's own RPN hands on its best proposals, however little it believes in them.
     cfg = settings.config(*(["MODEL.RPN.SCORE_THRESH_TEST", "0.0"] if is_plain else []))
-    model = build_detectron2_model(cfg) if is_plain else build_model(cfg)
-    load_weights(model, cfg.MODEL.WEIGHTS)
-    if not is_plain:
-        prepare_for_inference(model, precision_at_test(cfg))
-    return ReadyPredictor(cfg, model.eval(), shortest, longest)
+    if is_plain:
+        model = build_detectron2_model(cfg).eval()
+        load_weights(model, cfg.MODEL.WEIGHTS)
+    else:
+        model = load_model(cfg)
+    return ReadyPredictor(cfg, model, shortest, longest)
 
 
 def _ours(settings: Settings, *opts: str) -> SmallObjectRival:

@@ -12,7 +12,6 @@ from detectron2.config import CfgNode
 from detectron2.structures import Instances
 
 from benchmarks.report import Cell, Table
-from smallobj.checkpoint import load_weights
 from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.metrics.seams import (
@@ -28,8 +27,8 @@ from smallobj.evaluation.metrics.seams import (
 from smallobj.evaluation.reading.ground_truth import read_ground_truth
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 from smallobj.geometry.tiling import plan_tiles
+from smallobj.inference.model import load_model
 from smallobj.inference.tiled import TiledDetector
-from smallobj.modeling import build_model
 
 RULE = "seam rule"
 _OFF = ("TEST.TILE.SEAM_IOU", 2.0)
@@ -127,9 +126,7 @@ def _check(cfg: CfgNode, images: int, grids: int) -> None:
 
 def _build_detectors(cfg: CfgNode, any_class: bool) -> dict[str, TiledDetector]:
     """One model in a tiled detector for each variant."""
-    model = build_model(cfg)
-    load_weights(model, cfg.MODEL.WEIGHTS)
-    model.eval()
+    model = load_model(cfg)
     detectors = {}
     for name, options in VARIANTS.items():
         changed = cfg.clone()

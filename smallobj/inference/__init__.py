@@ -1,7 +1,8 @@
 """Running a detector: tiles, predictor."""
 
-from smallobj.inference.detector import wrap_for_test
+from smallobj.inference.detector import load_detector, wrap_for_test
+from smallobj.inference.model import load_model
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.tiled import TiledDetector
 
-__all__ = ["SmallObjectPredictor", "TiledDetector", "wrap_for_test"]
+__all__ = ["SmallObjectPredictor", "TiledDetector", "load_detector", "load_model", "wrap_for_test"]

@@ -1,4 +1,4 @@
-"""From a detector to what validation, ``--eval-only`` and the demo run."""
+"""What validation, ``--eval-only`` and the demo run: a model, wrapped as TEST says."""
 
 from __future__ import annotations
 
@@ -8,8 +8,22 @@ from torch import nn
 from smallobj.data.build import check_native_resolution
 from smallobj.inference.ensemble import build_ensemble
 from smallobj.inference.focus import FocusedDetector, build_focus
+from smallobj.inference.model import load_model
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
+
+
+def load_detector(cfg: CfgNode) -> nn.Module:
+    """The detector that a config describes, ready to run.
+
+    >>> detector = load_detector(cfg)
+    >>> (output,) = detector([{"image": torch.zeros(3, 2100, 2800, dtype=torch.uint8)}])
+    >>> output["instances"].pred_boxes  # in pixels of the image
+
+    Raises:
+        ValueError, FileNotFoundError: as :func:`load_model` and :func:`wrap_for_test`.
+    """
+    return wrap_for_test(cfg, load_model(cfg))
 
 
 def wrap_for_test(cfg: CfgNode, model: nn.Module) -> nn.Module:

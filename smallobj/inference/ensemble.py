@@ -12,14 +12,12 @@ from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 from torch import nn
 
-from smallobj.checkpoint import load_weights
 from smallobj.data.build import image_tensor, resize_at_test
 from smallobj.inference.batching import stream_through
 from smallobj.inference.detector_config import prepare_detector_config
+from smallobj.inference.model import load_model
 from smallobj.inference.tiled import image_size
 from smallobj.merging import ModelMerger, build_model_merger
-from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 
 Item = dict[str, Any]
 Wrap = Callable[[CfgNode, nn.Module], nn.Module]
@@ -134,7 +132,7 @@ def build_ensemble(cfg: CfgNode, own: nn.Module, wrap: Wrap) -> EnsembleDetector
     members, eyes, configs = [own], [Eyes(resize_at_test(cfg))], []
     for name in names:
         other = _member_config(cfg, name)
-        members.append(wrap(other, _load(other)))
+        members.append(wrap(other, load_model(other)))
         eyes.append(Eyes(resize_at_test(other), other.INPUT.FORMAT != cfg.INPUT.FORMAT))
         configs.append(other)
     return EnsembleDetector(members, eyes, merger, cfg.TEST.DETECTIONS_PER_IMAGE, configs)
@@ -174,10 +172,3 @@ def _check_classes(cfg: CfgNode, other: CfgNode, config_file: str) -> None:
             "the models of an ensemble must find the same classes; this config has "
             f"{counts[0]} and {config_file} has {counts[1]}"
         )
-
-
-def _load(cfg: CfgNode) -> nn.Module:
-    model = build_model(cfg)
-    load_weights(model, cfg.MODEL.WEIGHTS)
-    prepare_for_inference(model, precision_at_test(cfg))
-    return model.eval()

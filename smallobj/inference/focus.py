@@ -12,13 +12,11 @@ from detectron2.config import CfgNode
 from torch import nn
 from torch.nn import functional as F
 
-from smallobj.checkpoint import load_weights
 from smallobj.checks import check_between, check_positive
 from smallobj.config import load_config
 from smallobj.data.image_file import reduce_image
 from smallobj.geometry.regions import check_windows, choose_regions
-from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, prepare_for_inference
+from smallobj.inference.model import load_model
 
 Item = dict[str, Any]
 
@@ -169,10 +167,8 @@ def build_focus(cfg: CfgNode) -> RegionChooser:
         raise ValueError(f"{path} names no weights; set TEST.FOCUS.WEIGHTS")
     if not os.path.isfile(weights):
         weights = os.path.join(os.path.dirname(path), weights)
-    network = build_model(own)
-    load_weights(network, weights)
-    network.eval()
-    prepare_for_inference(network, precision_at_test(own))
+    own.MODEL.WEIGHTS = weights
+    network = load_model(own)
     settings = {name: node[key] or own.TEST.FOCUS[key] for name, key in _SETTINGS.items()}
     return RegionChooser(network, swap_channels=cfg.INPUT.FORMAT != own.INPUT.FORMAT, **settings)
 

@@ -15,16 +15,13 @@ from detectron2.data import Metadata
 from detectron2.engine import DefaultPredictor
 from detectron2.structures import Instances
 
-from smallobj.checkpoint import load_weights
 from smallobj.data.build import image_tensor, resize_on_reading
 from smallobj.data.datasets.image_size import read_size
 from smallobj.data.image_file import read_image
 from smallobj.data.prefetch import map_ahead
 from smallobj.inference.batching import stream_through
-from smallobj.inference.detector import wrap_for_test
+from smallobj.inference.detector import load_detector
 from smallobj.inference.focus import FocusedDetector
-from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 
 Item = dict[str, Any]
 
@@ -75,10 +72,7 @@ class SmallObjectPredictor(DefaultPredictor):
         """
         # Not the base's __init__, which would unpickle the weights.
         self.cfg = cfg.clone()
-        detector = build_model(self.cfg)
-        load_weights(detector, cfg.MODEL.WEIGHTS)
-        prepare_for_inference(detector, precision_at_test(self.cfg))
-        self.model: Any = wrap_for_test(self.cfg, detector.eval())
+        self.model: Any = load_detector(self.cfg)
         self.aug = resize_on_reading(self.cfg)
         self.input_format = cfg.INPUT.FORMAT
         self.class_names = list(cfg.MODEL.CLASS_NAMES) or [

@@ -62,8 +62,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def study(folder, tiny_config, catalog, monkeypatch):
     """Reads these photographs with a perfect detector."""
-    monkeypatch.setattr(seams, "build_model", lambda cfg: Oracle())
-    monkeypatch.setattr(seams, "load_weights", lambda model, path: None)
+    monkeypatch.setattr(seams, "load_model", lambda cfg: Oracle())
     register(folder)
     cfg = tiny_config("TEST.TILE.SIZE", 160, "TEST.TILE.OVERLAP", 32)
 

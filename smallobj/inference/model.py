@@ -1,0 +1,31 @@
+"""A trained model, ready for inference, without what wraps it."""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode
+from torch import nn
+
+from smallobj.checkpoint import load_weights
+from smallobj.modeling import build_model
+from smallobj.modeling.precision import precision_at_test, prepare_for_inference
+
+
+def load_model(cfg: CfgNode) -> nn.Module:
+    """Builds the model, loads MODEL.WEIGHTS, folds BatchNorm and rounds weights to TEST.PRECISION.
+
+    The result is for inference only: its norms are gone and its weights may be 16 bits wide.
+
+    Args:
+        cfg: of the model. MODEL.WEIGHTS names a file.
+
+    Returns:
+        The model in evaluation mode, with Detectron2's contract: list[dict] in, list[dict] out.
+
+    Raises:
+        ValueError: weights that do not fit the config or are unsafe to read, or a bad key.
+        FileNotFoundError: there is no file at MODEL.WEIGHTS.
+    """
+    model = build_model(cfg)
+    load_weights(model, cfg.MODEL.WEIGHTS)
+    prepare_for_inference(model, precision_at_test(cfg))
+    return model.eval()
