@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
 
-from benchmarks.seams import Reading
+from benchmarks.seams import GridReading
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.metrics.seams import OFF, Observations, interior_edges, observe
 from smallobj.evaluation.reading.tables import DetectionTable
@@ -31,12 +31,12 @@ class Case(NamedTuple):
 
     title: str
     number: int
-    near: Reading
-    off: Reading
+    near: GridReading
+    off: GridReading
 
 
 def find_cases(
-    readings: Sequence[Reading], variant: str, min_score: float, most: int = 12
+    readings: Sequence[GridReading], variant: str, min_score: float, most: int = 12
 ) -> list[Case]:
     """Objects found off the seams and missed near one, then those with more duplicates near one.
 
@@ -46,7 +46,7 @@ def find_cases(
         min_score: of detections that count.
         most: cases of each of the two kinds.
     """
-    by_photograph: dict[int, list[Reading]] = {}
+    by_photograph: dict[int, list[GridReading]] = {}
     for reading in readings:
         by_photograph.setdefault(reading.photograph, []).append(reading)
     missed: list[Case] = []
@@ -69,7 +69,7 @@ def find_cases(
     return _evenly(missed, most) + _evenly(doubled, most)
 
 
-def _observe(reading: Reading, variant: str, min_score: float) -> Observations:
+def _observe(reading: GridReading, variant: str, min_score: float) -> Observations:
     return observe(
         reading.truth,
         reading.found[variant],
@@ -124,7 +124,7 @@ def _photograph(path: str) -> np.ndarray:
 
 
 def _close_up(
-    reading: Reading,
+    reading: GridReading,
     index: int,
     found: DetectionTable,
     min_score: float,

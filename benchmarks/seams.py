@@ -45,7 +45,7 @@ _FIELDS = {"recall": "found", "duplicates": "duplicates"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Reading:
+class GridReading:
     """A photograph read with one grid.
 
     Attributes:
@@ -89,7 +89,7 @@ def shifted_plan(image_size: tuple[int, int], tile: int, overlap: int, shift: in
 
 def read_with_grids(
     cfg: CfgNode, dataset_name: str, images: int, grids: int, any_class: bool = False
-) -> Iterator[Reading]:
+) -> Iterator[GridReading]:
     """Runs the detector of a config over labelled photographs, with several grids each.
 
     Grid i of n is shifted by i/n of the distance between tiles. Tiles further than an
@@ -144,7 +144,7 @@ def _read(
     images: int,
     grids: int,
     any_class: bool,
-) -> Iterator[Reading]:
+) -> Iterator[GridReading]:
     detector, objects = detectors[RULE], 0
     photographs = zip(data.file_names, data.sizes.tolist(), data.by_image(), strict=True)
     for number, (file, (height, width), (truth, _)) in enumerate(islice(photographs, images)):
@@ -158,7 +158,7 @@ def _read(
             tiles = plan[_around(truth.boxes, plan)]
             raw = detector.tile_detections({"image": pixels, "tiles": tiles})
             found = {name: _merged(each, raw, any_class) for name, each in detectors.items()}
-            yield Reading(file, size, number, objects, truth, tiles, found)
+            yield GridReading(file, size, number, objects, truth, tiles, found)
         objects += len(truth.boxes)
 
 
@@ -180,7 +180,9 @@ def _merged(detector: TiledDetector, raw: Instances, any_class: bool) -> Detecti
     )
 
 
-def observe_readings(readings: Iterable[Reading], variant: str, min_score: float) -> Observations:
+def observe_readings(
+    readings: Iterable[GridReading], variant: str, min_score: float
+) -> Observations:
     """What became of every object in every grid, with one of the VARIANTS.
 
     Raises:
@@ -201,7 +203,7 @@ def observe_readings(readings: Iterable[Reading], variant: str, min_score: float
     return join(parts)
 
 
-def summarize(readings: Sequence[Reading], min_score: float) -> dict[str, Any]:
+def summarize(readings: Sequence[GridReading], min_score: float) -> dict[str, Any]:
     """All figures of the study, as JSON takes them.
 
     Returns:
