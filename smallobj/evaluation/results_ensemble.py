@@ -10,7 +10,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from smallobj.data.datasets.problems import ResultsError
-from smallobj.data.datasets.reading import Reading, read_json
+from smallobj.data.datasets.reading import DatasetReading, read_json
 from smallobj.evaluation.reading.image_names import ImageNames
 from smallobj.evaluation.reading.results_file import CHALLENGE, COCO, OWN, results_kind
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
@@ -44,7 +44,7 @@ def describe_files(paths: Sequence[str]) -> ResultsFiles:
         ResultsError: a file is no JSON.
         ValueError: two files name different classes.
     """
-    reading = Reading()
+    reading = DatasetReading()
     contents = [read_json(path, reading) for path in paths]
     if reading.problems:
         raise ResultsError(reading.problems)

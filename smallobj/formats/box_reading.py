@@ -13,7 +13,7 @@ import numpy as np
 from smallobj.data.datasets.challenge import report_unreadable_image
 from smallobj.data.datasets.image_size import list_images, read_sizes
 from smallobj.data.datasets.problems import Problem, shown
-from smallobj.data.datasets.reading import MUST_EXIST, Reading, read_class_file
+from smallobj.data.datasets.reading import MUST_EXIST, DatasetReading, read_class_file
 from smallobj.data.datasets.rules import (
     KNOWN_CLASS,
     broken_box_rule,
@@ -59,7 +59,7 @@ class _Boxes:
 
 
 @dataclasses.dataclass
-class BoxReading(Reading):
+class BoxReading(DatasetReading):
     """What a reader of boxes has so far.
 
     Attributes:

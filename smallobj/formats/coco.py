@@ -7,7 +7,7 @@ from typing import Any
 
 from smallobj.data.datasets.coco import read_coco
 from smallobj.data.datasets.problems import Problem, shown
-from smallobj.data.datasets.reading import Reading, read_json
+from smallobj.data.datasets.reading import DatasetReading, read_json
 from smallobj.data.datasets.rules import KNOWN_CLASS
 from smallobj.data.datasets.spec import DatasetSpec
 from smallobj.formats.box_reading import BoxReading, Source
@@ -57,7 +57,7 @@ def _read_dataset(path: str, images: str) -> BoxReading:
     return reading
 
 
-def _category_ids(reading: Reading) -> list[int]:
+def _category_ids(reading: DatasetReading) -> list[int]:
     return sorted(reading.class_ids, key=reading.class_ids.__getitem__)
 
 

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from smallobj.data.datasets.problems import shown
-from smallobj.data.datasets.reading import MUST_EXIST, READABLE, Reading
+from smallobj.data.datasets.reading import MUST_EXIST, READABLE, DatasetReading
 
 VALID_XML = "the file must be valid XML"
 NO_DOCTYPE = "the file must not have a document type (DOCTYPE): entities are not read"
@@ -19,7 +19,7 @@ class _DoctypeFoundError(Exception):
     pass
 
 
-def read_xml(path: str, reading: Reading) -> tuple[Element, dict[Element, int]] | None:
+def read_xml(path: str, reading: DatasetReading) -> tuple[Element, dict[Element, int]] | None:
     """Root element and the line of each element, or None after reporting what is wrong."""
     try:
         with open(path, "rb") as file:

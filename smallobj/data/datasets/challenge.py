@@ -11,7 +11,7 @@ from smallobj.data.datasets.problems import shown
 from smallobj.data.datasets.reading import (
     MUST_EXIST,
     READABLE,
-    Reading,
+    DatasetReading,
     make_record,
     read_class_file,
     read_json,
@@ -25,16 +25,16 @@ _BOX_RULE = "a box must be a list of five numbers, class, x, y, w, h"
 _UNIQUE_IMAGE = "an image may be labelled once"
 
 
-def read_challenge_classes(spec: DatasetSpec, reading: Reading) -> list[str]:
+def read_challenge_classes(spec: DatasetSpec, reading: DatasetReading) -> list[str]:
     """Class names from the classes file, or without one the challenge's 30."""
     if spec.classes:
         return read_class_file(spec.classes, reading)
     return list(CHALLENGE_CLASSES_EN)
 
 
-def read_challenge(spec: DatasetSpec) -> Reading:
+def read_challenge(spec: DatasetSpec) -> DatasetReading:
     """Reads labels and image sizes; without labels, all images of the folder."""
-    reading = Reading()
+    reading = DatasetReading()
     reading.class_names = read_challenge_classes(spec, reading)
     reading.class_ids = {index: index for index in range(len(reading.class_names))}
     labels: Any
@@ -67,7 +67,7 @@ def read_challenge(spec: DatasetSpec) -> Reading:
 
 
 def report_unreadable_image(
-    file: str, entry: str, path: str, error: Exception, reading: Reading
+    file: str, entry: str, path: str, error: Exception, reading: DatasetReading
 ) -> None:
     """Reports a missing image in the file that names it, an unreadable header in the image."""
     if isinstance(error, FileNotFoundError):
@@ -76,7 +76,7 @@ def report_unreadable_image(
         reading.report(path, "image header", READABLE, str(error))
 
 
-def _report_same_image(names: list[str], spec: DatasetSpec, reading: Reading) -> None:
+def _report_same_image(names: list[str], spec: DatasetSpec, reading: DatasetReading) -> None:
     seen: dict[str, str] = {}
     for name in names:
         first = seen.setdefault(os.path.normpath(name), name)
@@ -89,7 +89,7 @@ def _read_boxes(
     name: str,
     size: tuple[int, int] | None,
     spec: DatasetSpec,
-    reading: Reading,
+    reading: DatasetReading,
 ) -> list[dict[str, Any]]:
     annotations = []
     if not isinstance(entries, list):

@@ -12,7 +12,7 @@ from typing import Any
 from smallobj.data.datasets.challenge import report_unreadable_image
 from smallobj.data.datasets.image_size import read_sizes
 from smallobj.data.datasets.problems import Problem, shown
-from smallobj.data.datasets.reading import MUST_EXIST, Reading, make_record, read_json
+from smallobj.data.datasets.reading import MUST_EXIST, DatasetReading, make_record, read_json
 from smallobj.data.datasets.rules import KNOWN_CLASS, is_number, to_float
 from smallobj.data.datasets.segmentations import read_segmentation
 from smallobj.data.datasets.spec import DatasetSpec
@@ -33,12 +33,12 @@ _UNIQUE_RULES = {
 _KNOWN_IMAGE = "image_id must be the id of an image"
 
 
-def read_coco(spec: DatasetSpec) -> Reading:
+def read_coco(spec: DatasetSpec) -> DatasetReading:
     """Reads images, boxes and masks; category ids become 0, 1, … in the order of the ids.
 
     Without a folder of images the sizes are those that the file tells.
     """
-    reading = Reading()
+    reading = DatasetReading()
     content = _read_content(spec, reading)
     if content is not None:
         _read_categories(content, spec, reading)
@@ -53,7 +53,7 @@ def read_coco(spec: DatasetSpec) -> Reading:
     return reading
 
 
-def read_coco_classes(spec: DatasetSpec, reading: Reading) -> list[str]:
+def read_coco_classes(spec: DatasetSpec, reading: DatasetReading) -> list[str]:
     """Class names alone, by contiguous id: reads the JSON, but no image."""
     content = _read_content(spec, reading)
     if content is not None:
@@ -61,7 +61,7 @@ def read_coco_classes(spec: DatasetSpec, reading: Reading) -> list[str]:
     return reading.class_names
 
 
-def _read_content(spec: DatasetSpec, reading: Reading) -> dict[str, list[Any]] | None:
+def _read_content(spec: DatasetSpec, reading: DatasetReading) -> dict[str, list[Any]] | None:
     content = read_json(spec.annotations, reading)
     if content is None:
         return None
@@ -86,7 +86,7 @@ def _objects(
     texts: tuple[str, ...],
     rule: str,
     spec: DatasetSpec,
-    reading: Reading,
+    reading: DatasetReading,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, entry) of those that have an integer id and the texts, none of them seen before."""
     seen: set[tuple[str, Any]] = set()
@@ -109,7 +109,9 @@ def _objects(
             yield where, entry
 
 
-def _read_categories(content: dict[str, list[Any]], spec: DatasetSpec, reading: Reading) -> None:
+def _read_categories(
+    content: dict[str, list[Any]], spec: DatasetSpec, reading: DatasetReading
+) -> None:
     entries = content["categories"]
     found = _objects(entries, "categories", ("name",), _CATEGORY_RULE, spec, reading)
     names = {entry["id"]: entry["name"] for _, entry in found}
@@ -120,7 +122,7 @@ def _read_categories(content: dict[str, list[Any]], spec: DatasetSpec, reading: 
 
 
 def _read_images(
-    content: dict[str, list[Any]], spec: DatasetSpec, reading: Reading
+    content: dict[str, list[Any]], spec: DatasetSpec, reading: DatasetReading
 ) -> dict[int, dict[str, Any]]:
     """Records by image id; height 0 stands for an image whose header could not be read."""
     entries = list(
@@ -159,7 +161,7 @@ def _read_annotations(
     content: dict[str, list[Any]],
     images: dict[int, dict[str, Any]],
     spec: DatasetSpec,
-    reading: Reading,
+    reading: DatasetReading,
 ) -> None:
     # An image that was reported for its own sake is not reported again as unknown.
     listed = {
@@ -187,7 +189,7 @@ def _read_annotations(
 
 
 def _check_id(
-    entry: dict[str, Any], where: str, seen: set[int], spec: DatasetSpec, reading: Reading
+    entry: dict[str, Any], where: str, seen: set[int], spec: DatasetSpec, reading: DatasetReading
 ) -> str:
     """Reports an annotation id that was seen before; returns the id for messages, "" if absent."""
     identity: Any = entry.get("id")
@@ -204,7 +206,7 @@ def _read_annotation(
     where: str,
     record: dict[str, Any] | None,
     spec: DatasetSpec,
-    reading: Reading,
+    reading: DatasetReading,
 ) -> dict[str, Any] | None:
     box, is_crowd = entry.get("bbox"), entry.get("iscrowd", 0)
     if is_crowd not in (0, 1):

@@ -22,7 +22,7 @@ VALID_JSON = "the file must be valid JSON"
 
 
 @dataclasses.dataclass
-class Reading:
+class DatasetReading:
     """A dataset as read: the good part, and everything that is wrong with the rest.
 
     Attributes:
@@ -106,7 +106,7 @@ def _describe_object(pairs: list[tuple[str, Any]]) -> str:
     return "" if identity is None else f" of the object with id {shown(identity)}"
 
 
-def read_json(path: str, reading: Reading) -> Any:
+def read_json(path: str, reading: DatasetReading) -> Any:
     """Content of a JSON file, or None after reporting what is wrong with it.
 
     Duplicate keys are reported, all of them; Python's reader would keep the last one silently.
@@ -115,7 +115,7 @@ def read_json(path: str, reading: Reading) -> Any:
     return None if text is None else _parse(text, path, reading)
 
 
-def read_json_lines(path: str, reading: Reading) -> list[Any] | None:
+def read_json_lines(path: str, reading: DatasetReading) -> list[Any] | None:
     """What each line of a file holds, None after reporting all lines that are no JSON."""
     text = read_text(path, reading)
     if text is None:
@@ -126,7 +126,7 @@ def read_json_lines(path: str, reading: Reading) -> list[Any] | None:
     return rows if len(reading.problems) == before else None
 
 
-def _parse(text: str, path: str, reading: Reading, line: int = 1) -> Any:
+def _parse(text: str, path: str, reading: DatasetReading, line: int = 1) -> Any:
     """As :func:`read_json`, of a text that begins on this line of its file."""
 
     def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _parse(text: str, path: str, reading: Reading, line: int = 1) -> Any:
     return content
 
 
-def read_text(path: str, reading: Reading) -> str | None:
+def read_text(path: str, reading: DatasetReading) -> str | None:
     """Content of a UTF-8 file, or None after reporting why there is none."""
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -164,7 +164,7 @@ def read_text(path: str, reading: Reading) -> str | None:
     return None
 
 
-def read_class_file(path: str, reading: Reading) -> list[str]:
+def read_class_file(path: str, reading: DatasetReading) -> list[str]:
     """Class names from a JSON list, a yaml with ``names`` or a text file with a name a line.
 
     Returns an empty list after reporting what is wrong with the file.
@@ -199,7 +199,7 @@ def _in_order(names: Any) -> Any:
     return names
 
 
-def check_class_names(path: str, names: Any, reading: Reading) -> list[str]:
+def check_class_names(path: str, names: Any, reading: DatasetReading) -> list[str]:
     """The names when they are a list of distinct texts; else [] after reporting what they are."""
     rule = (
         "class names must be a list of distinct texts, or for yaml a `names` with the ids 0, 1, …"

@@ -14,12 +14,12 @@ from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
 from smallobj.data.datasets.challenge import read_challenge, read_challenge_classes
 from smallobj.data.datasets.coco import read_coco, read_coco_classes
 from smallobj.data.datasets.problems import DatasetError, Problem
-from smallobj.data.datasets.reading import Reading, read_class_file
+from smallobj.data.datasets.reading import DatasetReading, read_class_file
 from smallobj.data.datasets.spec import DatasetSpec, datasets_root, parse_spec
 from smallobj.data.datasets.yolo import read_yolo
 from smallobj.plugins import load_plugins
 
-_READERS: dict[str, Callable[[DatasetSpec], Reading]] = {
+_READERS: dict[str, Callable[[DatasetSpec], DatasetReading]] = {
     "challenge": read_challenge,
     "coco": read_coco,
     "yolo": read_yolo,
@@ -38,7 +38,7 @@ class _Registered:
     # Bad boxes are left out instead of being an error (DATASETS.DROP_BAD_BOXES).
     drop_bad_boxes: bool = False
     # Kept once a dataset was read without an error: validation asks for it again and again.
-    reading: Reading | None = None
+    reading: DatasetReading | None = None
 
 
 _registered: dict[str, _Registered] = {}
@@ -78,14 +78,14 @@ def register_dataset(spec: DatasetSpec | str) -> DatasetSpec:
     metadata = MetadataCatalog.get(name)
     metadata.set(evaluator_type="coco", image_root=spec.images)
     if spec.format != "coco":
-        early = Reading()
+        early = DatasetReading()
         names = _read_class_names(spec, early)
         if not early.problems:  # else told when the dataset is read
             _set_class_names(name, names)
     return spec
 
 
-def _read_class_names(spec: DatasetSpec, reading: Reading) -> list[str]:
+def _read_class_names(spec: DatasetSpec, reading: DatasetReading) -> list[str]:
     if spec.format == "coco":
         return read_coco_classes(spec, reading)
     if spec.format == "yolo":
@@ -123,7 +123,7 @@ def class_names(name: str) -> list[str]:
     if spec is None:
         DatasetCatalog.get(name)  # many register their class names while loading
         return list(metadata.get("thing_classes", []))
-    reading = Reading()
+    reading = DatasetReading()
     names = _read_class_names(spec, reading)
     if reading.problems:
         raise DatasetError(reading.problems)
@@ -135,18 +135,18 @@ def _known_names() -> str:
     return f"registered by this project are {', '.join(sorted(_registered))}"
 
 
-def _read(spec: DatasetSpec) -> Reading:
+def _read(spec: DatasetSpec) -> DatasetReading:
     folder = os.path.dirname(spec.images)
     if spec.name in _BUILTIN_NAMES and not os.path.isdir(folder):
         missing = Problem(folder, f"dataset {spec.name}", _BUILTIN_RULE, "no such folder")
-        return Reading(problems=[missing])
+        return DatasetReading(problems=[missing])
     reading = _READERS[spec.format](spec)
     if not reading.records and not reading.problems:
         reading.report(spec.annotations or spec.images, "images", _NOT_EMPTY, "none")
     return reading
 
 
-def read_dataset(name: str) -> Reading:
+def read_dataset(name: str) -> DatasetReading:
     """Reads a dataset registered here, whatever is wrong with it; kept when nothing is.
 
     Raises:

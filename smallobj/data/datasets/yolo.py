@@ -14,7 +14,7 @@ from smallobj.data.datasets.image_size import list_images, read_sizes
 from smallobj.data.datasets.problems import shown
 from smallobj.data.datasets.reading import (
     MUST_EXIST,
-    Reading,
+    DatasetReading,
     make_record,
     read_class_file,
     read_text,
@@ -32,14 +32,14 @@ _NOT_LABELS = ("classes.txt",)
 _LARGEST_SHARE = 1.001
 
 
-def read_yolo(spec: DatasetSpec, scores: bool = False) -> Reading:
+def read_yolo(spec: DatasetSpec, scores: bool = False) -> DatasetReading:
     """Reads all images of the folder and below; one without label file has no objects.
 
     Args:
         spec: the data set.
         scores: a line may end with a score, which becomes the annotation's ``score``.
     """
-    reading = Reading()
+    reading = DatasetReading()
     reading.class_names = read_class_file(spec.classes, reading)
     reading.class_ids = {index: index for index in range(len(reading.class_names))}
     for folder, what in ((spec.images, "image folder"), (spec.annotations, "label folder")):
@@ -75,7 +75,7 @@ def _list_labels(folder: str) -> set[str]:
 
 
 def _report_unpaired(
-    names: list[str], label_files: set[str], spec: DatasetSpec, reading: Reading
+    names: list[str], label_files: set[str], spec: DatasetSpec, reading: DatasetReading
 ) -> None:
     images: dict[str, str] = {}
     for name in names:
@@ -89,7 +89,7 @@ def _report_unpaired(
 
 
 def _read_labels(
-    path: str, size: tuple[int, int], reading: Reading, scores: bool
+    path: str, size: tuple[int, int], reading: DatasetReading, scores: bool
 ) -> list[dict[str, Any]]:
     """Annotations of one label file for an image of size (h, w)."""
     annotations = []

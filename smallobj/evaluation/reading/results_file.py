@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from smallobj.data.datasets.problems import ResultsError, shown
-from smallobj.data.datasets.reading import Reading, read_json, read_json_lines
+from smallobj.data.datasets.reading import DatasetReading, read_json, read_json_lines
 from smallobj.data.datasets.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_float
 from smallobj.evaluation.reading.image_names import ImageNames
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
@@ -80,7 +80,7 @@ def read_results(
     Raises:
         ResultsError: all broken rules, each with file, entry and value.
     """
-    reading = Reading()
+    reading = DatasetReading()
     content = _content(path, reading)
     columns = None
     if content is not None and not reading.problems:
@@ -96,7 +96,7 @@ def read_results(
     return table[np.argsort(table.images, kind="stable")]
 
 
-def _content(path: str, reading: Reading) -> Any:
+def _content(path: str, reading: DatasetReading) -> Any:
     if not path.endswith(".jsonl"):
         return read_json(path, reading)
     images = read_json_lines(path, reading)
@@ -123,7 +123,7 @@ def _columns(
     path: str,
     data: EvaluationSet,
     category_ids: dict[int, int] | None,
-    reading: Reading,
+    reading: DatasetReading,
 ) -> _Columns | None:
     same = {k: k for k in range(len(data.class_names))}
     kind = results_kind(content)
@@ -157,7 +157,11 @@ def _is_labels(content: Any) -> bool:
 
 
 def _coco_columns(
-    rows: list[Any], path: str, data: EvaluationSet, classes: dict[int, int], reading: Reading
+    rows: list[Any],
+    path: str,
+    data: EvaluationSet,
+    classes: dict[int, int],
+    reading: DatasetReading,
 ) -> _Columns:
     place = {one: number for number, one in enumerate(data.image_ids)}
     kept = list(range(len(rows)))
@@ -176,7 +180,7 @@ def _coco_columns(
 
 
 def _is_known(
-    row: Any, number: int, place: dict[int | str, int], path: str, reading: Reading
+    row: Any, number: int, place: dict[int | str, int], path: str, reading: DatasetReading
 ) -> bool:
     keys = ("image_id", "category_id", "bbox", "score")
     if not isinstance(row, dict) or not all(key in row for key in keys):
@@ -190,7 +194,7 @@ def _is_known(
 
 
 def _own_columns(
-    content: dict[str, Any], path: str, data: EvaluationSet, reading: Reading
+    content: dict[str, Any], path: str, data: EvaluationSet, reading: DatasetReading
 ) -> _Columns | None:
     names = content.get("classes", list(data.class_names))
     if not isinstance(names, _ClassNames):
@@ -240,7 +244,7 @@ def _entry_of(entries: Sequence[tuple[str, int]], index: int) -> str:
 
 
 def _check_size(
-    image: dict[str, Any], where: str, size: list[int], path: str, reading: Reading
+    image: dict[str, Any], where: str, size: list[int], path: str, reading: DatasetReading
 ) -> None:
     told = (image.get("height", size[0]), image.get("width", size[1]))
     if told != tuple(size):
@@ -253,7 +257,7 @@ def _challenge_columns(
     path: str,
     data: EvaluationSet,
     classes: dict[int, int],
-    reading: Reading,
+    reading: DatasetReading,
 ) -> _Columns:
     entries: list[tuple[str, int]] = []
     columns = _Columns(lambda i: _entry_of(entries, i), classes)
@@ -279,7 +283,7 @@ def _challenge_columns(
 
 
 def _number(
-    file: str, where: str, names: ImageNames, seen: set[int], path: str, reading: Reading
+    file: str, where: str, names: ImageNames, seen: set[int], path: str, reading: DatasetReading
 ) -> int | None:
     """Number of the image, None after reporting that it is unknown or occurs again."""
     number = names.find(file)
@@ -326,7 +330,7 @@ def _table(columns: _Columns) -> DetectionTable | None:
     return DetectionTable(images, np.array(categories, dtype=np.int64), boxes, scores)
 
 
-def _report_each(columns: _Columns, path: str, reading: Reading) -> None:
+def _report_each(columns: _Columns, path: str, reading: DatasetReading) -> None:
     """Reports each rule that a detection breaks, one by one."""
     rows = zip(columns.categories, columns.boxes, columns.scores, strict=True)
     for i, (category, box, score) in enumerate(rows):
