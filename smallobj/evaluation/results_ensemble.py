@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
 
-from smallobj.data.datasets.problems import ResultsError
-from smallobj.data.datasets.reading import DatasetReading, read_json
+from smallobj.data.datasets.problems import ProblemLog, ResultsError
+from smallobj.data.datasets.reading import read_json
 from smallobj.evaluation.reading.image_names import ImageNames
 from smallobj.evaluation.reading.results_file import CHALLENGE, COCO, OWN, results_kind
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
@@ -44,10 +44,10 @@ def describe_files(paths: Sequence[str]) -> ResultsFiles:
         ResultsError: a file is no JSON.
         ValueError: two files name different classes.
     """
-    reading = DatasetReading()
-    contents = [read_json(path, reading) for path in paths]
-    if reading.problems:
-        raise ResultsError(reading.problems)
+    log = ProblemLog()
+    contents = [read_json(path, log) for path in paths]
+    if log.problems:
+        raise ResultsError(log.problems)
     kinds = [results_kind(content) for content in contents]
     kind = kinds[0] if len(set(kinds)) == 1 else None
     if kind == COCO:

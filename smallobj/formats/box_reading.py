@@ -165,18 +165,26 @@ class BoxReading(DatasetReading):
         ]
         return BoxSet(images, list(self.class_names), list(category_ids))
 
-    def from_records(self, folder: str) -> None:
-        """Takes what a reader of data sets has left in ``records``: paths below ``folder``."""
+    @classmethod
+    def from_dataset(cls, dataset: DatasetReading, folder: str) -> BoxReading:
+        """What a reader of data sets has read: its classes, records and problems.
+
+        Args:
+            dataset: of images in ``folder``.
+            folder: is left out of their names.
+        """
+        reading = cls(**vars(dataset))
         start = os.path.join(folder, "") if folder else ""
-        for record in self.records:
+        for record in dataset.records:
             file = slashed(record["file_name"].removeprefix(start))
             size = (record["height"], record["width"])
-            self.boxes[file] = _Boxes(size, record["image_id"])
+            reading.boxes[file] = _Boxes(size, record["image_id"])
             for annotation in record["annotations"]:
                 x, y, w, h = annotation["bbox"]
                 score, crowd = annotation.get("score"), bool(annotation["iscrowd"])
                 row = (x, y, x + w, y + h, annotation["category_id"], score, crowd)
-                self.boxes[file].rows.append(row)
+                reading.boxes[file].rows.append(row)
+        return reading
 
     def new_image(
         self, file: str, size: tuple[int, int] | None, place: tuple[str, str], folder: str = ""

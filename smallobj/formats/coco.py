@@ -51,10 +51,7 @@ def read_results(source: Source) -> tuple[BoxSet, list[Problem]]:
 
 
 def _read_dataset(path: str, images: str) -> BoxReading:
-    dataset = read_coco(DatasetSpec("", "coco", path, images))
-    reading = BoxReading(dataset.class_names, dataset.class_ids, dataset.records, dataset.problems)
-    reading.from_records(images)
-    return reading
+    return BoxReading.from_dataset(read_coco(DatasetSpec("", "coco", path, images)), images)
 
 
 def _category_ids(reading: DatasetReading) -> list[int]:

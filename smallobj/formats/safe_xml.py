@@ -8,8 +8,8 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from smallobj.data.datasets.problems import shown
-from smallobj.data.datasets.reading import MUST_EXIST, READABLE, DatasetReading
+from smallobj.data.datasets.problems import ProblemLog, shown
+from smallobj.data.datasets.reading import MUST_EXIST, READABLE
 
 VALID_XML = "the file must be valid XML"
 NO_DOCTYPE = "the file must not have a document type (DOCTYPE): entities are not read"
@@ -19,16 +19,16 @@ class _DoctypeFoundError(Exception):
     pass
 
 
-def read_xml(path: str, reading: DatasetReading) -> tuple[Element, dict[Element, int]] | None:
+def read_xml(path: str, log: ProblemLog) -> tuple[Element, dict[Element, int]] | None:
     """Root element and the line of each element, or None after reporting what is wrong."""
     try:
         with open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError:
-        reading.report(path, "whole file", MUST_EXIST, "no such file")
+        log.report(path, "whole file", MUST_EXIST, "no such file")
         return None
     except OSError as error:
-        reading.report(path, "whole file", READABLE, str(error))
+        log.report(path, "whole file", READABLE, str(error))
         return None
     parser, builder, lines = expat.ParserCreate(), TreeBuilder(), {}
 
@@ -47,7 +47,7 @@ def read_xml(path: str, reading: DatasetReading) -> tuple[Element, dict[Element,
         return builder.close(), lines
     except _DoctypeFoundError as error:
         entry = f"line {parser.CurrentLineNumber}"
-        reading.report(path, entry, NO_DOCTYPE, f"DOCTYPE {shown(str(error))}")
+        log.report(path, entry, NO_DOCTYPE, f"DOCTYPE {shown(str(error))}")
     except (expat.ExpatError, ValueError, LookupError) as error:
-        reading.report(path, f"line {parser.CurrentLineNumber}", VALID_XML, str(error))
+        log.report(path, f"line {parser.CurrentLineNumber}", VALID_XML, str(error))
     return None

@@ -33,8 +33,7 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
         )
     classes = source.classes or os.path.join(source.path, CLASS_FILE)
     dataset = read_yolo(DatasetSpec("", "yolo", source.path, source.images, classes), scores=True)
-    reading = BoxReading(dataset.class_names, dataset.class_ids, dataset.records, dataset.problems)
-    reading.from_records(source.images)
+    reading = BoxReading.from_dataset(dataset, source.images)
     scored = [(file, row[5] is not None) for file, one in reading.boxes.items() for row in one.rows]
     mixed = [file for file, is_scored in scored if is_scored is not scored[0][1]]
     if mixed:

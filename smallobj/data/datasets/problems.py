@@ -34,6 +34,17 @@ class Problem:
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+@dataclasses.dataclass
+class ProblemLog:
+    """All broken rules that a reader has met so far."""
+
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+
+    def report(self, file: str, entry: str, rule: str, value: str) -> None:
+        """Notes a :class:`Problem` that concerns more than one box."""
+        self.problems.append(Problem(file, entry, rule, value))
+
+
 def shown(value: object) -> str:
     """``repr`` of a value from a file, cut to a length that a line can hold."""
     text = repr(value)

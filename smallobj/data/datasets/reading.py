@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from detectron2.structures import BoxMode
 
-from smallobj.data.datasets.problems import Problem, shown
+from smallobj.data.datasets.problems import Problem, ProblemLog, shown
 from smallobj.data.datasets.rules import KNOWN_CLASS, broken_box_rule, class_index, clip_box
 
 UNIQUE_KEY = "a JSON key may occur once in an object"
@@ -22,23 +22,18 @@ VALID_JSON = "the file must be valid JSON"
 
 
 @dataclasses.dataclass
-class DatasetReading:
+class DatasetReading(ProblemLog):
     """A dataset as read: the good part, and everything that is wrong with the rest.
 
     Attributes:
         class_names: by contiguous class id.
         class_ids: class id of the file to contiguous class id.
         records: Detectron2 dataset dicts of all readable images with their good boxes.
-        problems: all broken rules.
     """
 
     class_names: list[str] = dataclasses.field(default_factory=list)
     class_ids: dict[int, int] = dataclasses.field(default_factory=dict)
     records: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    problems: list[Problem] = dataclasses.field(default_factory=list)
-
-    def report(self, file: str, entry: str, rule: str, value: str) -> None:
-        self.problems.append(Problem(file, entry, rule, value))
 
     def annotation(
         self,
@@ -106,27 +101,27 @@ def _describe_object(pairs: list[tuple[str, Any]]) -> str:
     return "" if identity is None else f" of the object with id {shown(identity)}"
 
 
-def read_json(path: str, reading: DatasetReading) -> Any:
+def read_json(path: str, log: ProblemLog) -> Any:
     """Content of a JSON file, or None after reporting what is wrong with it.
 
     Duplicate keys are reported, all of them; Python's reader would keep the last one silently.
     """
-    text = read_text(path, reading)
-    return None if text is None else _parse(text, path, reading)
+    text = read_text(path, log)
+    return None if text is None else _parse(text, path, log)
 
 
-def read_json_lines(path: str, reading: DatasetReading) -> list[Any] | None:
+def read_json_lines(path: str, log: ProblemLog) -> list[Any] | None:
     """What each line of a file holds, None after reporting all lines that are no JSON."""
-    text = read_text(path, reading)
+    text = read_text(path, log)
     if text is None:
         return None
-    before = len(reading.problems)
+    before = len(log.problems)
     lines = text.splitlines()
-    rows = [_parse(line, path, reading, number) for number, line in enumerate(lines, 1)]
-    return rows if len(reading.problems) == before else None
+    rows = [_parse(line, path, log, number) for number, line in enumerate(lines, 1)]
+    return rows if len(log.problems) == before else None
 
 
-def _parse(text: str, path: str, reading: DatasetReading, line: int = 1) -> Any:
+def _parse(text: str, path: str, log: ProblemLog, line: int = 1) -> Any:
     """As :func:`read_json`, of a text that begins on this line of its file."""
 
     def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -135,61 +130,61 @@ def _parse(text: str, path: str, reading: DatasetReading, line: int = 1) -> Any:
             for key, count in Counter(key for key, _ in pairs).items():
                 if count > 1:
                     entry = f"key {shown(key)}{_describe_object(pairs)}"
-                    reading.report(path, entry, UNIQUE_KEY, f"it {count} times")
+                    log.report(path, entry, UNIQUE_KEY, f"it {count} times")
         return content
 
     try:
         content = json.loads(text, object_pairs_hook=check_keys)
     except json.JSONDecodeError as error:
         entry = f"line {line - 1 + error.lineno}, column {error.colno}"
-        reading.report(path, entry, VALID_JSON, error.msg)
+        log.report(path, entry, VALID_JSON, error.msg)
         return None
     except (RecursionError, ValueError) as error:
-        reading.report(path, "whole file", VALID_JSON, str(error))
+        log.report(path, "whole file", VALID_JSON, str(error))
         return None
     if content is None:
-        reading.report(path, "whole file", "the file must hold an object or a list", "null")
+        log.report(path, "whole file", "the file must hold an object or a list", "null")
     return content
 
 
-def read_text(path: str, reading: DatasetReading) -> str | None:
+def read_text(path: str, log: ProblemLog) -> str | None:
     """Content of a UTF-8 file, or None after reporting why there is none."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             return file.read()
     except FileNotFoundError:
-        reading.report(path, "whole file", MUST_EXIST, "no such file")
+        log.report(path, "whole file", MUST_EXIST, "no such file")
     except (OSError, UnicodeDecodeError) as error:
-        reading.report(path, "whole file", READABLE, str(error))
+        log.report(path, "whole file", READABLE, str(error))
     return None
 
 
-def read_class_file(path: str, reading: DatasetReading) -> list[str]:
+def read_class_file(path: str, log: ProblemLog) -> list[str]:
     """Class names from a JSON list, a yaml with ``names`` or a text file with a name a line.
 
     Returns an empty list after reporting what is wrong with the file.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending in (".yaml", ".yml"):
-        text = read_text(path, reading)
+        text = read_text(path, log)
         if text is None:
             return []
         try:
             content = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            reading.report(path, "whole file", "the file must be plain yaml", str(error))
+            log.report(path, "whole file", "the file must be plain yaml", str(error))
             return []
     elif ending == ".json":
-        content = read_json(path, reading)
+        content = read_json(path, log)
         if content is None:
             return []
     else:
-        text = read_text(path, reading)
+        text = read_text(path, log)
         if text is None:
             return []
         content = [line.strip() for line in text.strip().splitlines()]
     names = content.get("names") if isinstance(content, dict) else content
-    return check_class_names(path, _in_order(names), reading)
+    return check_class_names(path, _in_order(names), log)
 
 
 def _in_order(names: Any) -> Any:
@@ -199,19 +194,19 @@ def _in_order(names: Any) -> Any:
     return names
 
 
-def check_class_names(path: str, names: Any, reading: DatasetReading) -> list[str]:
+def check_class_names(path: str, names: Any, log: ProblemLog) -> list[str]:
     """The names when they are a list of distinct texts; else [] after reporting what they are."""
     rule = (
         "class names must be a list of distinct texts, or for yaml a `names` with the ids 0, 1, …"
     )
     if not isinstance(names, list) or not names:
-        reading.report(path, "class names", rule, shown(names))
+        log.report(path, "class names", rule, shown(names))
         return []
     wrong = [name for name in names if not isinstance(name, str) or not name]
     if wrong:
-        reading.report(path, "class names", rule, shown(wrong[0]))
+        log.report(path, "class names", rule, shown(wrong[0]))
         return []
     for name, count in Counter(names).items():
         if count > 1:
-            reading.report(path, f"class {shown(name)}", rule, f"it {count} times")
+            log.report(path, f"class {shown(name)}", rule, f"it {count} times")
     return names

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from smallobj.data.datasets.problems import ResultsError, shown
-from smallobj.data.datasets.reading import DatasetReading, read_json, read_json_lines
+from smallobj.data.datasets.problems import ProblemLog, ResultsError, shown
+from smallobj.data.datasets.reading import read_json, read_json_lines
 from smallobj.data.datasets.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_float
 from smallobj.evaluation.reading.image_names import ImageNames
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
@@ -80,26 +80,26 @@ def read_results(
     Raises:
         ResultsError: all broken rules, each with file, entry and value.
     """
-    reading = DatasetReading()
-    content = _content(path, reading)
+    log = ProblemLog()
+    content = _content(path, log)
     columns = None
-    if content is not None and not reading.problems:
-        columns = _columns(content, path, data, category_ids, reading)
+    if content is not None and not log.problems:
+        columns = _columns(content, path, data, category_ids, log)
     table = None
     if columns is not None:
         table = _table(columns)
         if table is None:
-            _report_each(columns, path, reading)
-            assert reading.problems, "both ways of checking must agree"
-    if table is None or reading.problems:
-        raise ResultsError(reading.problems)
+            _report_each(columns, path, log)
+            assert log.problems, "both ways of checking must agree"
+    if table is None or log.problems:
+        raise ResultsError(log.problems)
     return table[np.argsort(table.images, kind="stable")]
 
 
-def _content(path: str, reading: DatasetReading) -> Any:
+def _content(path: str, log: ProblemLog) -> Any:
     if not path.endswith(".jsonl"):
-        return read_json(path, reading)
-    images = read_json_lines(path, reading)
+        return read_json(path, log)
+    images = read_json_lines(path, log)
     return None if images is None else {"images": images, "classes": _ClassNames(images)}
 
 
@@ -123,21 +123,21 @@ def _columns(
     path: str,
     data: EvaluationSet,
     category_ids: dict[int, int] | None,
-    reading: DatasetReading,
+    log: ProblemLog,
 ) -> _Columns | None:
     same = {k: k for k in range(len(data.class_names))}
     kind = results_kind(content)
     if kind == COCO:
         classes = same if category_ids is None else category_ids
-        return _coco_columns(content, path, data, classes, reading)
+        return _coco_columns(content, path, data, classes, log)
     if kind == OWN:
-        return _own_columns(content, path, data, reading)
+        return _own_columns(content, path, data, log)
     if kind == CHALLENGE:
-        return _challenge_columns(content, path, data, same, reading)
+        return _challenge_columns(content, path, data, same, log)
     if _is_labels(content):
-        reading.report(path, "whole file", LABELS_RULE, "a COCO file with annotations")
+        log.report(path, "whole file", LABELS_RULE, "a COCO file with annotations")
     else:
-        reading.report(path, "whole file", FILE_RULE, shown(content))
+        log.report(path, "whole file", FILE_RULE, shown(content))
     return None
 
 
@@ -161,7 +161,7 @@ def _coco_columns(
     path: str,
     data: EvaluationSet,
     classes: dict[int, int],
-    reading: DatasetReading,
+    log: ProblemLog,
 ) -> _Columns:
     place = {one: number for number, one in enumerate(data.image_ids)}
     kept = list(range(len(rows)))
@@ -173,33 +173,33 @@ def _coco_columns(
     except (KeyError, TypeError):
         is_good = False
     if not is_good:
-        kept = [i for i, row in enumerate(rows) if _is_known(row, i, place, path, reading)]
+        kept = [i for i, row in enumerate(rows) if _is_known(row, i, place, path, log)]
         images = [place[rows[i]["image_id"]] for i in kept]
         fields = [[rows[i][key] for i in kept] for key in ("category_id", "bbox", "score")]
     return _Columns(lambda i: f"[{kept[i]}]", classes, False, images, *fields)
 
 
 def _is_known(
-    row: Any, number: int, place: dict[int | str, int], path: str, reading: DatasetReading
+    row: Any, number: int, place: dict[int | str, int], path: str, log: ProblemLog
 ) -> bool:
     keys = ("image_id", "category_id", "bbox", "score")
     if not isinstance(row, dict) or not all(key in row for key in keys):
-        reading.report(path, f"[{number}]", RESULT_RULE, shown(row))
+        log.report(path, f"[{number}]", RESULT_RULE, shown(row))
         return False
     one = row["image_id"]
     if type(one) not in (int, str) or one not in place:
-        reading.report(path, f"[{number}]", KNOWN_ID, shown(one))
+        log.report(path, f"[{number}]", KNOWN_ID, shown(one))
         return False
     return True
 
 
 def _own_columns(
-    content: dict[str, Any], path: str, data: EvaluationSet, reading: DatasetReading
+    content: dict[str, Any], path: str, data: EvaluationSet, log: ProblemLog
 ) -> _Columns | None:
     names = content.get("classes", list(data.class_names))
     if not isinstance(names, _ClassNames):
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            reading.report(path, "classes", CLASSES_RULE, shown(names))
+            log.report(path, "classes", CLASSES_RULE, shown(names))
             return None
         names = dict(enumerate(names))
     known = {name: k for k, name in enumerate(data.class_names)}
@@ -215,16 +215,16 @@ def _own_columns(
         if not isinstance(image, dict) or not (
             isinstance(image.get("file"), str) and isinstance(image.get("detections"), list)
         ):
-            reading.report(path, where, IMAGE_RULE, shown(image))
+            log.report(path, where, IMAGE_RULE, shown(image))
             continue
-        number = _number(image["file"], f"{where} ({image['file']})", numbers, seen, path, reading)
+        number = _number(image["file"], f"{where} ({image['file']})", numbers, seen, path, log)
         if number is None:
             continue
-        _check_size(image, where, data.sizes[number].tolist(), path, reading)
+        _check_size(image, where, data.sizes[number].tolist(), path, log)
         good = [i for i, one in enumerate(image["detections"]) if _is_object(one)]
         for i in sorted(set(range(len(image["detections"]))) - set(good)):
             value = shown(image["detections"][i])
-            reading.report(path, f"{where}.detections[{i}]", FOUND_RULE, value)
+            log.report(path, f"{where}.detections[{i}]", FOUND_RULE, value)
         rows = [image["detections"][i] for i in good]
         entries += [(f"{where}.detections", i) for i in good]
         columns.images += [number] * len(rows)
@@ -244,12 +244,12 @@ def _entry_of(entries: Sequence[tuple[str, int]], index: int) -> str:
 
 
 def _check_size(
-    image: dict[str, Any], where: str, size: list[int], path: str, reading: DatasetReading
+    image: dict[str, Any], where: str, size: list[int], path: str, log: ProblemLog
 ) -> None:
     told = (image.get("height", size[0]), image.get("width", size[1]))
     if told != tuple(size):
         value = f"{told[1]!r} wide, {told[0]!r} high; the image is {size[1]} and {size[0]}"
-        reading.report(path, f"{where} ({image['file']})", SIZE_RULE, value)
+        log.report(path, f"{where} ({image['file']})", SIZE_RULE, value)
 
 
 def _challenge_columns(
@@ -257,22 +257,22 @@ def _challenge_columns(
     path: str,
     data: EvaluationSet,
     classes: dict[int, int],
-    reading: DatasetReading,
+    log: ProblemLog,
 ) -> _Columns:
     entries: list[tuple[str, int]] = []
     columns = _Columns(lambda i: _entry_of(entries, i), classes)
     numbers = ImageNames(data.file_names)
     seen: set[int] = set()
     for name, rows in content.items():
-        number = _number(name, name, numbers, seen, path, reading)
+        number = _number(name, name, numbers, seen, path, log)
         if number is None:
             continue
         if not isinstance(rows, list):
-            reading.report(path, name, LIST_RULE, shown(rows))
+            log.report(path, name, LIST_RULE, shown(rows))
             continue
         for i, row in enumerate(rows):
             if not isinstance(row, list) or len(row) != 6:
-                reading.report(path, f"{name}[{i}]", ROW_RULE, shown(row))
+                log.report(path, f"{name}[{i}]", ROW_RULE, shown(row))
                 continue
             entries.append((name, i))
             columns.images.append(number)
@@ -283,14 +283,14 @@ def _challenge_columns(
 
 
 def _number(
-    file: str, where: str, names: ImageNames, seen: set[int], path: str, reading: DatasetReading
+    file: str, where: str, names: ImageNames, seen: set[int], path: str, log: ProblemLog
 ) -> int | None:
     """Number of the image, None after reporting that it is unknown or occurs again."""
     number = names.find(file)
     if number is None:
-        reading.report(path, where, KNOWN_FILE, shown(file))
+        log.report(path, where, KNOWN_FILE, shown(file))
     elif number in seen:
-        reading.report(path, where, ONCE, f"{shown(file)} again")
+        log.report(path, where, ONCE, f"{shown(file)} again")
         return None
     else:
         seen.add(number)
@@ -330,21 +330,21 @@ def _table(columns: _Columns) -> DetectionTable | None:
     return DetectionTable(images, np.array(categories, dtype=np.int64), boxes, scores)
 
 
-def _report_each(columns: _Columns, path: str, reading: DatasetReading) -> None:
+def _report_each(columns: _Columns, path: str, log: ProblemLog) -> None:
     """Reports each rule that a detection breaks, one by one."""
     rows = zip(columns.categories, columns.boxes, columns.scores, strict=True)
     for i, (category, box, score) in enumerate(rows):
         if not is_number(category) or category not in columns.classes:
             value = f"{shown(category)}; known are {shown(sorted(columns.classes))}"
-            reading.report(path, columns.where(i), KNOWN_CLASS, value)
+            log.report(path, columns.where(i), KNOWN_CLASS, value)
         if not is_number(score) or not np.isfinite(to_float(score)):
-            reading.report(path, columns.where(i), SCORE_RULE, shown(score))
+            log.report(path, columns.where(i), SCORE_RULE, shown(score))
         if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
-            reading.report(path, columns.where(i), BOX_RULE, shown(box))
+            log.report(path, columns.where(i), BOX_RULE, shown(box))
             continue
         x, y, *end = map(to_float, box)
         sides = [end[0] - x, end[1] - y] if columns.corners else end
         if not np.isfinite([x, y, *sides, x + sides[0], y + sides[1]]).all():
-            reading.report(path, columns.where(i), FINITE_BOX, shown(box))
+            log.report(path, columns.where(i), FINITE_BOX, shown(box))
         elif min(sides) < 0:
-            reading.report(path, columns.where(i), NEGATIVE, shown(box))
+            log.report(path, columns.where(i), NEGATIVE, shown(box))
