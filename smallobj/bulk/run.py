@@ -26,9 +26,9 @@ from smallobj.bulk.ranks import Board, Rank, Status
 from smallobj.bulk.records import Records, RecordWriter
 from smallobj.checks import check_positive
 from smallobj.data.image_file import quiet_decoders
-from smallobj.demo.session import DemoSession
 from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.fingerprint import detector_identity
+from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.results.coco_ids import CocoIds
 from smallobj.results.result_files import ImageResult, ResultFiles
 from smallobj.whole_file import require_writable
@@ -142,8 +142,8 @@ class BulkRun:
         report = _Report()
         try:
             cfg = self._config()
-            self.session = DemoSession(cfg, self.options.threshold)
-            self.category_ids = list(range(len(self.session.class_names)))
+            self.predictor = SmallObjectPredictor(cfg, self.options.threshold)
+            self.category_ids = list(range(len(self.predictor.class_names)))
             report.identity = self._identity(cfg)
             if self.rank.index == 0:
                 report.plan = self._prepare(report.identity)
@@ -182,8 +182,8 @@ class BulkRun:
 
     def _identity(self, cfg: CfgNode) -> Identity:
         return {
-            **detector_identity(cfg, self.session.predictor.model, self.options.threads),
-            "classes": self.session.class_names,
+            **detector_identity(cfg, self.predictor.model, self.options.threads),
+            "classes": self.predictor.class_names,
             "threshold": self.options.threshold,
         }
 
@@ -195,7 +195,7 @@ class BulkRun:
             raise ValueError("--coco-images goes with --coco")
         paths = list_images(options.inputs) if options.inputs else None
         ids = CocoIds(options.coco_images)
-        self.category_ids = ids.category_ids(self.session.class_names)
+        self.category_ids = ids.category_ids(self.predictor.class_names)
         self._image_ids = ids.image_ids(self.folder.known_paths() if paths is None else paths)
         resume = options.resume or ranks.restarts() > 0
         return self.folder.prepare(identity, paths, resume)
@@ -223,15 +223,13 @@ class BulkRun:
                 claimed.append(int(todo[number]))
                 yield paths[claimed[-1]]
 
-        names, threshold = self.session.class_names, self.options.threshold
-        for found in self.session.predictor.stream(claims()):
+        names = self.predictor.class_names
+        for found in self.predictor.stream(claims()):
             if found.instances is None:
                 record: dict[str, Any] = {"file": found.path, "error": found.error}
                 self.status.broken += 1
             else:
-                instances = found.instances.to("cpu")
-                instances = instances[instances.scores >= threshold]
-                record = ImageResult.from_instances(found.path, 0, instances).entry(names)
+                record = ImageResult.from_instances(found.path, 0, found.instances).entry(names)
             writer.write(claimed.popleft(), record)
             self.status.done += 1
         writer.close()
@@ -253,7 +251,7 @@ class BulkRun:
     def _merge(self, records: Records) -> int:
         options = self.options
         outputs = (options.json_file, options.csv_file, options.coco_file)
-        files = ResultFiles(self.session.class_names, self.category_ids, *outputs)
+        files = ResultFiles(self.predictor.class_names, self.category_ids, *outputs)
         totals: Totals = merge_records(self.folder, records, files, self._image_ids)
         for reason in totals.reasons:
             print(f"skipped: {reason}", file=sys.stderr)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 
 import cv2
 import numpy as np
 from detectron2.config import CfgNode
 from tqdm import tqdm
 
-from smallobj.checks import check_between
 from smallobj.data.image_file import read_image
 from smallobj.demo.video import Video, VideoWriter
 from smallobj.inference.predictor import Prediction, SmallObjectPredictor
@@ -48,14 +46,9 @@ class DemoSession:
             ValueError, FileNotFoundError: as :class:`SmallObjectPredictor`, or a threshold
                 outside [0, 1].
         """
-        check_between("--confidence-threshold", threshold, 0, 1)
-        cfg = cfg.clone()
-        # The model's own threshold comes first, and must not hide what is asked for.
-        for node in (cfg.MODEL.ROI_HEADS, cfg.MODEL.RETINANET):
-            node.SCORE_THRESH_TEST = min(node.SCORE_THRESH_TEST, threshold)
         self.threshold = threshold
         self.show_tiles = show_tiles
-        self.predictor = SmallObjectPredictor(cfg)
+        self.predictor = SmallObjectPredictor(cfg, threshold)
         self.class_names: list[str] = self.predictor.class_names
         self.log = DetectionLog(self.class_names)
         self.written: list[str] = []
@@ -66,12 +59,7 @@ class DemoSession:
     def detect(self, image: np.ndarray) -> Prediction:
         """Objects in (H, W, 3) uint8 BGR that pass the threshold."""
         output = self.predictor(image)
-        return self._sure(Prediction("", image, output["instances"], output.get("tiles")))
-
-    def _sure(self, found: Prediction) -> Prediction:
-        assert found.instances is not None
-        instances = found.instances.to("cpu")
-        return replace(found, instances=instances[instances.scores >= self.threshold])
+        return Prediction("", image, output["instances"].to("cpu"), output.get("tiles"))
 
     def draw(self, image: np.ndarray, found: Prediction) -> np.ndarray:
         """A picture of the image's size with boxes, and with tiles if they were asked for."""
@@ -93,7 +81,6 @@ class DemoSession:
             if found.instances is None:
                 self.skip(found.error)
                 continue
-            found = self._sure(found)
             image = read_image(found.path) if found.image is None else found.image
             write_picture(picture, self.draw(image, found))
             self.written.append(picture)

@@ -11,27 +11,45 @@ from smallobj.inference.focus import FocusedDetector, build_focus
 from smallobj.inference.model import load_model
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
+from smallobj.modeling.score_threshold import lower_score_threshold
 
 
-def load_detector(cfg: CfgNode) -> nn.Module:
+def load_detector(cfg: CfgNode, score_threshold: float | None = None) -> nn.Module:
     """The detector that a config describes, ready to run.
 
     >>> detector = load_detector(cfg)
     >>> (output,) = detector([{"image": torch.zeros(3, 2100, 2800, dtype=torch.uint8)}])
     >>> output["instances"].pred_boxes  # in pixels of the image
 
+    Args:
+        cfg: of the detector.
+        score_threshold: detections of at least this score come out, though the config's own
+            threshold may be higher, or that of another model in TEST.ENSEMBLE; None leaves these
+            thresholds alone.
+
     Raises:
         ValueError, FileNotFoundError: as :func:`load_model` and :func:`wrap_for_test`.
     """
-    return wrap_for_test(cfg, load_model(cfg))
+    if score_threshold is not None:
+        cfg = cfg.clone()
+        cfg.defrost()
+        lower_score_threshold(cfg, score_threshold)
+    return wrap_for_test(cfg, load_model(cfg), score_threshold)
 
 
-def wrap_for_test(cfg: CfgNode, model: nn.Module) -> nn.Module:
+def wrap_for_test(
+    cfg: CfgNode, model: nn.Module, score_threshold: float | None = None
+) -> nn.Module:
     """The model as TEST says: in tiles, where a focus network points, seen several times, and
     beside other models.
 
     From the inside out: passes over each tile (TEST.TTA.PER_TILE), tiles, passes over the image,
     focus, ensemble. Each is there only where its key asks for it.
+
+    Args:
+        cfg: of the model.
+        model: with Detectron2's contract.
+        score_threshold: as :func:`load_detector`, for the other models of an ensemble.
 
     Raises:
         ValueError: keys that don't go together, or one out of range.
@@ -39,7 +57,7 @@ def wrap_for_test(cfg: CfgNode, model: nn.Module) -> nn.Module:
     """
     detector = _wrap_alone(cfg, model)
     if cfg.TEST.ENSEMBLE.MEMBERS:
-        return build_ensemble(cfg, detector, _wrap_alone)
+        return build_ensemble(cfg, detector, _wrap_alone, score_threshold)
     return detector
 
 

@@ -18,6 +18,7 @@ from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.model import load_model
 from smallobj.inference.tiled import image_size
 from smallobj.merging import ModelMerger, build_model_merger
+from smallobj.modeling.score_threshold import lower_score_threshold
 
 Item = dict[str, Any]
 Wrap = Callable[[CfgNode, nn.Module], nn.Module]
@@ -114,13 +115,17 @@ class EnsembleDetector(nn.Module):
             yield result
 
 
-def build_ensemble(cfg: CfgNode, own: nn.Module, wrap: Wrap) -> EnsembleDetector:
+def build_ensemble(
+    cfg: CfgNode, own: nn.Module, wrap: Wrap, score_threshold: float | None = None
+) -> EnsembleDetector:
     """The config's own detector with TEST.ENSEMBLE.MEMBERS beside it.
 
     Args:
         cfg: of the first member.
         own: that detector, wrapped for test.
         wrap: wraps another one as its config says.
+        score_threshold: the others give detections of at least this score, too; None leaves it to
+            their configs.
 
     Raises:
         ValueError: a member is an ensemble itself, or finds other classes; or as
@@ -132,6 +137,8 @@ def build_ensemble(cfg: CfgNode, own: nn.Module, wrap: Wrap) -> EnsembleDetector
     members, eyes, configs = [own], [Eyes(resize_at_test(cfg))], []
     for name in names:
         other = _member_config(cfg, name)
+        if score_threshold is not None:
+            lower_score_threshold(other, score_threshold)
         members.append(wrap(other, load_model(other)))
         eyes.append(Eyes(resize_at_test(other), other.INPUT.FORMAT != cfg.INPUT.FORMAT))
         configs.append(other)

@@ -15,6 +15,7 @@ from detectron2.data import Metadata
 from detectron2.engine import DefaultPredictor
 from detectron2.structures import Instances
 
+from smallobj.checks import check_between
 from smallobj.data.build import image_tensor, resize_on_reading
 from smallobj.data.datasets.image_size import read_size
 from smallobj.data.image_file import read_image
@@ -22,6 +23,7 @@ from smallobj.data.prefetch import map_ahead
 from smallobj.inference.batching import stream_through
 from smallobj.inference.detector import load_detector
 from smallobj.inference.focus import FocusedDetector
+from smallobj.modeling.score_threshold import lower_score_threshold
 
 Item = dict[str, Any]
 
@@ -34,7 +36,8 @@ class Prediction:
         path: as it was given.
         image: (H, W, 3) uint8, BGR; None where the file can't be read, or was not read at full
             scale because nothing seemed to be in it.
-        instances: in the image's pixels, by falling score; None where the file can't be read.
+        instances: on the CPU, in the image's pixels, by falling score; None where the file can't
+            be read.
         tiles: (T, 4) XYXY in the image's pixels, where the detector looked, if in tiles.
         error: a sentence that says why, else "".
     """
@@ -62,17 +65,29 @@ class SmallObjectPredictor(DefaultPredictor):
     Attributes:
         model: the detector, tiled if TEST.TILE.ENABLED.
         class_names: names of the classes, in the order of pred_classes.
+        score_threshold: lowest score of a detection.
     """
 
-    def __init__(self, cfg: CfgNode) -> None:
+    def __init__(self, cfg: CfgNode, score_threshold: float | None = None) -> None:
         """
+        Args:
+            cfg: of the detector, as :func:`prepare_detector_config` gives it.
+            score_threshold: lowest score of a detection, in [0, 1]: lower ones are left out, and
+                no threshold of the config hides the others. None: what the config says.
+
         Raises:
-            ValueError: weights that don't fit the config, or are unsafe to read.
+            ValueError: weights that don't fit the config or are unsafe to read, or a threshold
+                outside [0, 1].
             FileNotFoundError: there is no file at MODEL.WEIGHTS.
         """
         # Not the base's __init__, which would unpickle the weights.
         self.cfg = cfg.clone()
-        self.model: Any = load_detector(self.cfg)
+        self.score_threshold = score_threshold
+        if score_threshold is not None:
+            check_between("the lowest score of a detection", score_threshold, 0, 1)
+            self.cfg.defrost()
+            lower_score_threshold(self.cfg, score_threshold)
+        self.model: Any = load_detector(self.cfg, score_threshold)
         self.aug = resize_on_reading(self.cfg)
         self.input_format = cfg.INPUT.FORMAT
         self.class_names = list(cfg.MODEL.CLASS_NAMES) or [
@@ -90,7 +105,13 @@ class SmallObjectPredictor(DefaultPredictor):
             {"instances": Instances} in the image's pixels, by falling score; of a tiled detector
             "tiles", too.
         """
-        return self.model([self._item(original_image)])[0]
+        return self._above_threshold(self.model([self._item(original_image)])[0])
+
+    def _above_threshold(self, output: Item) -> Item:
+        if self.score_threshold is None:
+            return output
+        instances = output["instances"]
+        return {**output, "instances": instances[instances.scores >= self.score_threshold]}
 
     def stream(self, paths: Iterable[str]) -> Iterator[Prediction]:
         """Detects in image files, the next ones being decoded while the model computes.
@@ -122,7 +143,8 @@ class SmallObjectPredictor(DefaultPredictor):
                 broken = waiting.popleft()
                 yield Prediction(broken.path, error=broken.error)
             done = waiting.popleft()
-            yield Prediction(done.path, done.image, output["instances"], output.get("tiles"))
+            found = self._above_threshold(output)["instances"].to("cpu")
+            yield Prediction(done.path, done.image, found, output.get("tiles"))
         for broken in waiting:
             yield Prediction(broken.path, error=broken.error)
 

@@ -11,7 +11,7 @@ from smallobj import load_config
 from smallobj.checkpoint import save_weights
 from smallobj.data.build import WholeImageMapper, resize_at_test
 from smallobj.inference import SmallObjectPredictor
-from smallobj.inference.detector import wrap_for_test
+from smallobj.inference.detector import load_detector, wrap_for_test
 from smallobj.inference.ensemble import EnsembleDetector, Eyes
 from smallobj.inference.fingerprint import detector_identity
 from smallobj.inference.tiled import TiledDetector
@@ -230,6 +230,22 @@ def test_weights_come_from_the_config(tiny_config, members):
     cfg = tiny_config(*NAMES, *words, "TEST.ENSEMBLE.WEIGHTS", "(3,)")
     with pytest.raises(ValueError, match=r"WEIGHTS must be .* each of 2 models.*got 1"):
         wrap_for_test(cfg, build_model(cfg))
+
+
+def test_no_member_s_own_threshold_hides_what_is_asked_for(tiny_config, members):
+    floor = "MODEL.ROI_HEADS.SCORE_THRESH_TEST"
+    own = members("own", floor, 0.6).split(":")
+    cfg = load_config(own[0], ["TEST.ENSEMBLE.MEMBERS", repr([members("other", floor, 0.8)])])
+    cfg.MODEL.WEIGHTS = own[1]
+
+    def floors(*threshold):
+        ensemble = load_detector(cfg, *threshold)
+        models = [module for module in ensemble.modules() if hasattr(module, "roi_heads")]
+        return [m.roi_heads.box_predictor[-1].test_score_thresh for m in models]
+
+    assert floors() == [0.6, 0.8]
+    assert floors(0.3) == [0.3, 0.3]
+    assert floors(0.7) == [0.6, 0.7]
 
 
 def test_members_that_find_other_classes_are_told(tiny_config, members):

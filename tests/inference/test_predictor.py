@@ -1,15 +1,20 @@
 """The predictor over many files: the same boxes as one at a time, broken files told."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import smallobj
+from smallobj import load_config
 from smallobj.checkpoint import save_weights
 from smallobj.inference import SmallObjectPredictor
 from smallobj.inference.focus import FocusedDetector, RegionChooser
 from smallobj.modeling import build_model
+from smallobj.modeling.score_threshold import set_score_threshold
 
 
 @pytest.fixture
@@ -119,3 +124,26 @@ def test_focus_reads_the_same_whether_files_are_glanced_at_first(
         reference = expected["instances"].pred_boxes.tensor
         torch.testing.assert_close(boxes, reference, rtol=1e-4, atol=1e-3)
         assert prediction.instances.image_size == (201, 303)
+
+
+QUICK = Path(smallobj.__file__).parent.parent / "configs" / "quick"
+DETECTORS = [path for path in sorted(QUICK.glob("*_tiny.yaml")) if path.stem != "focus_tiny"]
+
+
+@pytest.mark.parametrize("path", DETECTORS, ids=lambda path: path.stem)
+def test_a_lower_threshold_than_the_config_s_counts(path, tmp_path):
+    """With random weights no score reaches 0.95, and only the threshold asked for is lower."""
+    cfg = load_config(str(path), ["MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", "3"])
+    set_score_threshold(cfg, 0.95)
+    cfg.MODEL.RPN.SCORE_THRESH_TEST = 0.0
+    cfg.MODEL.WEIGHTS = str(tmp_path / "random.safetensors")
+    torch.manual_seed(0)
+    save_weights(build_model(cfg), cfg.MODEL.WEIGHTS)
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    assert not len(SmallObjectPredictor(cfg)(image)["instances"])
+    everything = SmallObjectPredictor(cfg, score_threshold=0.0)(image)["instances"].scores
+    assert len(everything)
+    middle = float(everything.median())
+    some = SmallObjectPredictor(cfg, score_threshold=middle)(image)["instances"].scores
+    assert 0 < len(some) < len(everything)
+    assert some.min() >= middle
