@@ -4,7 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from smallobj import load_config
+from smallobj.checkpoint import save_weights
 from smallobj.data.datasets import unregister_dataset
+from smallobj.modeling import build_model
 
 REPOSITORY = Path(smallobj.__file__).parent.parent
 # Tests run beside each other; threads of one would only take from the others.
@@ -86,25 +88,57 @@ class TinyDataset:
 def tiny_dataset(tmp_path_factory) -> TinyDataset:
     """Six photographs to train on and three to validate; the last of each shows nothing."""
     dataset = TinyDataset(tmp_path_factory.mktemp("squares"))
-    (dataset.root / "names.txt").write_text("\n".join(dataset.names))
     rng = np.random.default_rng(7)
-    for split, count in (("train", 6), ("val", 3)):
-        (dataset.root / split).mkdir()
-        labels: dict[str, list] = {}
-        for number in range(count):
-            image = np.full((256, 320, 3), 110, np.uint8)
-            boxes = labels[f"{number}.jpg"] = []
-            # One cell of a 3 x 2 grid for each object, so that none covers another.
-            for cell in rng.permutation(6)[: 3 if number < count - 1 else 0]:
-                category, side = len(boxes) % 3, int(rng.integers(12, 40))
-                x, y = (
-                    rng.integers(10, 50, 2) + np.array([cell % 3 * 100, cell // 3 * 120])
-                ).tolist()
-                image[y : y + side, x : x + side] = dataset.colors[category]
-                boxes.append([category, x, y, side, side])
-            path = str(dataset.root / split / f"{number}.jpg")
-            cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, 98])
-        (dataset.root / f"{split}.json").write_text(json.dumps(labels))
+    layout = {"size": (256, 320), "columns": 3, "step": (100, 120), "start": 10, "sides": (12, 40)}
+    write_squares(dataset, "train", [3] * 5 + [0], rng, **layout)
+    write_squares(dataset, "val", [3, 3, 0], rng, **layout)
+    return dataset
+
+
+def write_squares(
+    dataset: TinyDataset,
+    split: str,
+    counts: Sequence[int],
+    rng: np.random.Generator,
+    *,
+    size: tuple[int, int],
+    columns: int,
+    step: tuple[int, int],
+    start: int,
+    sides: tuple[int, int],
+) -> None:
+    """A split's photographs, labels and names.
+
+    Args:
+        counts: squares in each photograph, one in a cell of a grid, so that none covers another.
+        size: (h, w) of the photographs.
+        columns, step: of the grid, and from cell to cell (x, y).
+        start: what a square lies right of and below its cell's corner at least; up to 50 px.
+        sides: from, and less than.
+    """
+    (dataset.root / split).mkdir()
+    (dataset.root / "names.txt").write_text("\n".join(dataset.names))
+    labels: dict[str, list] = {}
+    for number, count in enumerate(counts):
+        image = np.full((*size, 3), 110, np.uint8)
+        boxes = labels[f"{number}.jpg"] = []
+        for cell in rng.permutation(columns * (size[0] // step[1]))[:count]:
+            category, side = len(boxes) % 3, int(rng.integers(*sides))
+            corner = np.array([cell % columns * step[0], cell // columns * step[1]])
+            x, y = (rng.integers(start, 50, 2) + corner).tolist()
+            image[y : y + side, x : x + side] = dataset.colors[category]
+            boxes.append([category, x, y, side, side])
+        path = str(dataset.root / split / f"{number}.jpg")
+        cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, 98])
+    (dataset.root / f"{split}.json").write_text(json.dumps(labels))
+
+
+@pytest.fixture(scope="session")
+def many_squares(tmp_path_factory) -> TinyDataset:
+    """Split "val": photographs of 440 x 400, two with 25 squares of 8 to 20 px, one with none."""
+    dataset = TinyDataset(tmp_path_factory.mktemp("many_squares"))
+    layout = {"size": (400, 440), "columns": 5, "step": (85, 78), "start": 0, "sides": (8, 21)}
+    write_squares(dataset, "val", [25, 25, 0], np.random.default_rng(4), **layout)
     return dataset
 
 
@@ -122,7 +156,7 @@ def catalog():
 TINY_CONFIG = REPOSITORY / "configs" / "quick" / "cascade_tiny.yaml"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_config():
     """Reads configs/quick/cascade_tiny.yaml with 3 classes and the given KEY VALUE pairs."""
 
@@ -131,6 +165,22 @@ def tiny_config():
         return load_config(str(TINY_CONFIG), ["MODEL.ROI_HEADS.NUM_CLASSES", "3", *words])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def save_untrained(tiny_config):
+    """``save_untrained(folder, *options)``: config.yaml, as training writes it, and weights in
+    model.safetensors for the classes red, green and blue; gives the config."""
+
+    def save(folder, *options):
+        classes = ("MODEL.CLASS_NAMES", ["red", "green", "blue"])
+        cfg = tiny_config(*classes, "DATASETS.TRAIN", (), "DATASETS.TEST", (), *options)
+        (folder / "config.yaml").write_text(cfg.dump())
+        torch.manual_seed(0)
+        save_weights(build_model(cfg), folder / "model.safetensors")
+        return cfg
+
+    return save
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """The study of seams, with a detector that sees exactly the squares in its tile."""
 
 import dataclasses
-import json
 
 import cv2
 import numpy as np
@@ -37,44 +36,17 @@ class Oracle(nn.Module):
         return found
 
 
-COLORS = ((0, 0, 230), (0, 200, 0), (230, 0, 0))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Three photographs of 440 x 400: two with 25 squares of 8 to 20 px each, one with none."""
-    folder, rng = tmp_path_factory.mktemp("seams"), np.random.default_rng(4)
-    labels = {}
-    for number, count in enumerate((25, 25, 0)):
-        image = np.full((400, 440, 3), 110, np.uint8)
-        boxes = labels[f"{number}.jpg"] = []
-        for cell in range(count):
-            side = int(rng.integers(8, 21))
-            x, y = (rng.integers(0, 50, 2) + np.array([cell % 5 * 85, cell // 5 * 78])).tolist()
-            image[y : y + side, x : x + side] = COLORS[cell % 3]
-            boxes.append([cell % 3, x, y, side, side])
-        cv2.imwrite(str(folder / f"{number}.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 98])
-    (folder / "labels.json").write_text(json.dumps(labels))
-    (folder / "names.txt").write_text("red\ngreen\nblue")
-    return folder
-
-
 @pytest.fixture
-def study(folder, tiny_config, catalog, monkeypatch):
+def study(many_squares, tiny_config, catalog, monkeypatch):
     """Reads these photographs with a perfect detector."""
     monkeypatch.setattr(seams, "load_model", lambda cfg: Oracle())
-    register(folder)
+    datasets.register_dataset(many_squares.spec("squares", "val"))
     cfg = tiny_config("TEST.TILE.SIZE", 160, "TEST.TILE.OVERLAP", 32)
 
     def read(images=10, grids=4, any_class=False):
         return list(seams.read_with_grids(cfg, "squares", images, grids, any_class))
 
     return read
-
-
-def register(folder):
-    spec = f"squares=challenge:{folder}/labels.json:{folder}:{folder}/names.txt"
-    datasets.register_dataset(spec)
 
 
 def test_shifted_plans_keep_the_promise_of_a_whole_copy():

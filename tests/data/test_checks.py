@@ -17,15 +17,13 @@ from smallobj.data.datasets import (
     load_checked,
     register_dataset,
     resolve_num_classes,
-    unregister_dataset,
 )
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
-def root(monkeypatch, tmp_path):
-    before = set(DatasetCatalog.list())
+def root(monkeypatch, tmp_path, catalog):
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
     (tmp_path / "data").mkdir()
     for name in ("0.jpg", "1.jpg"):
@@ -33,11 +31,7 @@ def root(monkeypatch, tmp_path):
     (tmp_path / "two.json").write_text('["cat", "dog"]')
     (tmp_path / "three.json").write_text('["cat", "dog", "cow"]')
     (tmp_path / "swapped.json").write_text('["dog", "cat"]')
-    yield tmp_path
-    for name in set(DatasetCatalog.list()) - before:
-        unregister_dataset(name)
-        if name in DatasetCatalog.list():
-            DatasetCatalog.remove(name)
+    return tmp_path
 
 
 def register(root: Path, name: str, labels: dict, classes: str = "two.json") -> str:

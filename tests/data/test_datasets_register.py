@@ -23,16 +23,11 @@ from smallobj.data.datasets import (
 
 
 @pytest.fixture(autouse=True)
-def root(monkeypatch, tmp_path):
+def root(monkeypatch, tmp_path, catalog):
     """An empty datasets folder; catalogs are as before afterwards."""
-    before = set(DatasetCatalog.list())
     monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path))
     register_builtin()
     yield tmp_path
-    for name in set(DatasetCatalog.list()) - before:
-        unregister_dataset(name)
-        if name in DatasetCatalog.list():
-            DatasetCatalog.remove(name)
     monkeypatch.undo()
     register_builtin()
 

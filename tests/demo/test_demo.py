@@ -7,30 +7,18 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import torch
 import yaml
 
-from smallobj.checkpoint import save_weights
 from smallobj.demo.session import DemoSession
 from smallobj.inference import detector_config as bundled
-from smallobj.modeling import build_model
 
 NAMES = ["red", "green", "blue"]
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory, repository):
-    """config.yaml as training writes it, weights of an untrained model, and three photographs."""
-    from smallobj import load_config
-
+def model_folder(tmp_path_factory, save_untrained):
     folder = tmp_path_factory.mktemp("model")
-    cfg = load_config(str(repository / "configs" / "quick" / "cascade_tiny.yaml"))
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 3
-    cfg.MODEL.CLASS_NAMES = NAMES
-    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (), ()
-    (folder / "config.yaml").write_text(cfg.dump())
-    torch.manual_seed(0)
-    save_weights(build_model(cfg), folder / "model.safetensors")
+    save_untrained(folder)
     return folder
 
 

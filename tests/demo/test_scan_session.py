@@ -9,13 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
-import torch
 from affine import Affine
 
-from smallobj.checkpoint import save_weights
 from smallobj.demo import scan_session
 from smallobj.demo.scan_session import needs_scan
-from smallobj.modeling import build_model
 from smallobj.scan.scanner import Scanner
 
 NAMES = ["red", "green", "blue"]
@@ -23,17 +20,9 @@ PLACE = {"crs": "EPSG:32652", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 4_00
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory, repository):
-    from smallobj import load_config
-
+def model_folder(tmp_path_factory, save_untrained):
     folder = tmp_path_factory.mktemp("model")
-    options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.CLASS_NAMES", str(NAMES)]
-    options += ["TEST.TILE.SIZE", "64", "TEST.TILE.OVERLAP", "16"]
-    cfg = load_config(str(repository / "configs" / "quick" / "cascade_tiny.yaml"), options)
-    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (), ()
-    (folder / "config.yaml").write_text(cfg.dump())
-    torch.manual_seed(0)
-    save_weights(build_model(cfg), folder / "model.safetensors")
+    save_untrained(folder, "TEST.TILE.SIZE", 64, "TEST.TILE.OVERLAP", 16)
     return folder
 
 

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 
-from smallobj import load_config
 from smallobj.bulk import run as bulk_run
 from smallobj.checkpoint import save_weights
 from smallobj.modeling import build_model
@@ -28,18 +27,12 @@ OUTPUTS = ("detections.jsonl", "d.json", "d.csv", "c.json")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, repository) -> Path:
+def place(tmp_path_factory, save_untrained) -> Path:
     """A model that is not trained, and photographs, a broken one among them."""
     folder = tmp_path_factory.mktemp("bulk")
-    cfg = load_config(str(repository / "configs" / "quick" / "cascade_tiny.yaml"))
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = 3
-    cfg.MODEL.CLASS_NAMES = ["red", "green", "blue"]
-    cfg.DATASETS.TRAIN, cfg.DATASETS.TEST = (), ()
-    cfg.TEST.DETECTIONS_PER_IMAGE = 10
-    (folder / "config.yaml").write_text(cfg.dump())
-    for name, seed in (("model", 0), ("other", 1)):
-        torch.manual_seed(seed)
-        save_weights(build_model(cfg), folder / f"{name}.safetensors")
+    cfg = save_untrained(folder, "TEST.DETECTIONS_PER_IMAGE", 10)
+    torch.manual_seed(1)
+    save_weights(build_model(cfg), folder / "other.safetensors")
     (folder / "photos").mkdir()
     rng = np.random.default_rng(0)
     for number in range(PHOTOS - 1):
