@@ -1,9 +1,7 @@
 """Photographs at reduced scale."""
 
-import cv2
 import numpy as np
 import pytest
-from detectron2.structures import BoxMode
 
 from smallobj import get_cfg
 from smallobj.data.build import ReducedImageMapper, WholeImageMapper, build_test_mapper
@@ -22,24 +20,9 @@ def config(reduction=2):
 
 
 @pytest.fixture
-def sample(tmp_path):
+def sample(write_sample):
     """A red and a green bar on grey, 301 x 203."""
-    image = np.full((203, 301, 3), 110, np.uint8)
-    boxes = [[40, 60, 32, 16], [200, 100, 48, 48]]
-    for (x, y, w, h), color in zip(boxes, [(0, 0, 230), (0, 200, 0)], strict=True):
-        image[y : y + h, x : x + w] = color
-    cv2.imwrite(str(tmp_path / "a.png"), image)
-    annotations = [
-        {"bbox": box, "bbox_mode": BoxMode.XYWH_ABS, "category_id": i, "iscrowd": 0}
-        for i, box in enumerate(boxes)
-    ]
-    return {
-        "file_name": str(tmp_path / "a.png"),
-        "image_id": 3,
-        "height": 203,
-        "width": 301,
-        "annotations": annotations,
-    }
+    return write_sample([[40, 60, 32, 16], [200, 100, 48, 48]], size=(203, 301))
 
 
 @pytest.mark.parametrize("reduction", [1, 2, 4])
@@ -91,7 +74,7 @@ def test_test_photographs_are_reduced_and_know_their_own_size(sample):
     item = mapper(sample)
     assert item["image"].shape == (3, 102, 151)
     assert (item["height"], item["width"]) == (203, 301)
-    assert item["image_id"] == 3
+    assert item["image_id"] == 5
     assert "annotations" not in item
 
 

@@ -2,12 +2,11 @@
 
 import os
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from detectron2.modeling.postprocessing import detector_postprocess
-from detectron2.structures import Boxes, BoxMode, Instances
+from detectron2.structures import Boxes, Instances
 
 from smallobj import get_cfg
 from smallobj.data.build import WholeImageMapper, resize_at_test
@@ -34,23 +33,9 @@ def config(tmp_path):
 
 
 @pytest.fixture
-def sample(tmp_path):
+def sample(write_sample):
     """A red and a green bar on grey, 200 x 300 (w, h)."""
-    image = np.full((300, 200, 3), 110, np.uint8)
-    boxes = [[40, 60, 32, 48], [100, 180, 60, 90]]
-    for (x, y, w, h), color in zip(boxes, [(0, 0, 230), (0, 200, 0)], strict=True):
-        image[y : y + h, x : x + w] = color
-    cv2.imwrite(str(tmp_path / "a.png"), image)
-    return {
-        "file_name": str(tmp_path / "a.png"),
-        "image_id": 3,
-        "height": 300,
-        "width": 200,
-        "annotations": [
-            {"bbox": box, "bbox_mode": BoxMode.XYWH_ABS, "category_id": i, "iscrowd": 0}
-            for i, box in enumerate(boxes)
-        ],
-    }
+    return write_sample([[40, 60, 32, 48], [100, 180, 60, 90]], size=(300, 200))
 
 
 def test_boxes_are_squashed_with_the_pixels(config, sample):

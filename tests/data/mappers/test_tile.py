@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 from detectron2.data.dataset_mapper import DatasetMapper
-from detectron2.structures import BoxMode
 from detectron2.utils.env import seed_all_rng
 
 from smallobj import get_cfg
@@ -25,32 +24,6 @@ def mapper(**keys):
     return build_train_mapper(cfg)
 
 
-def write_sample(folder, boxes, size=(300, 400), crowd=()):
-    """A dataset dict; box i, XYWH, has class i and its colour."""
-    image = np.full((*size, 3), GREY, np.uint8)
-    annotations = []
-    for number, (x, y, w, h) in enumerate(boxes):
-        image[y : y + h, x : x + w] = COLORS[number % 4]
-        annotations.append(
-            {
-                "bbox": [x, y, w, h],
-                "bbox_mode": BoxMode.XYWH_ABS,
-                "category_id": number % 4,
-                "iscrowd": int(number in crowd),
-            }
-        )
-    path = str(folder / "image.png")
-    cv2.imwrite(path, image)
-    height, width = size
-    return {
-        "file_name": path,
-        "image_id": 5,
-        "height": height,
-        "width": width,
-        "annotations": annotations,
-    }
-
-
 SQUARES = [(20, 30, 30, 20), (150, 40, 20, 40), (300, 200, 40, 40), (60, 220, 25, 25)]
 
 
@@ -60,8 +33,8 @@ def seed():
 
 
 @pytest.mark.parametrize("flip", [[], ["horizontal"], ["vertical"], ["horizontal", "vertical"]])
-def test_boxes_lie_on_their_objects(tmp_path, flip):
-    sample = write_sample(tmp_path, SQUARES)
+def test_boxes_lie_on_their_objects(write_sample, flip):
+    sample = write_sample(SQUARES)
     tiles = mapper(FLIP=flip, PER_IMAGE=60, BACKGROUND_RATIO=0.3)(sample)
     assert len(tiles) == 60
     seen = set()
@@ -90,8 +63,8 @@ def test_boxes_lie_on_their_objects(tmp_path, flip):
     assert seen == {0, 1, 2, 3}
 
 
-def test_flips_happen_half_of_the_time(tmp_path):
-    sample = write_sample(tmp_path, [(150, 100, 20, 20)])
+def test_flips_happen_half_of_the_time(write_sample):
+    sample = write_sample([(150, 100, 20, 20)])
     image = cv2.imread(sample["file_name"])
     image[100:110, 150:160] = 0  # its top left quarter
     cv2.imwrite(sample["file_name"], image)
@@ -109,8 +82,8 @@ def tile_of(monkeypatch, *tiles):
     monkeypatch.setattr(tile_mapper, "sample_training_tiles", lambda *a, **k: np.array(tiles))
 
 
-def test_a_cut_object_keeps_its_label_from_the_threshold_on(tmp_path, monkeypatch):
-    sample = write_sample(tmp_path, [(100, 100, 20, 20)])
+def test_a_cut_object_keeps_its_label_from_the_threshold_on(write_sample, monkeypatch):
+    sample = write_sample([(100, 100, 20, 20)])
     # Tiles that show 9, 10, 11 and all 20 columns of the object.
     tile_of(monkeypatch, *([x1 - 96, 60, x1, 156] for x1 in (109, 110, 111, 150)))
     tiles = mapper(MIN_VISIBLE=0.5, FLIP=[])(sample)
@@ -120,29 +93,29 @@ def test_a_cut_object_keeps_its_label_from_the_threshold_on(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(("share", "kept"), [(0.0, [0, 1, 1]), (1.0, [0, 0, 1])])
-def test_extreme_thresholds(tmp_path, monkeypatch, share, kept):
-    sample = write_sample(tmp_path, [(100, 100, 20, 20)])
+def test_extreme_thresholds(write_sample, monkeypatch, share, kept):
+    sample = write_sample([(100, 100, 20, 20)])
     tile_of(monkeypatch, *([x1 - 96, 60, x1, 156] for x1 in (100, 101, 120)))
     tiles = mapper(MIN_VISIBLE=share, FLIP=[])(sample)
     assert [len(tile["instances"]) for tile in tiles] == kept
 
 
-def test_the_dataset_dict_stays_as_it_is(tmp_path):
-    sample = write_sample(tmp_path, SQUARES)
+def test_the_dataset_dict_stays_as_it_is(write_sample):
+    sample = write_sample(SQUARES)
     before = repr(sample)
     mapper(PER_IMAGE=10)(sample)
     assert repr(sample) == before
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 1.0])
-def test_share_of_background_tiles(tmp_path, ratio):
-    sample = write_sample(tmp_path, [(20, 30, 30, 20)])
+def test_share_of_background_tiles(write_sample, ratio):
+    sample = write_sample([(20, 30, 30, 20)])
     tiles = mapper(PER_IMAGE=600, BACKGROUND_RATIO=ratio)(sample)
     empty = np.mean([len(tile["instances"]) == 0 for tile in tiles])
     assert empty == pytest.approx(ratio, abs=0.06 if 0 < ratio < 1 else 0)
 
 
-def test_one_decode_for_all_tiles_of_an_image(tmp_path, monkeypatch):
+def test_one_decode_for_all_tiles_of_an_image(write_sample, monkeypatch):
     calls = []
 
     def counted(path):
@@ -150,31 +123,31 @@ def test_one_decode_for_all_tiles_of_an_image(tmp_path, monkeypatch):
         return cv2.imread(path)
 
     monkeypatch.setattr(tile_mapper, "read_image", counted)
-    sample = write_sample(tmp_path, SQUARES)
+    sample = write_sample(SQUARES)
     assert len(mapper(PER_IMAGE=13)(sample)) == 13
     assert calls == [sample["file_name"]]
 
 
-def test_tiles_share_no_memory(tmp_path):
-    tiles = mapper(PER_IMAGE=4, FLIP=[])(write_sample(tmp_path, SQUARES))
+def test_tiles_share_no_memory(write_sample):
+    tiles = mapper(PER_IMAGE=4, FLIP=[])(write_sample(SQUARES))
     for tile in tiles:
         tile["image"].fill_(0)
-    again = mapper(PER_IMAGE=4, FLIP=[])(write_sample(tmp_path, SQUARES))
+    again = mapper(PER_IMAGE=4, FLIP=[])(write_sample(SQUARES))
     tiles[0]["image"].fill_(255)
     assert tiles[1]["image"].max() == 0
     assert all(tile["image"].max() > 0 for tile in again)
 
 
-def test_crowds_are_neither_labels_nor_targets(tmp_path):
-    sample = write_sample(tmp_path, [(20, 30, 30, 20), (300, 200, 40, 40)], crowd=[1])
+def test_crowds_are_neither_labels_nor_targets(write_sample):
+    sample = write_sample([(20, 30, 30, 20), (300, 200, 40, 40)], crowd=[1])
     tiles = mapper(PER_IMAGE=80, BACKGROUND_RATIO=0.0)(sample)
     assert {c for tile in tiles for c in tile["instances"].gt_classes.tolist()} == {0}
     assert all(len(tile["instances"]) == 1 for tile in tiles)
 
 
 @pytest.mark.parametrize("annotations", [[], None])
-def test_an_image_without_objects(tmp_path, annotations):
-    sample = write_sample(tmp_path, [])
+def test_an_image_without_objects(write_sample, annotations):
+    sample = write_sample([])
     if annotations is None:
         del sample["annotations"]
     tiles = mapper(BACKGROUND_RATIO=0.0)(sample)
@@ -186,8 +159,8 @@ def test_an_image_without_objects(tmp_path, annotations):
 
 
 @pytest.mark.parametrize("size", [(50, 60), (50, 400), (300, 60)])
-def test_an_image_smaller_than_the_tile(tmp_path, size):
-    sample = write_sample(tmp_path, [(10, 12, 20, 20)], size=size)
+def test_an_image_smaller_than_the_tile(write_sample, size):
+    sample = write_sample([(10, 12, 20, 20)], size=size)
     for tile in mapper(BACKGROUND_RATIO=0.0)(sample):
         assert tile["image"].shape == (3, min(96, size[0]), min(96, size[1]))
         assert tile["instances"].image_size == (tile["height"], tile["width"])
@@ -195,8 +168,8 @@ def test_an_image_smaller_than_the_tile(tmp_path, size):
         assert tile["instances"].gt_boxes.area().item() == 400
 
 
-def test_colour_order_of_the_model(tmp_path):
-    sample = write_sample(tmp_path, [(20, 30, 30, 20)])
+def test_colour_order_of_the_model(write_sample):
+    sample = write_sample([(20, 30, 30, 20)])
     cfg = get_cfg()
     cfg.INPUT.TILE.COLOR_JITTER = 0.0
     for order, red in (("BGR", [0, 0, 230]), ("RGB", [230, 0, 0])):
@@ -207,8 +180,8 @@ def test_colour_order_of_the_model(tmp_path):
         assert tile["image"][:, y, x].tolist() == red
 
 
-def test_a_seed_decides_everything(tmp_path):
-    sample = write_sample(tmp_path, SQUARES)
+def test_a_seed_decides_everything(write_sample):
+    sample = write_sample(SQUARES)
 
     def cut(seed):
         seed_all_rng(seed)
@@ -220,8 +193,8 @@ def test_a_seed_decides_everything(tmp_path):
     assert [t["tile"] for t in first] != [t["tile"] for t in other]
 
 
-def test_an_image_of_another_size_than_labelled(tmp_path):
-    sample = write_sample(tmp_path, SQUARES)
+def test_an_image_of_another_size_than_labelled(write_sample):
+    sample = write_sample(SQUARES)
     sample["width"] += 1
     with pytest.raises(Exception, match=r"image\.png"):
         mapper()(sample)
