@@ -24,7 +24,8 @@ from functools import partial
 import smallobj  # noqa: F401  (first: makes Detectron2 import)
 from smallobj.command_line import INTERRUPTED, run_command
 from smallobj.data.image_file import quiet_decoders
-from smallobj.demo.scan_session import ScanOptions, run_files
+from smallobj.demo.scan_options import ScanOptions
+from smallobj.demo.scan_session import run_files
 from smallobj.demo.session import DemoSession
 from smallobj.demo.video import Video, plan_video, require_display
 from smallobj.image_paths import find_images

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ import numpy as np
 import torch
 from detectron2.structures import Instances
 
+from smallobj.demo.scan_options import MOST_PIXELS, ScanOptions
 from smallobj.demo.session import DemoSession
 from smallobj.inference.fingerprint import detector_identity
 from smallobj.results.drawing import class_color, draw_detections
@@ -22,53 +21,9 @@ from smallobj.scan.raster import Raster
 from smallobj.scan.scan_log import Identity, ScanLog
 from smallobj.scan.scanner import Scanner
 
-# Larger images are scanned: decoded whole, this many pixels take 300 MB, several of them at once.
-MOST_PIXELS = 100_000_000
 _LONGEST_PICTURE = 4000
 # More labels than these would hide the picture, and one another.
 _MOST_LABELS = 100
-
-
-@dataclasses.dataclass(frozen=True)
-class ScanOptions:
-    """What the user asks for.
-
-    Attributes:
-        force: scan every input, not only those that are too large.
-        resume: go on with an interrupted scan.
-        geojson: file to write for the only input, a georeferenced one.
-        with_pictures: write a reduced picture of each scan.
-    """
-
-    force: bool = False
-    resume: bool = False
-    geojson: str | None = None
-    with_pictures: bool = True
-
-    @staticmethod
-    def add_to(parser: argparse.ArgumentParser) -> None:
-        """The options of the command line that :meth:`of` reads."""
-        group = parser.add_argument_group(
-            "large images",
-            f"An image of more than {MOST_PIXELS // 1_000_000} megapixels, a JPEG 2000 and a "
-            "georeferenced file are scanned: read row by row of tiles, in little memory.",
-        )
-        group.add_argument("--scan", action="store_true", help="scan every input")
-        group.add_argument("--resume", action="store_true", help="go on with an interrupted scan")
-        help_text = "write the detections of one georeferenced file, in its coordinate system"
-        group.add_argument("--geojson", metavar="FILE", help=help_text)
-        help_text = "write no reduced picture of a scan"
-        group.add_argument("--no-picture", action="store_true", help=help_text)
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> ScanOptions:
-        """
-        Raises:
-            ValueError: an option of scans for a video or a camera.
-        """
-        if not args.input and (args.scan or args.resume or args.geojson):
-            raise ValueError("--scan, --resume and --geojson go with --input")
-        return cls(args.scan, args.resume, args.geojson, not args.no_picture)
 
 
 def needs_scan(path: str) -> bool:
