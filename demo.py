@@ -20,19 +20,16 @@ import os
 import sys
 import warnings
 from functools import partial
+from typing import TYPE_CHECKING
 
-import smallobj  # noqa: F401  (first: makes Detectron2 import)
-from smallobj.command_line import INTERRUPTED, run_command
-from smallobj.data.image_file import quiet_decoders
+from smallobj.checks import check_file
+from smallobj.command_line import INTERRUPTED, check_detector_options, run_command
 from smallobj.demo.scan_options import ScanOptions
-from smallobj.demo.scan_session import run_files
-from smallobj.demo.session import DemoSession
-from smallobj.demo.video import Video, plan_video, require_display
 from smallobj.image_paths import find_images
-from smallobj.inference.detector_config import prepare_detector_config
-from smallobj.results.coco_ids import CocoIds
-from smallobj.results.picture_files import plan_pictures
 from smallobj.whole_file import require_writable
+
+if TYPE_CHECKING:
+    from smallobj.demo.session import DemoSession
 
 DEFAULT_OUTPUT = os.path.join("output", "demo")
 
@@ -69,6 +66,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def detect(args: argparse.Namespace, session: DemoSession, paths: list[str]) -> None:
     """Runs over the images in ``paths``, the video or the camera."""
+    from smallobj.demo.scan_session import run_files
+    from smallobj.demo.video import Video, plan_video, require_display
+    from smallobj.results.coco_ids import CocoIds
+    from smallobj.results.picture_files import plan_pictures
+
     if args.video_input:
         with Video(args.video_input) as video:
             session.run_video(video, plan_video(args.video_input, args.output or DEFAULT_OUTPUT))
@@ -84,14 +86,33 @@ def detect(args: argparse.Namespace, session: DemoSession, paths: list[str]) -> 
         run_files(session, paths, pictures, ids.image_ids(paths), ScanOptions.of(args))
 
 
-def run(args: argparse.Namespace) -> int:
-    """Detects, writes and prints; returns the exit status."""
+def check(args: argparse.Namespace) -> list[str]:
+    """The images of --input; makes the folders of what will be written.
+
+    Raises:
+        ValueError, OSError: a wrong argument, as far as it shows without torch and Detectron2.
+    """
     if args.coco_images and not (args.coco and args.input):
         raise ValueError("--coco-images goes with --coco and --input")
     paths = find_images(args.input or [])
     ScanOptions.of(args)
-    results = [path for path in (args.json, args.csv, args.coco) if path]
-    require_writable([*results, *([args.geojson] if args.geojson else [])])
+    check_detector_options(args)
+    if args.coco_images:
+        check_file("COCO annotation file", args.coco_images)
+    if args.video_input:
+        check_file("video file", args.video_input)
+    require_writable([p for p in (args.json, args.csv, args.coco, args.geojson) if p])
+    return paths
+
+
+def run(args: argparse.Namespace) -> int:
+    """Detects, writes and prints; returns the exit status."""
+    paths = check(args)
+    from smallobj.data.image_file import quiet_decoders
+    from smallobj.demo.session import DemoSession
+    from smallobj.inference.detector_config import prepare_detector_config
+
+    quiet_decoders()
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
     session = DemoSession(cfg, args.confidence_threshold, args.debug)
     interrupted = False
@@ -106,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
     if not interrupted:
         session.forget_progress()
     print(session.table())
-    for path in (*session.written, *results):
+    for path in (*session.written, *(p for p in (args.json, args.csv, args.coco) if p)):
         print(f"wrote {path}")
     return INTERRUPTED if interrupted else min(len(session.skipped), 1)
 
@@ -114,7 +135,6 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = build_parser().parse_args(argv)
-    quiet_decoders()
     # Torch warns of things to come in Detectron2; nobody here can act on it.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     return run_command("demo.py", partial(run, args))

@@ -16,7 +16,7 @@ from benchmarks.seams import RULE, VARIANTS
 from smallobj.formats import FORMATS
 
 ROOT = Path(smallobj.__file__).parent.parent
-SCRIPTS = [ROOT / "train_net.py", *ROOT.glob("tools/*.py"), *ROOT.glob("datasets/prepare_*.py")]
+SCRIPTS = [*ROOT.glob("*.py"), *ROOT.glob("tools/*.py"), *ROOT.glob("datasets/prepare_*.py")]
 # Torch and Detectron2 take seconds, the others tenths of a second each.
 HEAVY = {"torch", "torchvision", "detectron2", "cv2", "matplotlib", "pycocotools", "numpy", "PIL"}
 MOST_MODULES = 250
@@ -25,6 +25,7 @@ MISTAKES = {
     "benchmark.py": ("inference", "--input", "none.jpg"),
     "check.py": ("--config-file", "none.yaml"),
     "compare.py": ("a.json", "b.json", "--gt", "c.json", "--draws", "5"),
+    "demo.py": ("--input", "none.jpg"),
     "detect.py": ("--input", "none.jpg", "--output", "none"),
     "ensemble.py": ("a.json", "--output", "b.json"),
     "export_weights.py": ("--run", "none", "--weights", "a.pth", "--output", "b"),

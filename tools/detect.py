@@ -17,7 +17,7 @@ import os
 import sys
 from functools import partial
 
-from smallobj.checks import check_positive
+from smallobj.checks import check_file, check_positive
 from smallobj.command_line import check_detector_options, run_command
 from smallobj.image_paths import check_inputs
 
@@ -68,6 +68,8 @@ def check(args: argparse.Namespace) -> None:
     check_detector_options(args)
     if args.coco_images and not args.coco:
         raise ValueError("--coco-images goes with --coco")
+    if args.coco_images:
+        check_file("COCO annotation file", args.coco_images)
     check_inputs(args.input)
 
 

@@ -165,7 +165,7 @@ def test_a_video_that_ends_early_is_told(demo, photos, weights, capsys, monkeypa
 
 
 def test_the_webcam_shows_frames_until_a_key(demo, weights, monkeypatch):
-    from smallobj.demo import session
+    from smallobj.demo import session, video
 
     shown = []
     frames = [np.full((60, 80, 3), level, np.uint8) for level in (0, 100, 200)]
@@ -189,7 +189,7 @@ def test_the_webcam_shows_frames_until_a_key(demo, weights, monkeypatch):
     monkeypatch.setattr(session.cv2, "imshow", lambda _, picture: shown.append(picture))
     monkeypatch.setattr(session.cv2, "waitKey", lambda _: ord("q") if len(shown) == 2 else -1)
     monkeypatch.setattr(session.cv2, "destroyAllWindows", lambda: shown.append("closed"))
-    monkeypatch.setitem(demo.__closure__[0].cell_contents.__dict__, "Video", Camera)
+    monkeypatch.setattr(video, "Video", Camera)
     assert demo("--webcam", *weights) == 0
     assert len(shown) == 3
     assert shown[-1] == "closed"
