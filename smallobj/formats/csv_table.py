@@ -1,4 +1,4 @@
-"""CSV with a box a row, as detection writes it: file, class_id, class, score, x1, y1, x2, y2.
+"""CSV with a box a row: file, class_id, class, score, x1, y1, x2, y2; detection writes it, too.
 
 The score is empty for labels. Images without boxes have no row.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Iterable
+from typing import TextIO
 
 from smallobj.data.datasets.problems import Problem, shown
 from smallobj.data.datasets.reading import read_text
@@ -17,6 +19,8 @@ from smallobj.formats.box_set import BoxSet, short
 from smallobj.formats.targets import Target, write_file
 
 COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
+# As the columns; the score is None for labels.
+Row = tuple[str, int, str, float | None, float, float, float, float]
 _HEADER_RULE = f"the first line must be {','.join(COLUMNS)}"
 _ROW_RULE = f"a row must have {len(COLUMNS)} cells, the file's name in the first"
 _ID_RULE = "class_id must be a whole number from 0"
@@ -103,6 +107,22 @@ def _class_index(
     return index
 
 
+class TableWriter:
+    """Writes a table row by row, below the line that names the columns."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """
+        Args:
+            stream: opened with newline="".
+        """
+        self._table = csv.writer(stream, lineterminator="\n")
+        self._table.writerow(COLUMNS)
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Appends rows."""
+        self._table.writerows(rows)
+
+
 def write(boxes: BoxSet, target: Target) -> None:
     """Writes a row a box.
 
@@ -110,8 +130,7 @@ def write(boxes: BoxSet, target: Target) -> None:
         ValueError: there are crowd regions.
     """
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    table = TableWriter(text)
     for image in boxes.images:
         if any(image.crowds):
             raise ValueError(
@@ -119,8 +138,8 @@ def write(boxes: BoxSet, target: Target) -> None:
                 "(--drop-crowd leaves them out)"
             )
         rows = zip(image.boxes.tolist(), image.classes.tolist(), image.score_list, strict=True)
-        for box, index, score in rows:
-            shown_score = "" if score is None else repr(score)
-            name = boxes.class_names[index]
-            table.writerow((image.file, index, name, shown_score, *map(short, box)))
+        table.write(
+            (image.file, index, boxes.class_names[index], score, *map(short, corners))
+            for corners, index, score in rows
+        )
     write_file(target, target.path, text.getvalue())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from detectron2.structures import Instances
 
+from smallobj.formats.csv_table import Row
 from smallobj.results.coco_ids import CocoIds
 from smallobj.results.result_files import ImageResult, ResultFiles
 
@@ -24,7 +24,7 @@ class DetectionLog:
         """Takes an image's detections, on the CPU, in its pixels."""
         self.images.append(ImageResult.from_instances(file, image_id, instances))
 
-    def rows(self) -> list[tuple[Any, ...]]:
+    def rows(self) -> list[Row]:
         """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
         return [row for image in self.images for row in image.rows(self.class_names)]
 

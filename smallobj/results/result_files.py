@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
@@ -12,10 +11,9 @@ from typing import Any, TextIO
 import numpy as np
 from detectron2.structures import Instances
 
+from smallobj.formats import csv_table
 from smallobj.geometry.masks import Rle, mask_rles
 from smallobj.whole_file import whole_text
-
-_CSV_COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +74,14 @@ class ImageResult:
             ],
         }
 
-    def rows(self, class_names: Sequence[str]) -> list[tuple[Any, ...]]:
+    def rows(self, class_names: Sequence[str]) -> list[csv_table.Row]:
         """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
         return [
-            (self.file, index, class_names[index], _short(score), *map(_short, box))
-            for box, score, index, _ in self._each()
+            (
+                *(self.file, index, class_names[index], _short(score)),
+                *(_short(x1), _short(y1), _short(x2), _short(y2)),
+            )
+            for (x1, y1, x2, y2), score, index, _ in self._each()
         ]
 
     def coco(self, category_ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -151,8 +152,7 @@ class ResultFiles(ExitStack):
         self._json = self._open(json_file, '{"images": [', last)
         self._csv = self._open(csv_file)
         if self._csv:
-            self._table = csv.writer(self._csv, lineterminator="\n")
-            self._table.writerow(_CSV_COLUMNS)
+            self._table = csv_table.TableWriter(self._csv)
         self._coco = self._open(coco_file, "[", "]\n")
         return self
 
@@ -172,7 +172,7 @@ class ResultFiles(ExitStack):
                 text = ",\n ".join(lines)
                 self._json.write((",\n " if number else "\n ") + text if text else "")
             if self._csv:
-                self._table.writerows(block.rows(self.class_names))
+                self._table.write(block.rows(self.class_names))
             if self._coco:
                 for box in block.coco(self.category_ids):
                     self._coco.write((", " if self._boxes else "") + _json(box))

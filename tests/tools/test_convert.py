@@ -9,8 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from smallobj.formats.csv_table import COLUMNS
-from smallobj.results.result_files import _CSV_COLUMNS, ImageResult, ResultFiles
+from smallobj.results.result_files import ImageResult, ResultFiles
 
 NAMES = ["bolt", "너트"]
 
@@ -56,10 +55,6 @@ def rows(path):
             (row["file"].removeprefix("photos/"), row["class"], *map(float, list(row.values())[3:]))
             for row in csv.DictReader(file)
         )
-
-
-def test_the_columns_are_those_that_detection_writes():
-    assert COLUMNS == _CSV_COLUMNS
 
 
 @pytest.mark.parametrize("target", ["cvat", "labelme", "yolo", "coco-results"])
