@@ -7,7 +7,6 @@ A run is train_net.py in a process of its own with SOLVER.MAX_SECONDS, then the 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.contest import Contest, short_hash
 from benchmarks.report import describe_machine
 from benchmarks.zoo import Row, write_row
 from smallobj.checkpoint import read_checkpoint
@@ -34,47 +34,6 @@ FINAL = "model_final.pth"
 _LEAST_WARMUP = 1 / 20
 # A run that takes so many times its budget hangs. Evaluations have no such bound.
 _PATIENCE = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Contest:
-    """What all runs have in common.
-
-    Attributes:
-        train, test: names of registered datasets.
-        register: specs for DATASETS.REGISTER.
-        seconds: of training steps.
-        clock: SOLVER.CLOCK.
-        seed: SEED.
-        threads: of the processor, for each run.
-        gpus: 0 or 1.
-        opts: KEY VALUE pairs for all.
-    """
-
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-    register: tuple[str, ...]
-    seconds: int
-    clock: str = "cpu"
-    seed: int = 1
-    threads: int = 1
-    gpus: int = 0
-    opts: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.seconds < 1:
-            raise ValueError(f"a training takes at least a second; got {self.seconds} s")
-        if self.clock == "cpu" and self.gpus:
-            raise ValueError("processor time says nothing about a GPU; give --clock wall there")
-        if not self.train or not self.test:
-            raise ValueError("a comparison needs a dataset to train on and one to test on")
-
-    @property
-    def name(self) -> str:
-        """Of its runs' folders."""
-        budget = f"{self.seconds}s-{self.clock}-{self.threads}t-seed{self.seed}"
-        text = f"{'+'.join(self.train)}-{budget}"
-        return f"{text}-{_hash(self.opts)}" if self.opts else text
 
 
 def run_contest(contest: Contest, configs: Sequence[Path], folder: Path, script: Path) -> list[Row]:
@@ -145,8 +104,8 @@ class _Run:
         recipe = self.cfg.clone()
         recipe.pop("TEST")
         terms = (contest.name, contest.train, contest.seed, contest.gpus)
-        self.recipe = _hash((recipe.dump(), terms))
-        self.fingerprint = _hash((self.recipe, self.cfg.TEST.dump()))
+        self.recipe = short_hash((recipe.dump(), terms))
+        self.fingerprint = short_hash((self.recipe, self.cfg.TEST.dump()))
 
     def row(self, labels: dict[str, Any]) -> Row:
         """As :func:`run_contest` says."""
@@ -248,7 +207,3 @@ class _Run:
         wanted = [key for key in figures.keys if key.startswith("AP")]
         values = {key: float(figures.values(key)) for key in wanted}
         return {key: value for key, value in values.items() if not math.isnan(value)}
-
-
-def _hash(thing: object) -> str:
-    return hashlib.sha256(repr(thing).encode()).hexdigest()[:12]

@@ -63,7 +63,8 @@ def train(args: argparse.Namespace) -> int:
     """Trains each detector for the same time on the same data, and tests it."""
     _check_configs(args)
     check_pairs(args.opts)
-    from benchmarks.timed_training import Contest, run_contest
+    from benchmarks.contest import Contest
+    from benchmarks.timed_training import run_contest
     from smallobj.data import datasets
 
     for spec in args.register:

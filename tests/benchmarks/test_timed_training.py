@@ -14,7 +14,8 @@ import torch
 from detectron2.data import DatasetCatalog
 
 from benchmarks import timed_training
-from benchmarks.timed_training import Contest, run_contest
+from benchmarks.contest import Contest
+from benchmarks.timed_training import run_contest
 from smallobj.data.datasets import parse_spec, register_dataset
 
 
