@@ -33,7 +33,7 @@ MISTAKES = {
     "report.py": ("--gt", "a.json", "--results", "b.json", "--output", "c.html", "--draws", "-1"),
     "seams.py": ("--dataset", "a", "--confidence-threshold", "2"),
     "train_net.py": ("--config-file", "none.yaml"),
-    "zoo.py": ("costs", "--configs", "none.yaml"),
+    "zoo.py": ("train", "--train", "a", "--test", "b", "--minutes", "0"),
 }
 
 # A command's help, its answers to an option that it hasn't and to a mistake; then what is imported.

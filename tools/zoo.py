@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 # benchmarks/ lies beside this folder and is no part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.contest import Contest
 from smallobj.checks import check_file, check_pairs
 from smallobj.command_line import run_command
 
@@ -63,12 +64,6 @@ def train(args: argparse.Namespace) -> int:
     """Trains each detector for the same time on the same data, and tests it."""
     _check_configs(args)
     check_pairs(args.opts)
-    from benchmarks.contest import Contest
-    from benchmarks.timed_training import run_contest
-    from smallobj.data import datasets
-
-    for spec in args.register:
-        datasets.register_dataset(datasets.parse_spec(spec))
     contest = Contest(
         train=(args.train,),
         test=tuple(args.test),
@@ -80,6 +75,11 @@ def train(args: argparse.Namespace) -> int:
         gpus=args.num_gpus,
         opts=tuple(args.opts),
     )
+    from benchmarks.timed_training import run_contest
+    from smallobj.data import datasets
+
+    for spec in args.register:
+        datasets.register_dataset(datasets.parse_spec(spec))
     rows = run_contest(contest, _configs(args), args.output, ROOT / "train_net.py")
     _show(args.output)
     return int(any("failed" in row for row in rows))
