@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from smallobj.data.datasets.problems import DatasetError, Problem
-from smallobj.formats import coco, csv_table, cvat, labelme, yolo
+from smallobj.formats import coco, coco_results, csv_table, cvat, labelme, yolo
 from smallobj.formats.box_reading import Source
 from smallobj.formats.box_set import BoxSet, ImageBoxes
 from smallobj.formats.targets import Target
@@ -25,8 +25,8 @@ class Format:
 
 
 FORMATS = {
-    "coco": Format(coco.read_annotations, coco.write_annotations),
-    "coco-results": Format(coco.read_results, coco.write_results),
+    "coco": Format(coco.read, coco.write),
+    "coco-results": Format(coco_results.read, coco_results.write),
     "csv": Format(csv_table.read, csv_table.write),
     "cvat": Format(cvat.read, cvat.write),
     "labelme": Format(labelme.read, labelme.write),

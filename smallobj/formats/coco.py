@@ -1,4 +1,4 @@
-"""COCO JSON: annotations with their images, or results alone, whose ids such a file explains."""
+"""COCO JSON: annotations with their images and categories."""
 
 from __future__ import annotations
 
@@ -6,85 +6,31 @@ import json
 from typing import Any
 
 from smallobj.data.datasets.coco import read_coco
-from smallobj.data.datasets.problems import Problem, shown
-from smallobj.data.datasets.reading import DatasetReading, read_json
-from smallobj.data.datasets.rules import KNOWN_CLASS
+from smallobj.data.datasets.problems import Problem
+from smallobj.data.datasets.reading import DatasetReading
 from smallobj.data.datasets.spec import DatasetSpec
 from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet, ImageBoxes, short
 from smallobj.formats.targets import Target, write_file
 
-_FILE_RULE = "the file must be a JSON list of results"
-_RESULT_RULE = "a result must be an object with image_id, category_id, bbox and score"
-_BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
-_KNOWN_IMAGE = "image_id must be the id of an image"
 
-
-def read_annotations(source: Source) -> tuple[BoxSet, list[Problem]]:
+def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     """Labels, with the ids of their images and categories. Polygons are left out."""
-    reading = _read_dataset(source.path, source.images)
-    return reading.box_set(_category_ids(reading)), reading.problems
+    reading = read_dataset(source.path, source.images)
+    return reading.box_set(category_ids(reading)), reading.problems
 
 
-def read_results(source: Source) -> tuple[BoxSet, list[Problem]]:
-    """Detections; images without any are those of the annotation file.
-
-    Raises:
-        ValueError: no annotation file is named.
-    """
-    if not source.coco_images:
-        raise ValueError(
-            f"{source.path}: COCO results hold ids alone; name the COCO annotation file that "
-            "says which images and categories they are (--coco-images)"
-        )
-    reading = _read_dataset(source.coco_images, source.images)
-    files = {one.image_id: file for file, one in reading.boxes.items()}
-    for one in reading.boxes.values():
-        one.rows.clear()
-    content = read_json(source.path, reading)
-    if content is not None and not isinstance(content, list):
-        reading.report(source.path, "whole file", _FILE_RULE, shown(content))
-        content = None
-    for number, entry in enumerate(content or []):
-        _add_result(entry, (source.path, f"[{number}]"), files, reading)
-    return reading.box_set(_category_ids(reading)), reading.problems
-
-
-def _read_dataset(path: str, images: str) -> BoxReading:
+def read_dataset(path: str, images: str) -> BoxReading:
+    """The images of an annotation file, in a folder if one is named, with their labels."""
     return BoxReading.from_dataset(read_coco(DatasetSpec("", "coco", path, images)), images)
 
 
-def _category_ids(reading: DatasetReading) -> list[int]:
+def category_ids(reading: DatasetReading) -> list[int]:
+    """K ids in the file, by class."""
     return sorted(reading.class_ids, key=reading.class_ids.__getitem__)
 
 
-def _add_result(
-    entry: Any, place: tuple[str, str], files: dict[int | None, str], reading: BoxReading
-) -> None:
-    keys = ("image_id", "category_id", "bbox", "score")
-    if not isinstance(entry, dict) or any(entry.get(key) is None for key in keys):
-        reading.report(*place, _RESULT_RULE, shown(entry))
-        return
-    identity, category, box = entry["image_id"], entry["category_id"], entry["bbox"]
-    if not isinstance(identity, int) or identity not in files:
-        reading.report(*place, _KNOWN_IMAGE, shown(identity))
-        return
-    index = reading.class_ids.get(category) if isinstance(category, int) else None
-    if index is None:
-        value = f"{shown(category)}; known are {shown(sorted(reading.class_ids))}"
-        reading.problems.append(Problem(*place, KNOWN_CLASS, value, is_box=True))
-    if not isinstance(box, list) or len(box) != 4:
-        reading.report(*place, _BOX_RULE, shown(box))
-        return
-    numbers = reading.numbers(*place, box)
-    corners = None
-    if numbers is not None:
-        x, y, w, h = numbers
-        corners = (x, y, x + w, y + h)
-    reading.add(files[identity], index, corners, entry["score"], place=place)
-
-
-def write_annotations(boxes: BoxSet, target: Target) -> None:
+def write(boxes: BoxSet, target: Target) -> None:
     """Writes labels; images and categories keep their ids where they came with some.
 
     Raises:
@@ -96,18 +42,18 @@ def write_annotations(boxes: BoxSet, target: Target) -> None:
             "detections (--drop-scores)"
         )
     image_ids = _image_ids(boxes)
-    category_ids = list(boxes.category_ids) or list(range(1, len(boxes.class_names) + 1))
+    class_ids = list(boxes.category_ids) or list(range(1, len(boxes.class_names) + 1))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image, image_id in zip(boxes.images, image_ids, strict=True):
         height, width = image.needed_size("COCO JSON")
         images.append({"id": image_id, "file_name": image.file, "width": width, "height": height})
-        for box, index, crowd in zip(_xywh(image), image.classes, image.crowds, strict=True):
+        for box, index, crowd in zip(xywh(image), image.classes, image.crowds, strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": category_ids[index],
+                    "category_id": class_ids[index],
                     "bbox": box,
                     "area": short(box[2] * box[3]),
                     "iscrowd": int(crowd),
@@ -115,56 +61,10 @@ def write_annotations(boxes: BoxSet, target: Target) -> None:
             )
     categories = [
         {"id": identity, "name": name}
-        for identity, name in zip(category_ids, boxes.class_names, strict=True)
+        for identity, name in zip(class_ids, boxes.class_names, strict=True)
     ]
     content = {"images": images, "annotations": annotations, "categories": categories}
     write_file(target, target.path, json.dumps(content, ensure_ascii=False))
-
-
-def write_results(boxes: BoxSet, target: Target) -> None:
-    """Writes detections with the ids of ``target.coco_images``, else those that they came with.
-
-    Raises:
-        ValueError: labels were given, or a file or class has no id.
-    """
-    if not boxes.has_scores and any(len(image) for image in boxes.images):
-        raise ValueError("COCO results need scores; got labels, which the format coco holds")
-    file_ids, class_ids = _result_ids(boxes, target)
-    results = []
-    for image in boxes.images:
-        rows = zip(_xywh(image), image.classes.tolist(), image.score_list, strict=True)
-        for box, index, score in rows:
-            results.append(
-                {
-                    "image_id": _known(file_ids, image.file, "image", target),
-                    "category_id": _known(class_ids, boxes.class_names[index], "class", target),
-                    "bbox": box,
-                    "score": score,
-                }
-            )
-    write_file(target, target.path, json.dumps(results))
-
-
-def _result_ids(boxes: BoxSet, target: Target) -> tuple[dict[str, int], dict[str, int]]:
-    """Ids by image file, and by class name."""
-    if target.coco_images:
-        reading = _read_dataset(target.coco_images, target.images)
-        if reading.problems:
-            raise ValueError("\n".join(map(str, reading.problems)))
-        boxes = reading.box_set(_category_ids(reading))
-    ids = {image.file: image.image_id for image in boxes.images if image.image_id is not None}
-    if len(ids) < len(boxes.images) or (boxes.images and not boxes.category_ids):
-        raise ValueError(
-            "COCO results name images and categories by the ids of a COCO annotation file; "
-            "got none (--coco-images)"
-        )
-    return ids, dict(zip(boxes.class_names, boxes.category_ids, strict=bool(boxes.category_ids)))
-
-
-def _known(ids: dict[str, int], name: str, what: str, target: Target) -> int:
-    if name not in ids:
-        raise ValueError(f"{target.coco_images}: there is no {what} {name!r}")
-    return ids[name]
 
 
 def _image_ids(boxes: BoxSet) -> list[int]:
@@ -172,7 +72,7 @@ def _image_ids(boxes: BoxSet) -> list[int]:
     return ids if len(ids) == len(boxes.images) else list(range(1, len(boxes.images) + 1))
 
 
-def _xywh(image: ImageBoxes) -> list[list[float | int]]:
+def xywh(image: ImageBoxes) -> list[list[float | int]]:
     """(x, y, w, h) of each box."""
     return [
         [short(x1), short(y1), short(x2 - x1), short(y2 - y1)]

@@ -1,0 +1,118 @@
+"""COCO results: ``[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}, ...]``.
+
+Their ids are those of a COCO annotation file.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from smallobj.data.datasets.problems import Problem, shown
+from smallobj.data.datasets.reading import read_json
+from smallobj.data.datasets.rules import KNOWN_CLASS
+from smallobj.formats.box_reading import BoxReading, Source
+from smallobj.formats.box_set import BoxSet
+from smallobj.formats.coco import category_ids, read_dataset, xywh
+from smallobj.formats.targets import Target, write_file
+
+_FILE_RULE = "the file must be a JSON list of results"
+_RESULT_RULE = "a result must be an object with image_id, category_id, bbox and score"
+_BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
+_KNOWN_IMAGE = "image_id must be the id of an image"
+
+
+def read(source: Source) -> tuple[BoxSet, list[Problem]]:
+    """Detections; images without any are those of the annotation file.
+
+    Raises:
+        ValueError: no annotation file is named.
+    """
+    if not source.coco_images:
+        raise ValueError(
+            f"{source.path}: COCO results hold ids alone; name the COCO annotation file that "
+            "says which images and categories they are (--coco-images)"
+        )
+    reading = read_dataset(source.coco_images, source.images)
+    files = {one.image_id: file for file, one in reading.boxes.items()}
+    for one in reading.boxes.values():
+        one.rows.clear()
+    content = read_json(source.path, reading)
+    if content is not None and not isinstance(content, list):
+        reading.report(source.path, "whole file", _FILE_RULE, shown(content))
+        content = None
+    for number, entry in enumerate(content or []):
+        _add_result(entry, (source.path, f"[{number}]"), files, reading)
+    return reading.box_set(category_ids(reading)), reading.problems
+
+
+def _add_result(
+    entry: Any, place: tuple[str, str], files: dict[int | None, str], reading: BoxReading
+) -> None:
+    keys = ("image_id", "category_id", "bbox", "score")
+    if not isinstance(entry, dict) or any(entry.get(key) is None for key in keys):
+        reading.report(*place, _RESULT_RULE, shown(entry))
+        return
+    identity, category, box = entry["image_id"], entry["category_id"], entry["bbox"]
+    if not isinstance(identity, int) or identity not in files:
+        reading.report(*place, _KNOWN_IMAGE, shown(identity))
+        return
+    index = reading.class_ids.get(category) if isinstance(category, int) else None
+    if index is None:
+        value = f"{shown(category)}; known are {shown(sorted(reading.class_ids))}"
+        reading.problems.append(Problem(*place, KNOWN_CLASS, value, is_box=True))
+    if not isinstance(box, list) or len(box) != 4:
+        reading.report(*place, _BOX_RULE, shown(box))
+        return
+    numbers = reading.numbers(*place, box)
+    corners = None
+    if numbers is not None:
+        x, y, w, h = numbers
+        corners = (x, y, x + w, y + h)
+    reading.add(files[identity], index, corners, entry["score"], place=place)
+
+
+def write(boxes: BoxSet, target: Target) -> None:
+    """Writes detections with the ids of ``target.coco_images``, else those that they came with.
+
+    Raises:
+        ValueError: labels were given, or a file or class has no id.
+    """
+    if not boxes.has_scores and any(len(image) for image in boxes.images):
+        raise ValueError("COCO results need scores; got labels, which the format coco holds")
+    file_ids, class_ids = _result_ids(boxes, target)
+    results = []
+    for image in boxes.images:
+        rows = zip(xywh(image), image.classes.tolist(), image.score_list, strict=True)
+        for box, index, score in rows:
+            results.append(
+                {
+                    "image_id": _known(file_ids, image.file, "image", target),
+                    "category_id": _known(class_ids, boxes.class_names[index], "class", target),
+                    "bbox": box,
+                    "score": score,
+                }
+            )
+    write_file(target, target.path, json.dumps(results))
+
+
+def _result_ids(boxes: BoxSet, target: Target) -> tuple[dict[str, int], dict[str, int]]:
+    """Ids by image file, and by class name."""
+    if target.coco_images:
+        reading = read_dataset(target.coco_images, target.images)
+        if reading.problems:
+            raise ValueError("\n".join(map(str, reading.problems)))
+        boxes = reading.box_set(category_ids(reading))
+    ids = {image.file: image.image_id for image in boxes.images if image.image_id is not None}
+    if len(ids) < len(boxes.images) or (boxes.images and not boxes.category_ids):
+        raise ValueError(
+            "COCO results name images and categories by the ids of a COCO annotation file; "
+            "got none (--coco-images)"
+        )
+    return ids, dict(zip(boxes.class_names, boxes.category_ids, strict=bool(boxes.category_ids)))
+
+
+def _known(ids: dict[str, int], name: str, what: str, target: Target) -> int:
+    if name not in ids:
+        raise ValueError(f"{target.coco_images}: there is no {what} {name!r}")
+    return ids[name]
