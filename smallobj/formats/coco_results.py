@@ -1,11 +1,13 @@
 """COCO results: ``[{"image_id", "category_id", "bbox": [x, y, w, h], "score"}, ...]``.
 
-Their ids are those of a COCO annotation file.
+Their ids are those of a COCO annotation file. Where masks are found, each result has one, too:
+"segmentation", COCO's run-length code.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from smallobj.data.datasets.problems import Problem, shown
@@ -15,9 +17,11 @@ from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet
 from smallobj.formats.coco import category_ids, read_dataset, xywh
 from smallobj.formats.targets import Target, write_file
+from smallobj.geometry.masks import Rle
 
+KEYS = ("image_id", "category_id", "bbox", "score")
+RESULT_RULE = "a result must be an object with image_id, category_id, bbox and score"
 _FILE_RULE = "the file must be a JSON list of results"
-_RESULT_RULE = "a result must be an object with image_id, category_id, bbox and score"
 _BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
 _KNOWN_IMAGE = "image_id must be the id of an image"
 
@@ -49,9 +53,8 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
 def _add_result(
     entry: Any, place: tuple[str, str], files: dict[int | None, str], reading: BoxReading
 ) -> None:
-    keys = ("image_id", "category_id", "bbox", "score")
-    if not isinstance(entry, dict) or any(entry.get(key) is None for key in keys):
-        reading.report(*place, _RESULT_RULE, shown(entry))
+    if not isinstance(entry, dict) or any(entry.get(key) is None for key in KEYS):
+        reading.report(*place, RESULT_RULE, shown(entry))
         return
     identity, category, box = entry["image_id"], entry["category_id"], entry["bbox"]
     if not isinstance(identity, int) or identity not in files:
@@ -72,6 +75,32 @@ def _add_result(
     reading.add(files[identity], index, corners, entry["score"], place=place)
 
 
+def coco_result(
+    image_id: int | str,
+    category_id: int,
+    bbox: Sequence[float],
+    score: float | None,
+    mask: Rle | None = None,
+) -> dict[str, Any]:
+    """One result, as all writers of this project make it.
+
+    Args:
+        image_id, category_id: of the annotation file.
+        bbox: (x, y, w, h) in pixels.
+        score: of the detection.
+        mask: its run-length code.
+    """
+    result: dict[str, Any] = {
+        "image_id": image_id,
+        "category_id": category_id,
+        "bbox": bbox,
+        "score": score,
+    }
+    if mask is not None:
+        result["segmentation"] = mask
+    return result
+
+
 def write(boxes: BoxSet, target: Target) -> None:
     """Writes detections with the ids of ``target.coco_images``, else those that they came with.
 
@@ -85,14 +114,9 @@ def write(boxes: BoxSet, target: Target) -> None:
     for image in boxes.images:
         rows = zip(xywh(image), image.classes.tolist(), image.score_list, strict=True)
         for box, index, score in rows:
-            results.append(
-                {
-                    "image_id": _known(file_ids, image.file, "image", target),
-                    "category_id": _known(class_ids, boxes.class_names[index], "class", target),
-                    "bbox": box,
-                    "score": score,
-                }
-            )
+            image_id = _known(file_ids, image.file, "image", target)
+            category_id = _known(class_ids, boxes.class_names[index], "class", target)
+            results.append(coco_result(image_id, category_id, box, score))
     write_file(target, target.path, json.dumps(results))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from detectron2.structures import Instances
 
 from smallobj.formats import csv_table
+from smallobj.formats.coco_results import coco_result
 from smallobj.geometry.masks import Rle, mask_rles
 from smallobj.whole_file import whole_text
 
@@ -87,13 +88,13 @@ class ImageResult:
     def coco(self, category_ids: Sequence[int]) -> list[dict[str, Any]]:
         """The image in COCO results."""
         return [
-            {
-                "image_id": self.image_id,
-                "category_id": category_ids[index],
-                "bbox": [_short(x1), _short(y1), _short(x2 - x1), _short(y2 - y1)],
-                "score": _short(score),
-                **({"segmentation": mask} if mask else {}),
-            }
+            coco_result(
+                self.image_id,
+                category_ids[index],
+                [_short(x1), _short(y1), _short(x2 - x1), _short(y2 - y1)],
+                _short(score),
+                mask,
+            )
             for (x1, y1, x2, y2), score, index, mask in self._each()
         ]
 

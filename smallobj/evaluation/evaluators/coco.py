@@ -16,6 +16,7 @@ from smallobj.checks import check_at_least
 from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.metrics.coco_curves import coco_curves
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
+from smallobj.formats.coco_results import coco_result
 
 RESULTS_FILE = "coco_instances_results.json"
 MASK_RESULTS_FILE = "coco_masks_results.json"
@@ -67,13 +68,11 @@ class FastCOCOEvaluator(DetectionEvaluator):
             return
         own = self.metadata.get("thing_dataset_id_to_contiguous_id") or {}
         own_ids = {contiguous: dataset_id for dataset_id, contiguous in own.items()}
-        rows = []
+        results = []
         for image_id, detections in found.items():
-            for row in _result_rows(image_id, detections):
-                row["category_id"] = own_ids.get(row["category_id"], row["category_id"])
-                rows.append(row)
+            results += _results(image_id, detections, own_ids)
         os.makedirs(self.output_dir, exist_ok=True)
-        Path(self.output_dir, self.results_file).write_text(json.dumps(rows), encoding="utf-8")
+        Path(self.output_dir, self.results_file).write_text(json.dumps(results), encoding="utf-8")
 
     def score(self, data: EvaluationSet) -> dict[str, dict[str, float]]:
         """{``task``: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "AP-<class>" ...}}."""
@@ -119,18 +118,18 @@ def coco_metrics(data: EvaluationSet, max_detections: int = 100) -> dict[str, fl
     return metrics
 
 
-def _result_rows(image_id: int | str, detections: DetectionTable) -> list[dict[str, Any]]:
+def _results(
+    image_id: int | str, detections: DetectionTable, own_ids: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """COCO results; a category without an id of its own has its number."""
     sides = detections.boxes[:, 2:] - detections.boxes[:, :2]
     bboxes = np.concatenate([detections.boxes[:, :2], sides], axis=1).tolist()
-    columns = (bboxes, detections.scores.tolist(), detections.categories.tolist())
-    rows = [
-        {"image_id": image_id, "category_id": category, "bbox": bbox, "score": score}
-        for bbox, score, category in zip(*columns, strict=True)
+    masks = [None] * len(detections) if detections.masks is None else detections.masks.tolist()
+    columns = (detections.categories.tolist(), bboxes, detections.scores.tolist(), masks)
+    return [
+        coco_result(image_id, own_ids.get(category, category), bbox, score, mask)
+        for category, bbox, score, mask in zip(*columns, strict=True)
     ]
-    if detections.masks is not None:
-        for row, mask in zip(rows, detections.masks, strict=True):
-            row["segmentation"] = mask
-    return rows
 
 
 def _percent(values: np.ndarray) -> float:
