@@ -29,7 +29,7 @@ from smallobj.image_paths import find_images
 from smallobj.whole_file import require_writable
 
 if TYPE_CHECKING:
-    from smallobj.demo.session import DemoSession
+    from smallobj.demo.run import DemoSession
 
 DEFAULT_OUTPUT = os.path.join("output", "demo")
 
@@ -66,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def detect(args: argparse.Namespace, session: DemoSession, paths: list[str]) -> None:
     """Runs over the images in ``paths``, the video or the camera."""
-    from smallobj.demo.scan_session import run_files
+    from smallobj.demo.scans import run_files
     from smallobj.demo.video import Video, plan_video, require_display
     from smallobj.results.coco_ids import CocoIds
     from smallobj.results.picture_files import plan_pictures
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     """Detects, writes and prints; returns the exit status."""
     paths = check(args)
     from smallobj.data.image_file import quiet_decoders
-    from smallobj.demo.session import DemoSession
+    from smallobj.demo.run import DemoSession
     from smallobj.inference.detector_config import prepare_detector_config
 
     quiet_decoders()

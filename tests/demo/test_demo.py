@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from smallobj.demo.session import DemoSession
+from smallobj.demo.run import DemoSession
 from smallobj.inference import detector_config as bundled
 
 NAMES = ["red", "green", "blue"]
@@ -165,7 +165,7 @@ def test_a_video_that_ends_early_is_told(demo, photos, weights, capsys, monkeypa
 
 
 def test_the_webcam_shows_frames_until_a_key(demo, weights, monkeypatch):
-    from smallobj.demo import session, video
+    from smallobj.demo import run, video
 
     shown = []
     frames = [np.full((60, 80, 3), level, np.uint8) for level in (0, 100, 200)]
@@ -186,9 +186,9 @@ def test_the_webcam_shows_frames_until_a_key(demo, weights, monkeypatch):
             return iter(frames)
 
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(session.cv2, "imshow", lambda _, picture: shown.append(picture))
-    monkeypatch.setattr(session.cv2, "waitKey", lambda _: ord("q") if len(shown) == 2 else -1)
-    monkeypatch.setattr(session.cv2, "destroyAllWindows", lambda: shown.append("closed"))
+    monkeypatch.setattr(run.cv2, "imshow", lambda _, picture: shown.append(picture))
+    monkeypatch.setattr(run.cv2, "waitKey", lambda _: ord("q") if len(shown) == 2 else -1)
+    monkeypatch.setattr(run.cv2, "destroyAllWindows", lambda: shown.append("closed"))
     monkeypatch.setattr(video, "Video", Camera)
     assert demo("--webcam", *weights) == 0
     assert len(shown) == 3

@@ -11,8 +11,8 @@ import pytest
 import rasterio
 from affine import Affine
 
-from smallobj.demo import scan_session
-from smallobj.demo.scan_session import needs_scan
+from smallobj.demo import scans
+from smallobj.demo.scans import needs_scan
 from smallobj.scan.scanner import Scanner
 
 NAMES = ["red", "green", "blue"]
@@ -213,7 +213,7 @@ def test_an_interrupted_scan_says_how_to_go_on(demo, monkeypatch, capsys):
 
 def test_what_is_scanned(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(scan_session, "MOST_PIXELS", 120 * 150)
+    monkeypatch.setattr(scans, "MOST_PIXELS", 120 * 150)
     assert needs_scan(write("map.tif", **PLACE))
     assert needs_scan(write("a.jp2", driver="JP2OpenJPEG"))
     assert needs_scan(write("large.png", (151, 120), driver="PNG"))
@@ -223,14 +223,14 @@ def test_what_is_scanned(tmp_path, monkeypatch):
 
 
 def test_the_picture_is_reduced_and_shows_the_boxes(demo, monkeypatch, capsys):
-    monkeypatch.setattr(scan_session, "_LONGEST_PICTURE", 100)
+    monkeypatch.setattr(scans, "_LONGEST_PICTURE", 100)
     for most in (100, 0):
-        monkeypatch.setattr(scan_session, "_MOST_LABELS", most)
+        monkeypatch.setattr(scans, "_MOST_LABELS", most)
         write("map.tif", size=(200, 150), **PLACE)
         assert demo("--input", "map.tif", "--debug", *LOW) == 0
         picture = cv2.imread("output/demo/map.tif")
         assert picture.shape == (100, 75, 3)
-        assert (picture == scan_session.class_color(0)).all(axis=2).any()
+        assert (picture == scans.class_color(0)).all(axis=2).any()
 
 
 def test_many_detections_are_counted_not_listed(demo, capsys):

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from detectron2.structures import Instances
 
+from smallobj.demo.run import DemoSession
 from smallobj.demo.scan_options import MOST_PIXELS, ScanOptions
-from smallobj.demo.session import DemoSession
 from smallobj.inference.fingerprint import detector_identity
 from smallobj.results.drawing import class_color, draw_detections
 from smallobj.results.picture_files import write_picture
