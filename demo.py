@@ -29,7 +29,7 @@ from smallobj.image_paths import find_images
 from smallobj.whole_file import require_writable
 
 if TYPE_CHECKING:
-    from smallobj.demo.run import DemoSession
+    from smallobj.demo.run import DemoRun
 
 DEFAULT_OUTPUT = os.path.join("output", "demo")
 
@@ -64,26 +64,44 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def detect(args: argparse.Namespace, session: DemoSession, paths: list[str]) -> None:
-    """Runs over the images in ``paths``, the video or the camera."""
-    from smallobj.demo.scans import run_files
+def detect(args: argparse.Namespace, demo_run: DemoRun, paths: list[str]) -> None:
+    """Detects in the images in ``paths``, the video or the frames of the camera."""
+    if args.input:
+        detect_files(args, demo_run, paths)
+        return
+    from smallobj.demo.frames import detect_frames
     from smallobj.demo.video import Video, plan_video, require_display
-    from smallobj.results.coco_ids import CocoIds
-    from smallobj.results.picture_files import plan_pictures
 
     if args.video_input:
         with Video(args.video_input) as video:
-            session.run_video(video, plan_video(args.video_input, args.output or DEFAULT_OUTPUT))
-    elif args.webcam is not None:
-        require_display()
-        with Video(args.webcam) as video:
-            output = plan_video(f"webcam_{args.webcam}", args.output) if args.output else None
-            session.run_video(video, output, in_window=True)
-    else:
-        ids = CocoIds(args.coco_images)
-        session.log.category_ids = ids.category_ids(session.class_names)
-        pictures = plan_pictures(paths, args.output or DEFAULT_OUTPUT)
-        run_files(session, paths, pictures, ids.image_ids(paths), ScanOptions.of(args))
+            film = plan_video(args.video_input, args.output or DEFAULT_OUTPUT)
+            detect_frames(demo_run, video, film)
+        return
+    require_display()
+    with Video(args.webcam) as video:
+        output = plan_video(f"webcam_{args.webcam}", args.output) if args.output else None
+        detect_frames(demo_run, video, output, in_window=True)
+
+
+def detect_files(args: argparse.Namespace, demo_run: DemoRun, paths: list[str]) -> None:
+    """Detects in images that fit into memory, then in those that are scanned."""
+    from smallobj.demo.images import ImageJob, detect_images
+    from smallobj.demo.scans import FileScanner, choose_scans, detect_scans
+    from smallobj.results.coco_ids import CocoIds
+    from smallobj.results.picture_files import plan_pictures
+
+    ids = CocoIds(args.coco_images)
+    demo_run.log.category_ids = ids.category_ids(demo_run.predictor.class_names)
+    pictures = plan_pictures(paths, args.output or DEFAULT_OUTPUT)
+    jobs = list(map(ImageJob, paths, pictures, ids.image_ids(paths)))
+    options = ScanOptions.of(args)
+    whole, scanned = choose_scans(jobs, options)
+    # Before the work: a config that can't scan is refused at once.
+    scan = FileScanner(demo_run, options) if scanned else None
+    if whole:
+        detect_images(demo_run, whole)
+    if scan:
+        detect_scans(demo_run, scan, scanned)
 
 
 def check(args: argparse.Namespace) -> list[str]:
@@ -109,27 +127,33 @@ def run(args: argparse.Namespace) -> int:
     """Detects, writes and prints; returns the exit status."""
     paths = check(args)
     from smallobj.data.image_file import quiet_decoders
-    from smallobj.demo.run import DemoSession
+    from smallobj.demo.run import DemoRun
+    from smallobj.demo.table import detections_table, frames_line
     from smallobj.inference.detector_config import prepare_detector_config
+    from smallobj.inference.predictor import SmallObjectPredictor
 
     quiet_decoders()
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
-    session = DemoSession(cfg, args.confidence_threshold, args.debug)
+    predictor = SmallObjectPredictor(cfg, args.confidence_threshold)
+    demo_run = DemoRun(predictor, show_tiles=args.debug)
     interrupted = False
     try:
-        detect(args, session, paths)
+        detect(args, demo_run, paths)
     except KeyboardInterrupt:
         interrupted = True
         print("demo.py: interrupted; keeping what was done so far", file=sys.stderr)
     finally:
-        if session.log.images or session.skipped:  # else an older result is worth more
-            session.log.write(args.json, args.csv, args.coco)
+        if demo_run.log.images or demo_run.skipped:  # else an older result is worth more
+            demo_run.log.write(args.json, args.csv, args.coco)
     if not interrupted:
-        session.forget_progress()
-    print(session.table())
-    for path in (*session.written, *(p for p in (args.json, args.csv, args.coco) if p)):
+        demo_run.remove_progress()
+    if args.input:
+        print(detections_table(demo_run.log, args.confidence_threshold))
+    else:
+        print(frames_line(demo_run.log, args.video_input or f"webcam {args.webcam}"))
+    for path in (*demo_run.written, *(p for p in (args.json, args.csv, args.coco) if p)):
         print(f"wrote {path}")
-    return INTERRUPTED if interrupted else min(len(session.skipped), 1)
+    return INTERRUPTED if interrupted else min(len(demo_run.skipped), 1)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from detectron2.structures import Instances
+from detectron2.structures import Boxes, Instances
 
-from smallobj.demo.run import DemoSession
+from smallobj.demo.images import ImageJob
+from smallobj.demo.run import DemoRun
 from smallobj.demo.scan_options import MOST_PIXELS, ScanOptions
 from smallobj.inference.fingerprint import detector_identity
-from smallobj.results.drawing import class_color, draw_detections
+from smallobj.results.drawing import class_color
 from smallobj.results.picture_files import write_picture
 from smallobj.scan.geojson import require_georeferenced, write_geojson
 from smallobj.scan.raster import Raster
@@ -29,7 +32,7 @@ _MOST_LABELS = 100
 def needs_scan(path: str) -> bool:
     """Whether an image is read by windows: large, JPEG 2000 or georeferenced.
 
-    A turned photograph is left to who can turn it, and a broken file to who says so.
+    A turned image is decoded whole, which turns it upright, and a broken file is reported there.
     """
     try:
         with Raster(path) as raster:
@@ -41,81 +44,144 @@ def needs_scan(path: str) -> bool:
         return False
 
 
-def run_files(
-    session: DemoSession,
-    paths: Sequence[str],
-    pictures: Sequence[str],
-    image_ids: Sequence[int],
-    options: ScanOptions,
-) -> None:
-    """Photographs as :meth:`DemoSession.run_images`, then what needs a scan.
-
-    Args:
-        session: takes the detections.
-        paths: image files.
-        pictures: where their pictures go, one each; a scan's progress lies beside its picture.
-        image_ids: ids for the log, one each.
-        options: of scans.
+def choose_scans(
+    jobs: Sequence[ImageJob], options: ScanOptions
+) -> tuple[list[ImageJob], list[ImageJob]]:
+    """Divides image files into those that are decoded whole and those that are scanned.
 
     Raises:
-        ValueError: ``geojson`` for several files or for one that isn't georeferenced, a config
-            that can't scan, or progress of another scan in the way.
+        ValueError: ``geojson`` for several files.
     """
-    if options.geojson and len(paths) != 1:
-        raise ValueError(f"--geojson takes one georeferenced input; got {len(paths)} files")
-    is_scan = [bool(options.force or options.geojson or needs_scan(path)) for path in paths]
-    jobs = list(zip(paths, pictures, image_ids, strict=True))
-    plain = [job for job, scanned in zip(jobs, is_scan, strict=True) if not scanned]
-    scans = [job for job, scanned in zip(jobs, is_scan, strict=True) if scanned]
-    if scans:
-        scanner = Scanner(session.predictor, session.threshold)
-        predictor = session.predictor
-        identity = detector_identity(predictor.cfg, predictor.model, torch.get_num_threads())
-    if plain:
-        session.run_images(*zip(*plain, strict=True))
-    for path, picture, image_id in scans:
-        _scan_file(session, scanner, path, picture, image_id, identity, options)
+    if options.geojson and len(jobs) != 1:
+        raise ValueError(f"--geojson takes one georeferenced input; got {len(jobs)} files")
+    whole: list[ImageJob] = []
+    scanned: list[ImageJob] = []
+    for job in jobs:
+        is_scan = options.force or options.geojson or needs_scan(job.path)
+        (scanned if is_scan else whole).append(job)
+    return whole, scanned
 
 
-def _scan_file(
-    session: DemoSession,
-    scanner: Scanner,
-    path: str,
-    picture: str,
-    image_id: int,
-    identity: Identity,
-    options: ScanOptions,
-) -> None:
+class BrokenFileError(ValueError):
+    """An image file that can't be scanned; the run goes on with the next one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ScanResult:
+    """What a scan of a file found.
+
+    Attributes:
+        instances: on the CPU, in the file's pixels, by falling score.
+        picture: reduced, with boxes, (h, w, 3) uint8 BGR; None where none is wanted.
+        progress: file that the scan would have gone on from.
+        crs, transform: of the file, where it is georeferenced.
+    """
+
+    instances: Instances
+    picture: np.ndarray | None
+    progress: str
+    crs: Any
+    transform: Any
+
+
+class FileScanner:
+    """Scans image files, with a progress file beside each picture."""
+
+    def __init__(self, run: DemoRun, options: ScanOptions) -> None:
+        """
+        Args:
+            run: whose predictor detects, and who draws.
+            options: of all scans.
+
+        Raises:
+            ValueError: a config that can't scan.
+        """
+        self.options = options
+        self._draw_boxes = run.draw
+        predictor = run.predictor
+        self.scanner = Scanner(predictor, predictor.score_threshold or 0.0)
+        self.identity = detector_identity(predictor.cfg, predictor.model, torch.get_num_threads())
+
+    def __call__(self, job: ImageJob) -> ScanResult:
+        """
+        Raises:
+            BrokenFileError: a file that can't be read.
+            ValueError: ``geojson`` for a file that isn't georeferenced, or progress of another
+                scan in the way.
+        """
+        progress = f"{job.picture}.progress"
+        with _open_raster(job.path) as raster:
+            if self.options.geojson:
+                require_georeferenced(raster)
+            identity = {**_file_identity(raster), **self.identity}
+            with ScanLog(progress, identity, self.options.resume) as log:
+                instances, picture = self._scan(raster, log)
+            return ScanResult(instances, picture, progress, raster.crs, raster.transform)
+
+    def _scan(self, raster: Raster, log: ScanLog) -> tuple[Instances, np.ndarray | None]:
+        try:
+            instances = self.scanner(raster, log)
+            return instances, self._draw(raster, instances) if self.options.with_pictures else None
+        except ValueError as error:
+            if not log.finished:
+                log.remove()
+            raise BrokenFileError(str(error)) from error
+        except KeyboardInterrupt:
+            print(f"{raster.path}: --resume goes on after {log.finished} rows", file=sys.stderr)
+            raise
+
+    def _draw(self, raster: Raster, instances: Instances) -> np.ndarray:
+        """A picture of at most 4000 px a side, (h, w, 3) uint8 BGR, with every box."""
+        image = raster.reduced(_LONGEST_PICTURE)
+        reduced = Instances(image.shape[:2])
+        boxes = instances.pred_boxes.clone()
+        scale = image.shape[1] / raster.size[1], image.shape[0] / raster.size[0]
+        boxes.scale(*scale)
+        reduced.pred_boxes = boxes
+        reduced.scores, reduced.pred_classes = instances.scores, instances.pred_classes
+        tiles = np.concatenate(self.scanner.rows(raster.size)) * np.array(scale * 2)
+        labelled = reduced if len(reduced) <= _MOST_LABELS else reduced[:0]
+        picture = self._draw_boxes(image, labelled, tiles)
+        if len(labelled) < len(reduced):
+            _draw_frames(picture, boxes, instances.pred_classes)
+        return picture
+
+
+def detect_scans(run: DemoRun, scan: FileScanner, jobs: Sequence[ImageJob]) -> None:
+    """Scans files and writes what is wanted of each; broken ones are skipped.
+
+    Raises:
+        ValueError: as :class:`FileScanner`.
+    """
+    for job in jobs:
+        try:
+            result = scan(job)
+        except BrokenFileError as error:
+            run.skip(str(error))
+            continue
+        image = run.log.add(job.path, job.image_id, result.instances)
+        run.progress_files.append(result.progress)
+        if result.picture is not None:
+            write_picture(job.picture, result.picture)
+            run.written.append(job.picture)
+        if scan.options.geojson:
+            names = run.predictor.class_names
+            write_geojson(scan.options.geojson, image, names, result.crs, result.transform)
+            run.written.append(scan.options.geojson)
+
+
+def _open_raster(path: str) -> Raster:
     try:
-        raster = Raster(path)
+        return Raster(path)
     except (ValueError, OSError) as error:
-        session.skip(str(error))
-        return
-    progress = f"{picture}.progress"
-    with raster:
-        if options.geojson:
-            require_georeferenced(raster)
-        with ScanLog(progress, {**_file_identity(raster), **identity}, options.resume) as log:
-            try:
-                instances = scanner(raster, log)
-                drawn = _draw(session, raster, instances) if options.with_pictures else None
-            except ValueError as error:
-                session.skip(str(error))
-                if not log.finished:
-                    log.remove()
-                return
-            except KeyboardInterrupt:
-                print(f"{path}: --resume goes on after {log.finished} rows", file=sys.stderr)
-                raise
-        session.log.add(path, image_id, instances)
-        session.progress_files.append(progress)
-        if drawn is not None:
-            write_picture(picture, drawn)
-            session.written.append(picture)
-        if options.geojson:
-            image = session.log.images[-1]
-            write_geojson(options.geojson, image, session.class_names, raster.crs, raster.transform)
-            session.written.append(options.geojson)
+        raise BrokenFileError(str(error)) from error
+
+
+def _draw_frames(picture: np.ndarray, boxes: Boxes, classes: torch.Tensor) -> None:
+    """Frames without labels, the best on top."""
+    corners = boxes.tensor.numpy().round().astype(int).tolist()
+    for (x0, y0, x1, y1), index in zip(reversed(corners), reversed(classes.tolist()), strict=True):
+        cv2.rectangle(picture, (x0 - 2, y0 - 2), (x1 + 1, y1 + 1), class_color(index), 2)
 
 
 def _file_identity(raster: Raster) -> Identity:
@@ -124,27 +190,3 @@ def _file_identity(raster: Raster) -> Identity:
         "input file": os.path.abspath(raster.path),
         "input file's content": [status.st_size, status.st_mtime_ns, *raster.size],
     }
-
-
-def _draw(session: DemoSession, raster: Raster, instances: Instances) -> np.ndarray:
-    """A picture of at most 4000 px a side, (h, w, 3) uint8 BGR, with every box."""
-    image = raster.reduced(_LONGEST_PICTURE)
-    reduced = Instances(image.shape[:2])
-    boxes = instances.pred_boxes.clone()
-    scale = image.shape[1] / raster.size[1], image.shape[0] / raster.size[0]
-    boxes.scale(*scale)
-    reduced.pred_boxes = boxes
-    reduced.scores, reduced.pred_classes = instances.scores, instances.pred_classes
-    tiles = None
-    if session.show_tiles:
-        rows = Scanner(session.predictor).rows(raster.size)
-        tiles = np.concatenate(rows) * np.array(scale * 2)
-    labelled = reduced if len(reduced) <= _MOST_LABELS else reduced[:0]
-    picture = draw_detections(image, labelled, session.class_names, tiles)
-    if len(labelled) < len(reduced):
-        corners = boxes.tensor.numpy().round().astype(int).tolist()
-        for (x0, y0, x1, y1), index in zip(
-            reversed(corners), reversed(instances.pred_classes.tolist()), strict=True
-        ):
-            cv2.rectangle(picture, (x0 - 2, y0 - 2), (x1 + 1, y1 + 1), class_color(index), 2)
-    return picture

@@ -20,9 +20,10 @@ class DetectionLog:
         self.category_ids = CocoIds().category_ids(class_names)
         self.images: list[ImageResult] = []
 
-    def add(self, file: str, image_id: int, instances: Instances) -> None:
-        """Takes an image's detections, on the CPU, in its pixels."""
+    def add(self, file: str, image_id: int, instances: Instances) -> ImageResult:
+        """Takes an image's detections, on the CPU, in its pixels; returns them as written."""
         self.images.append(ImageResult.from_instances(file, image_id, instances))
+        return self.images[-1]
 
     def rows(self) -> list[Row]:
         """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""

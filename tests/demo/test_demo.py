@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from smallobj.demo.run import DemoSession
+from smallobj.demo.run import DemoRun
 from smallobj.inference import detector_config as bundled
 
 NAMES = ["red", "green", "blue"]
@@ -118,16 +118,16 @@ def test_many_images_are_summed_up(demo, photos, weights, capsys):
 
 
 def test_an_interrupted_run_keeps_what_it_has(demo, photos, weights, monkeypatch, capsys):
-    draw = DemoSession.draw
+    draw = DemoRun.draw
     calls = []
 
-    def interrupted(self, image, instances):
+    def interrupted(self, *found):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return draw(self, image, instances)
+        return draw(self, *found)
 
-    monkeypatch.setattr(DemoSession, "draw", interrupted)
+    monkeypatch.setattr(DemoRun, "draw", interrupted)
     assert demo("--input", "a", "b", *weights, "--json", "d.json") == 130
     images = json.loads((photos / "d.json").read_text())["images"]
     assert [image["file"] for image in images] == ["a/1.jpg"]
@@ -165,7 +165,8 @@ def test_a_video_that_ends_early_is_told(demo, photos, weights, capsys, monkeypa
 
 
 def test_the_webcam_shows_frames_until_a_key(demo, weights, monkeypatch):
-    from smallobj.demo import run, video
+    from smallobj.demo import frames as frame_loop
+    from smallobj.demo import video
 
     shown = []
     frames = [np.full((60, 80, 3), level, np.uint8) for level in (0, 100, 200)]
@@ -186,9 +187,9 @@ def test_the_webcam_shows_frames_until_a_key(demo, weights, monkeypatch):
             return iter(frames)
 
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(run.cv2, "imshow", lambda _, picture: shown.append(picture))
-    monkeypatch.setattr(run.cv2, "waitKey", lambda _: ord("q") if len(shown) == 2 else -1)
-    monkeypatch.setattr(run.cv2, "destroyAllWindows", lambda: shown.append("closed"))
+    monkeypatch.setattr(frame_loop.cv2, "imshow", lambda _, picture: shown.append(picture))
+    monkeypatch.setattr(frame_loop.cv2, "waitKey", lambda _: ord("q") if len(shown) == 2 else -1)
+    monkeypatch.setattr(frame_loop.cv2, "destroyAllWindows", lambda: shown.append("closed"))
     monkeypatch.setattr(video, "Video", Camera)
     assert demo("--webcam", *weights) == 0
     assert len(shown) == 3

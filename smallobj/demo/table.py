@@ -1,0 +1,48 @@
+"""What the demo prints of its detections."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from smallobj.results.detection_log import DetectionLog
+
+
+def detections_table(
+    log: DetectionLog, threshold: float, most_images: int = 10, most_rows: int = 200
+) -> str:
+    """A line for each detection; of many images or detections, the counts by image.
+
+    Args:
+        log: of the run.
+        threshold: lowest score that counted; told where nothing was found.
+        most_images, most_rows: with more than these only counts are printed.
+    """
+    many = sum(len(image.boxes) for image in log.images) > most_rows
+    if len(log.images) > most_images or many:
+        counts = [(image.file, str(len(image.boxes))) for image in log.images]
+        return _columns([("file", "objects"), *counts])
+    rows = [
+        (
+            os.path.basename(file),
+            name,
+            f"{score:.2f}",
+            " ".join(f"{value:.0f}" for value in box),
+        )
+        for file, _, name, score, *box in log.rows()
+    ]
+    if not rows:
+        return f"no object with a score of at least {threshold:g}"
+    return _columns([("file", "class", "score", "x1 y1 x2 y2"), *rows])
+
+
+def frames_line(log: DetectionLog, video: str) -> str:
+    """The sum over all frames of a video of that name."""
+    count = sum(len(image.boxes) for image in log.images)
+    return f"{video}: {count} detections in {len(log.images)} frames"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join(lines)
