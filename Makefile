@@ -6,7 +6,7 @@ PACKAGES := smallobj tests tools benchmarks datasets train_net.py demo.py
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types layers clean
 
-help:  ## this list
+help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(VENV)/.ready  ## install everything into .venv
@@ -15,13 +15,13 @@ $(VENV)/.ready: requirements.txt requirements-detectron2.txt requirements-dev.tx
 	bash tools/setup.sh $(PYTHON) $(VENV)
 	@touch $@
 
-demo: setup  ## detect objects in a bundled photograph with the bundled weights
+demo: setup  ## detect objects in the bundled images with the bundled model
 	$(BIN)/python demo.py --input datasets/samples --output output/demo --confidence-threshold 0.3
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-check: lint types layers test  ## what CI runs: lint, types, import layers, tests
+check: lint types layers test  ## run what CI runs: lint, types, import layers, tests
 
 lint: setup
 	$(BIN)/ruff check $(PACKAGES)
@@ -33,5 +33,5 @@ types: setup
 layers: setup
 	$(BIN)/lint-imports
 
-clean:  ## remove the environment and what runs have written
+clean:  ## remove the environment and the output of runs
 	rm -rf $(VENV) output
