@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from detectron2 import engine
 
 from smallobj import get_cfg, plugins
 from smallobj.bulk.ranks import Rank
@@ -102,11 +103,12 @@ def test_what_the_processes_of_a_bulk_run_do_ends_with_the_sentence(installed, t
 
 
 def test_training_tells_a_broken_one_before_it_starts_processes(
-    installed, load_script, capsys, monkeypatch
+    installed, load_script, capsys, monkeypatch, tmp_path
 ):
     installed("plugin_broken", "raise RuntimeError('no licence')", "plugin_broken")
     train_net = load_script("train_net.py")
-    monkeypatch.setattr(train_net, "launch", lambda *_, **__: pytest.fail("processes started"))
-    monkeypatch.setattr(sys, "argv", ["train_net.py", "--config-file", "a.yaml"])
+    monkeypatch.setattr(engine, "launch", lambda *_, **__: pytest.fail("processes started"))
+    (tmp_path / "a.yaml").touch()
+    monkeypatch.setattr(sys, "argv", ["train_net.py", "--config-file", str(tmp_path / "a.yaml")])
     assert train_net.cli() == 2
     assert capsys.readouterr().err.startswith('train_net.py: the plugin "mine" (plugin_broken)')
