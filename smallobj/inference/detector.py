@@ -73,6 +73,11 @@ def _wrap_alone(cfg: CfgNode, model: nn.Module) -> nn.Module:
 
 
 def _check(cfg: CfgNode) -> None:
+    if cfg.TEST.AUG.ENABLED:
+        raise ValueError(
+            "TEST.AUG.ENABLED is Detectron2's test-time augmentation, which nothing here runs; set "
+            "TEST.TTA.ENABLED True (and TEST.TTA.SCALES, TEST.TTA.FLIPS) instead"
+        )
     if cfg.TEST.FOCUS.ENABLED and not cfg.TEST.TILE.ENABLED:
         raise ValueError("TEST.FOCUS.ENABLED chooses tiles, and needs TEST.TILE.ENABLED True")
     if cfg.TEST.FOCUS.ENABLED:
