@@ -194,6 +194,7 @@ def test_more_gpus_than_there_are(program, tiny_dataset, tmp_path):
         (["TEST.MERGER.NAME", "average"], ["TEST.MERGER.NAME", "average"]),
         (["TEST.TILE.OVERLAP", 500], ["TEST.TILE.OVERLAP", "500"]),
         (["TEST.AUG.ENABLED", True], ["TEST.AUG.ENABLED", "set TEST.TTA.ENABLED"]),
+        (["SOLVER.AMP.ENABLED", True], ["SOLVER.AMP.ENABLED", "set MODEL.BACKBONE.PRECISION"]),
     ],
 )
 def test_a_users_error_ends_with_its_sentence(program, tiny_dataset, tmp_path, options, told):

@@ -16,7 +16,8 @@ def add_model_keys(cfg: CfgNode) -> None:
     # alone, and with random numbers elsewhere. [] takes all that fit.
     cfg.MODEL.WEIGHTS_PARTS = []
     # Arithmetic of the backbone in training: float32 or bfloat16. Boxes and losses stay in
-    # float32, since 8 bits of mantissa move a box at x = 500 by 2 px.
+    # float32, since 8 bits of mantissa move a box at x = 500 by 2 px. (On a GPU SOLVER.AMP.ENABLED
+    # computes a float32 backbone and the heads in float16, with scaled gradients.)
     cfg.MODEL.BACKBONE.PRECISION = "float32"
     # C, in pixels, of each "nwd" (RPN, box losses, mergers): the typical side of an object
     # (arXiv 2110.13389, section 3.2).

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import DefaultTrainer, HookBase
+from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase
 from detectron2.engine.defaults import default_writers
 from detectron2.evaluation import DatasetEvaluators
 from detectron2.utils import comm
@@ -31,6 +31,14 @@ from smallobj.modeling.norms import check_from_scratch
 
 class Trainer(DefaultTrainer):
     """Trains on tiles; validates on whole photographs by the code that the demo runs."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        """
+        Raises:
+            ValueError: SOLVER.AMP.ENABLED without a GPU, or another wrong key.
+        """
+        _check_amp(cfg)
+        super().__init__(cfg)
 
     def build_hooks(self) -> list[HookBase | None]:
         check_from_scratch(self.model, self.cfg.MODEL.WEIGHTS)
@@ -77,6 +85,10 @@ class Trainer(DefaultTrainer):
         return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if isinstance(self._trainer, AMPTrainer) and "_trainer" in state_dict:
+            # Saved by a run without SOLVER.AMP.ENABLED, it has no scale of gradients to go on with.
+            fresh = {"grad_scaler": self._trainer.grad_scaler.state_dict()}
+            state_dict = {**state_dict, "_trainer": {**fresh, **state_dict["_trainer"]}}
         super().load_state_dict(state_dict)
         if "_trainer" in state_dict:
             self._trainer.load_state_dict(state_dict["_trainer"])
@@ -106,6 +118,15 @@ class Trainer(DefaultTrainer):
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
         return super().test(cfg, wrap_for_test(cfg, model), evaluators)
+
+
+def _check_amp(cfg: CfgNode) -> None:
+    device = torch.device(cfg.MODEL.DEVICE).type
+    if cfg.SOLVER.AMP.ENABLED and device != "cuda":
+        raise ValueError(
+            "SOLVER.AMP.ENABLED trains in float16 with scaled gradients, and needs a GPU; got "
+            f"MODEL.DEVICE {device}. There set MODEL.BACKBONE.PRECISION bfloat16 instead"
+        )
 
 
 def best_metric(cfg: CfgNode) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -59,6 +60,9 @@ def set_precision(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
     In training only the backbone; at test time also the heads' convolutions and linear layers.
     What these give is float32: box arithmetic, and above all RoIAlign, which rounds coordinates
     to the type of the features, would move a box at x = 500 by 2 px in bfloat16.
+
+    A trainer with an autocast of its own (SOLVER.AMP.ENABLED) has its way with the heads, and with
+    the backbone where ``training`` is float32; what they give is float32 then, too.
 
     Args:
         model: has a ``backbone``; its heads are found by Detectron2's names for them.
@@ -118,7 +122,9 @@ def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
             # where autocast must see it to hand back gradients.
             kind = image.dtype if torch.is_grad_enabled() else dtype
             image = image.to(kind, memory_format=torch.channels_last)
-        with _autocast(image, dtype):
+        # Switched off in training, it would shut out the trainer's.
+        is_left_to_trainer = backbone.training and training == torch.float32
+        with nullcontext() if is_left_to_trainer else _autocast(image, dtype):
             features = forward(image)
         return {level: feature.float() for level, feature in features.items()}
 
@@ -163,7 +169,7 @@ def _mix_head(head: Any, dtype: torch.dtype) -> None:
 
     def mixed_forward(features: Any) -> Any:
         if head.training:
-            return forward(features)
+            return _to_float32(forward(features))
         first = features if isinstance(features, torch.Tensor) else features[0]
         with _autocast(first, dtype):
             return _to_float32(forward(features))

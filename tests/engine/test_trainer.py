@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from detectron2.engine import AMPTrainer, SimpleTrainer
 
 from smallobj.data.datasets import register_from_config
 from smallobj.engine import Trainer
+from smallobj.modeling import build_model
 
 
 def make(tiny_config, tiny_dataset, folder, steps, *more):
@@ -57,3 +59,58 @@ def test_a_run_begins_with_a_part_of_the_weights(tiny_config, tiny_dataset, tmp_
     same = {name for name in there if torch.equal(there[name], here[name])}
     assert {name for name in there if name.startswith("backbone.bottom_up")} <= same
     assert "proposal_generator.rpn_head.conv.weight" not in same
+
+
+@pytest.fixture
+def make_for_gpu(tiny_config, tiny_dataset, tmp_path, catalog, monkeypatch):
+    """A trainer whose config names a GPU; its model stays on the processor, so it can't train."""
+
+    def build_on_cpu(cfg):
+        cfg = cfg.clone()
+        cfg.MODEL.DEVICE = "cpu"
+        return build_model(cfg)
+
+    monkeypatch.setattr(Trainer, "build_model", staticmethod(build_on_cpu))
+
+    def build(*options):
+        options = ("MODEL.DEVICE", "cuda", *options)
+        trainer = make(tiny_config, tiny_dataset, tmp_path, 1, *options)
+        if isinstance(trainer._trainer, AMPTrainer):
+            # The one it has made is switched off where there is no GPU, and has no state then.
+            trainer._trainer.grad_scaler = torch.amp.GradScaler("cpu", init_scale=64.0)
+        return trainer
+
+    return build
+
+
+def test_amp_scales_gradients_on_a_gpu(make_for_gpu):
+    assert type(make_for_gpu()._trainer) is SimpleTrainer
+    assert type(make_for_gpu("SOLVER.AMP.ENABLED", True)._trainer) is AMPTrainer
+
+
+def test_amp_without_a_gpu_is_refused(tiny_config, tiny_dataset, tmp_path, catalog):
+    with pytest.raises(ValueError, match=r"DEVICE cpu.*MODEL\.BACKBONE\.PRECISION bfloat16"):
+        make(tiny_config, tiny_dataset, tmp_path, 1, "SOLVER.AMP.ENABLED", True)
+
+
+def test_the_scale_of_gradients_is_saved(make_for_gpu):
+    amp = ("SOLVER.AMP.ENABLED", True)
+    trainer, resumed, plain = make_for_gpu(*amp), make_for_gpu(*amp), make_for_gpu()
+    trainer._trainer.grad_scaler = torch.amp.GradScaler("cpu", init_scale=16.0)
+    resumed.load_state_dict(trainer.state_dict())
+    assert resumed._trainer.grad_scaler.get_scale() == 16.0
+    # With and without AMP a run goes on with the other's checkpoint.
+    resumed.load_state_dict(plain.state_dict())
+    assert resumed._trainer.grad_scaler.get_scale() == 16.0
+    plain.load_state_dict(trainer.state_dict())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_run_with_amp_resumes_on_a_gpu(tiny_config, tiny_dataset, tmp_path, catalog):
+    options = ("MODEL.DEVICE", "cuda", "SOLVER.AMP.ENABLED", True)
+    make(tiny_config, tiny_dataset, tmp_path, 2, *options).train()
+    resumed = make(tiny_config, tiny_dataset, tmp_path, 4, *options)
+    resumed.resume_or_load(resume=True)
+    assert resumed._trainer.grad_scaler.state_dict()["_growth_tracker"] > 0
+    resumed.train()
+    assert all(weight.isfinite().all() for weight in resumed.model.parameters())

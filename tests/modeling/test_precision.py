@@ -38,6 +38,24 @@ def test_in_training_the_backbone_alone_is_mixed(tiny_config, precision):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_trainer_s_autocast_reaches_backbone_and_heads(tiny_config, precision):
+    model = build_model(tiny_config("MODEL.BACKBONE.PRECISION", precision))
+    convolution = model.backbone.bottom_up.stem.conv1
+    head = model.proposal_generator.rpn_head
+    # float16 as AMP has it, but in a backbone that has asked for bfloat16.
+    expected = torch.float16 if precision == "float32" else torch.bfloat16
+    with torch.autocast("cpu", dtype=torch.float16):
+        image = torch.randn(1, 3, 64, 64)
+        seen, features = dtypes_seen([convolution], lambda: model.backbone(image))
+        assert seen == [expected]
+        assert {feature.dtype for feature in features.values()} == {torch.float32}
+        maps = [features[level] for level in model.proposal_generator.in_features]
+        seen, (logits, deltas) = dtypes_seen([head.conv], lambda: head(maps))
+        assert set(seen) == {torch.float16}
+        assert {output.dtype for output in [*logits, *deltas]} == {torch.float32}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @torch.no_grad()
 def test_at_test_time_backbone_and_heads_are_mixed_and_give_float32(tiny_config, precision):
     torch.manual_seed(0)
