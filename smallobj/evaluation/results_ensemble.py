@@ -11,9 +11,9 @@ from detectron2.structures import Boxes, Instances
 
 from smallobj.data.datasets.problems import ProblemLog, ResultsError
 from smallobj.data.datasets.reading import read_json
-from smallobj.evaluation.reading.image_names import ImageNames
 from smallobj.evaluation.reading.results_file import CHALLENGE, COCO, OWN, results_kind
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
+from smallobj.formats.image_names import ImageNames
 from smallobj.merging import ModelMerger
 
 # A class beyond is a mistake, which reading the file tells.

@@ -22,8 +22,8 @@ import numpy as np
 from smallobj.data.datasets.problems import ProblemLog, ResultsError, shown
 from smallobj.data.datasets.reading import read_json, read_json_lines
 from smallobj.data.datasets.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_float
-from smallobj.evaluation.reading.image_names import ImageNames
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
+from smallobj.formats.image_names import ImageNames
 
 COCO, OWN, CHALLENGE = "coco", "own", "challenge"
 

@@ -8,9 +8,9 @@ import pytest
 
 from smallobj.data.datasets.problems import ResultsError
 from smallobj.evaluation.reading import results_file
-from smallobj.evaluation.reading.image_names import ImageNames
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
+from smallobj.formats.image_names import ImageNames
 
 
 @pytest.fixture
