@@ -10,12 +10,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from smallobj.data.datasets.problems import Problem, shown
+from smallobj.data.datasets.problems import Problem, ProblemLog, shown
 from smallobj.data.datasets.reading import read_json
 from smallobj.data.datasets.rules import KNOWN_CLASS
 from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet
 from smallobj.formats.coco import category_ids, read_dataset, xywh
+from smallobj.formats.result_columns import ResultColumns
 from smallobj.formats.targets import Target, write_file
 from smallobj.geometry.masks import Rle
 
@@ -24,6 +25,7 @@ RESULT_RULE = "a result must be an object with image_id, category_id, bbox and s
 _FILE_RULE = "the file must be a JSON list of results"
 _BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
 _KNOWN_IMAGE = "image_id must be the id of an image"
+_KNOWN_IN_SET = "image_id must be the id of an image of the data set"
 
 
 def read(source: Source) -> tuple[BoxSet, list[Problem]]:
@@ -73,6 +75,50 @@ def _add_result(
         x, y, w, h = numbers
         corners = (x, y, x + w, y + h)
     reading.add(files[identity], index, corners, entry["score"], place=place)
+
+
+def columns(
+    rows: list[Any],
+    path: str,
+    numbers: dict[int | str, int],
+    classes: dict[int, int],
+    log: ProblemLog,
+) -> ResultColumns:
+    """The results of a data set as columns.
+
+    Args:
+        rows: content of a file.
+        path: the file.
+        numbers: of the data set's images, by id.
+        classes: the data set's class by category id.
+        log: takes what is wrong with the file.
+    """
+    kept = list(range(len(rows)))
+    try:
+        ids = [row["image_id"] for row in rows]
+        fields = [[row[key] for row in rows] for key in KEYS[1:]]
+        images = [numbers.get(image_id, -1) for image_id in ids]
+        is_good = -1 not in images and set(map(type, ids)) <= {int, str}
+    except (KeyError, TypeError):
+        is_good = False
+    if not is_good:
+        kept = [i for i, row in enumerate(rows) if _is_known(row, i, numbers, path, log)]
+        images = [numbers[rows[i]["image_id"]] for i in kept]
+        fields = [[rows[i][key] for i in kept] for key in KEYS[1:]]
+    return ResultColumns(lambda i: f"[{kept[i]}]", classes, False, images, *fields)
+
+
+def _is_known(
+    row: Any, place: int, numbers: dict[int | str, int], path: str, log: ProblemLog
+) -> bool:
+    if not isinstance(row, dict) or not all(key in row for key in KEYS):
+        log.report(path, f"[{place}]", RESULT_RULE, shown(row))
+        return False
+    image_id = row["image_id"]
+    if type(image_id) not in (int, str) or image_id not in numbers:
+        log.report(path, f"[{place}]", _KNOWN_IN_SET, shown(image_id))
+        return False
+    return True
 
 
 def coco_result(

@@ -8,10 +8,10 @@ import numpy as np
 
 from smallobj.data.datasets.problems import Problem, ResultsError, shown
 from smallobj.data.datasets.rules import KNOWN_CLASS
-from smallobj.evaluation.reading.results_file import KNOWN_FILE, ONCE
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.formats import BoxSet, Source, read_boxes
 from smallobj.formats.image_names import ImageNames
+from smallobj.formats.result_columns import KNOWN_FILE, ONCE
 
 SCORED = "detections must have scores"
 _FILES = {".csv": "csv", ".xml": "cvat"}

@@ -10,7 +10,7 @@ from smallobj.data.datasets.problems import ResultsError
 from smallobj.evaluation.reading import results_file
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
-from smallobj.formats.image_names import ImageNames
+from smallobj.formats import coco_results
 
 
 @pytest.fixture
@@ -291,24 +291,10 @@ def test_fast_and_slow_checks_agree(data, write):
 @pytest.mark.parametrize("kind", ["coco", "own", "challenge"])
 def test_good_files_are_not_checked_one_by_one(data, write, kind, monkeypatch):
     monkeypatch.setattr(results_file, "_report_each", None)
-    monkeypatch.setattr(results_file, "_is_known", None)
+    monkeypatch.setattr(coco_results, "_is_known", None)
     content = {
         "coco": [result()] * 50,
         "own": own(("b.jpg", [detection()] * 50)),
         "challenge": {"b.jpg": [[0, 1, 2, 3, 4, 1]] * 50},
     }[kind]
     assert len(read_results(write(content), data)) == 50
-
-
-def test_names_of_images():
-    names = ImageNames(["/d/x/1.jpg", "/d/x/2.jpg", "/d/y/1.jpg"])
-    assert names.find("/d/y/1.jpg") == names.find("y/1.jpg") == names.find("./y/1.jpg") == 2
-    assert names.find("2.jpg") == names.find("elsewhere/x/2.jpg") == 1
-    assert names.find("1.jpg") is None  # two images are called so
-    assert names.find("y/2.jpg") is None
-    assert names.find("z/1.jpg") is None
-    below = ImageNames(["/d/1.jpg", "/d/more/1.jpg"])
-    assert below.find("1.jpg") == below.find("other/1.jpg") == 0
-    assert below.find("more/1.jpg") == below.find("/tmp/more/1.jpg") == 1
-    assert ImageNames([]).find("1.jpg") is None
-    assert ImageNames(["1.jpg"]).find("photos/1.jpg") == 0

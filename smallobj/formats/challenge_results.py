@@ -1,0 +1,41 @@
+"""The 2021 Small Object AI Challenge's results: ``{"2133.jpg": [[class, x, y, w, h, score]]}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from smallobj.data.datasets.problems import shown
+from smallobj.formats.result_columns import NamedImages, ResultColumns, entry_names
+
+LIST_RULE = "an image must have a list of detections"
+ROW_RULE = "a detection must be a list of six numbers, class, x, y, w, h, score"
+
+
+def columns(content: dict[str, Any], images: NamedImages, classes: dict[int, int]) -> ResultColumns:
+    """The detections as columns.
+
+    Args:
+        content: of a file.
+        images: of the data set.
+        classes: the data set's class by class in the file.
+    """
+    path, log = images.path, images.log
+    entries: list[tuple[str, int]] = []
+    found = ResultColumns(entry_names(entries), classes)
+    for name, rows in content.items():
+        number = images.number(name, name)
+        if number is None:
+            continue
+        if not isinstance(rows, list):
+            log.report(path, name, LIST_RULE, shown(rows))
+            continue
+        for i, row in enumerate(rows):
+            if not isinstance(row, list) or len(row) != 6:
+                log.report(path, f"{name}[{i}]", ROW_RULE, shown(row))
+                continue
+            entries.append((name, i))
+            found.images.append(number)
+            found.categories.append(row[0])
+            found.boxes.append(row[1:5])
+            found.scores.append(row[5])
+    return found

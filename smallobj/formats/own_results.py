@@ -1,0 +1,104 @@
+"""This project's JSON results, a file of all images or a line an image (.jsonl).
+
+``{"images": [{"file", "width", "height", "detections": [{"class", "class_id", "score", "box": [x1,
+y1, x2, y2]}]}], "classes": [...]}``; where masks are found, each detection has one, too: "mask",
+COCO's run-length code. In a .jsonl each detection carries its class's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from smallobj.data.datasets.problems import ProblemLog, shown
+from smallobj.data.datasets.reading import read_json_lines
+from smallobj.formats.result_columns import NamedImages, ResultColumns, entry_names
+
+IMAGE_RULE = "an image must be an object with a text file and a list detections"
+DETECTION_RULE = "a detection must be an object with class_id, box and score"
+CLASSES_RULE = "classes must be a list of texts"
+SIZE_RULE = "width and height must be those of the image in the data set"
+
+
+def read_lines(path: str, log: ProblemLog) -> dict[str, Any] | None:
+    """Content of a .jsonl file as that of a JSON file, None after reporting what is wrong."""
+    images = read_json_lines(path, log)
+    return None if images is None else {"images": images, "classes": _ClassNames(images)}
+
+
+class _ClassNames(dict[int, str]):
+    """Names by class id of a .jsonl, where each detection carries its own.
+
+    A type of its own: a JSON file's list ``classes`` may be wrongly a dict.
+    """
+
+    def __init__(self, images: list[Any]) -> None:
+        super().__init__()
+        for image in images:
+            found = image.get("detections") if isinstance(image, dict) else None
+            for one in found if isinstance(found, list) else []:
+                if _is_object(one) and type(one["class_id"]) is int and one["class_id"] >= 0:
+                    self.setdefault(one["class_id"], str(one.get("class", "")))
+
+
+def columns(
+    content: dict[str, Any], images: NamedImages, sizes: np.ndarray, class_names: Sequence[str]
+) -> ResultColumns | None:
+    """The detections as columns; None where the classes can't be told.
+
+    Args:
+        content: of a file, or as :func:`read_lines` gives it.
+        images: of the data set.
+        sizes: (I, 2) of these, (h, w).
+        class_names: K names of the data set's classes.
+    """
+    path, log = images.path, images.log
+    names = content.get("classes", list(class_names))
+    if not isinstance(names, _ClassNames):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            log.report(path, "classes", CLASSES_RULE, shown(names))
+            return None
+        names = dict(enumerate(names))
+    known = {name: k for k, name in enumerate(class_names)}
+    classes = {index: known[name] for index, name in names.items() if name in known}
+    entries: list[tuple[str, int]] = []
+    found = ResultColumns(entry_names(entries), classes, corners=True)
+    for at, image in enumerate(content["images"]):
+        where = f"images[{at}]"
+        if isinstance(image, dict) and "error" in image and "detections" not in image:
+            continue  # tools/detect.py could not read it
+        if not isinstance(image, dict) or not (
+            isinstance(image.get("file"), str) and isinstance(image.get("detections"), list)
+        ):
+            log.report(path, where, IMAGE_RULE, shown(image))
+            continue
+        number = images.number(image["file"], f"{where} ({image['file']})")
+        if number is None:
+            continue
+        _check_size(image, where, sizes[number].tolist(), path, log)
+        good = [i for i, one in enumerate(image["detections"]) if _is_object(one)]
+        for i in sorted(set(range(len(image["detections"]))) - set(good)):
+            value = shown(image["detections"][i])
+            log.report(path, f"{where}.detections[{i}]", DETECTION_RULE, value)
+        rows = [image["detections"][i] for i in good]
+        entries += [(f"{where}.detections", i) for i in good]
+        found.images += [number] * len(rows)
+        found.categories += [row["class_id"] for row in rows]
+        found.boxes += [row["box"] for row in rows]
+        found.scores += [row["score"] for row in rows]
+    return found
+
+
+def _is_object(one: Any) -> bool:
+    return isinstance(one, dict) and "class_id" in one and "box" in one and "score" in one
+
+
+def _check_size(
+    image: dict[str, Any], where: str, size: list[int], path: str, log: ProblemLog
+) -> None:
+    told = (image.get("height", size[0]), image.get("width", size[1]))
+    if told != tuple(size):
+        value = f"{told[1]!r} wide, {told[0]!r} high; the image is {size[1]} and {size[0]}"
+        log.report(path, f"{where} ({image['file']})", SIZE_RULE, value)
