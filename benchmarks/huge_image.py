@@ -13,7 +13,7 @@ import rasterio
 from rasterio.windows import Window
 from tqdm import tqdm
 
-from benchmarks.memory import measure_peak
+from benchmarks.peak_memory import measure_peak
 from smallobj.data.image_file import read_image
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.scan.raster import Raster

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.arithmetic import all_proposals
 from benchmarks.clock import seconds_now
-from benchmarks.memory import measure_peak
+from benchmarks.peak_memory import measure_peak
 from benchmarks.report import describe_machine
 from benchmarks.rivals import set_threads
 from smallobj.checkpoint import load_weights

@@ -118,7 +118,7 @@ def memory(args: argparse.Namespace) -> None:
         _finish(benchmark_scan(_settings(args), args.scan, args.scan_threshold, args.threads), args)
         return
     images = _checked_images(args)
-    from benchmarks.memory import benchmark_memory
+    from benchmarks.peak_memory import benchmark_memory
 
     _finish(benchmark_memory(args.rows, _settings(args), images, args.threads), args)
 

@@ -8,17 +8,15 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from smallobj.bulk.path_list import PathList
 from smallobj.bulk.records import Records
+from smallobj.inference.fingerprint import Fingerprint
 from smallobj.whole_file import write_whole
 
-Identity = dict[str, Any]
-
-# What a difference in each part of a run's identity is called in a message.
+# What a difference in each part of a run's fingerprint is called in a message.
 _MEANINGS = {
     "config": "another config",
     "weights": "other weights",
@@ -53,7 +51,7 @@ class Plan:
 
 
 class RunFolder:
-    """``run.json`` (identity), ``images.txt``, ``parts/`` and ``detections.jsonl`` in a folder."""
+    """The folder of a run: ``run.json``, ``images.txt``, ``parts/`` and ``detections.jsonl``."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -62,11 +60,11 @@ class RunFolder:
         self.detections_file = os.path.join(path, "detections.jsonl")
         self._parts = os.path.join(path, "parts")
 
-    def prepare(self, identity: Identity, paths: Sequence[str] | None, resume: bool) -> Plan:
+    def prepare(self, fingerprint: Fingerprint, paths: Sequence[str] | None, resume: bool) -> Plan:
         """Begins the run, or takes it up again.
 
         Args:
-            identity: all that results depend on, besides the images.
+            fingerprint: all that results depend on, besides the images.
             paths: the images; None takes the list of the run that is resumed.
             resume: go on with the run that the folder holds, if it does.
 
@@ -83,7 +81,7 @@ class RunFolder:
             )
         if begun:
             images = self.paths().digest if paths is None else PathList.digest_of(paths)
-            self._require_same({**identity, "images": images})
+            self._require_same({**fingerprint, "images": images})
         elif paths is None:
             raise ValueError(f"{self.path} holds no run to resume; give --input")
         else:
@@ -91,17 +89,17 @@ class RunFolder:
             PathList.write(self.list_file, paths)
             images = self.paths().digest
             # Last: the folder holds a run once this is there.
-            content = json.dumps({**identity, "images": images}, indent=1)
+            content = json.dumps({**fingerprint, "images": images}, indent=1)
             write_whole(self.identity_file, f"{content}\n".encode())
         records = self.records()
         # A broken file is tried again: perhaps it was the file server that was broken.
         finished = np.packbits(records.found & ~records.broken).tobytes()
         return Plan(self._last_attempt() + 1, images, finished)
 
-    def _require_same(self, identity: Identity) -> None:
+    def _require_same(self, fingerprint: Fingerprint) -> None:
         with open(self.identity_file, encoding="utf-8") as stream:
             begun = json.load(stream)
-        now = json.loads(json.dumps(identity))
+        now = json.loads(json.dumps(fingerprint))
         differing = [key for key in {**begun, **now} if begun.get(key) != now.get(key)]
         if differing:
             what = ", ".join(_MEANINGS.get(key, key) for key in differing)

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from detectron2.config import CfgNode
 
 from smallobj.bulk import ranks
-from smallobj.bulk.folder import Identity, Plan, RunFolder
+from smallobj.bulk.folder import Plan, RunFolder
 from smallobj.bulk.heartbeat import Heartbeat
 from smallobj.bulk.launch import INCOMPLETE, INTERRUPTED
 from smallobj.bulk.merge import Totals, merge_records
@@ -27,7 +27,7 @@ from smallobj.bulk.records import Records, RecordWriter
 from smallobj.checks import check_positive
 from smallobj.data.image_file import quiet_decoders
 from smallobj.inference.detector_config import prepare_detector_config
-from smallobj.inference.fingerprint import detector_identity
+from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.results.coco_ids import CocoIds
 from smallobj.results.result_files import ImageResult, ResultFiles
@@ -103,7 +103,7 @@ class _SharedError(Exception):
 class _Report:
     """What a process tells the others before the work."""
 
-    identity: Identity = dataclasses.field(default_factory=dict)
+    fingerprint: Fingerprint = dataclasses.field(default_factory=dict)
     plan: Plan | None = None
     error: str = ""
 
@@ -144,17 +144,17 @@ class BulkRun:
             cfg = self._config()
             self.predictor = SmallObjectPredictor(cfg, self.options.threshold)
             self.category_ids = list(range(len(self.predictor.class_names)))
-            report.identity = self._identity(cfg)
+            report.fingerprint = self._fingerprint(cfg)
             if self.rank.index == 0:
-                report.plan = self._prepare(report.identity)
+                report.plan = self._prepare(report.fingerprint)
         except (ValueError, OSError) as error:
             report.error = str(error)
         reports = self.rank.gather(report)
         for index, other in enumerate(reports):
             if other.error:
                 raise _SharedError(other.error)
-            if other.identity != reports[0].identity:
-                keys = [k for k, v in other.identity.items() if v != reports[0].identity[k]]
+            if other.fingerprint != reports[0].fingerprint:
+                keys = [k for k, v in other.fingerprint.items() if v != reports[0].fingerprint[k]]
                 raise _SharedError(
                     f"processes 0 and {index} must run the same model; they differ in "
                     f"{', '.join(keys)}"
@@ -180,14 +180,14 @@ class BulkRun:
         cv2.setNumThreads(threads)
         return cfg
 
-    def _identity(self, cfg: CfgNode) -> Identity:
+    def _fingerprint(self, cfg: CfgNode) -> Fingerprint:
         return {
-            **detector_identity(cfg, self.predictor.model, self.options.threads),
+            **detector_fingerprint(cfg, self.predictor.model, self.options.threads),
             "classes": self.predictor.class_names,
             "threshold": self.options.threshold,
         }
 
-    def _prepare(self, identity: Identity) -> Plan:
+    def _prepare(self, fingerprint: Fingerprint) -> Plan:
         """What can be wrong is found out before the work, not after days of it."""
         options = self.options
         require_writable([p for p in (options.json_file, options.csv_file, options.coco_file) if p])
@@ -198,7 +198,7 @@ class BulkRun:
         self.category_ids = ids.category_ids(self.predictor.class_names)
         self._image_ids = ids.image_ids(self.folder.known_paths() if paths is None else paths)
         resume = options.resume or ranks.restarts() > 0
-        return self.folder.prepare(identity, paths, resume)
+        return self.folder.prepare(fingerprint, paths, resume)
 
     def _shared_paths(self, plan: Plan) -> PathList:
         """

@@ -16,12 +16,12 @@ from detectron2.structures import Boxes, Instances
 from smallobj.demo.images import ImageJob
 from smallobj.demo.run import DemoRun
 from smallobj.demo.scan_options import MOST_PIXELS, ScanOptions
-from smallobj.inference.fingerprint import detector_identity
+from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
 from smallobj.results.drawing import class_color
 from smallobj.results.picture_files import write_picture
 from smallobj.scan.geojson import require_georeferenced, write_geojson
 from smallobj.scan.raster import Raster
-from smallobj.scan.scan_log import Identity, ScanLog
+from smallobj.scan.scan_log import ScanLog
 from smallobj.scan.scanner import Scanner
 
 _LONGEST_PICTURE = 4000
@@ -100,7 +100,9 @@ class FileScanner:
         self._draw_boxes = run.draw
         predictor = run.predictor
         self.scanner = Scanner(predictor, predictor.score_threshold or 0.0)
-        self.identity = detector_identity(predictor.cfg, predictor.model, torch.get_num_threads())
+        self.fingerprint = detector_fingerprint(
+            predictor.cfg, predictor.model, torch.get_num_threads()
+        )
 
     def __call__(self, job: ImageJob) -> ScanResult:
         """
@@ -113,8 +115,8 @@ class FileScanner:
         with _open_raster(job.path) as raster:
             if self.options.geojson:
                 require_georeferenced(raster)
-            identity = {**_file_identity(raster), **self.identity}
-            with ScanLog(progress, identity, self.options.resume) as log:
+            fingerprint = {**_file_fingerprint(raster), **self.fingerprint}
+            with ScanLog(progress, fingerprint, self.options.resume) as log:
                 instances, picture = self._scan(raster, log)
             return ScanResult(instances, picture, progress, raster.crs, raster.transform)
 
@@ -184,7 +186,7 @@ def _draw_frames(picture: np.ndarray, boxes: Boxes, classes: torch.Tensor) -> No
         cv2.rectangle(picture, (x0 - 2, y0 - 2), (x1 + 1, y1 + 1), class_color(index), 2)
 
 
-def _file_identity(raster: Raster) -> Identity:
+def _file_fingerprint(raster: Raster) -> Fingerprint:
     status = os.stat(raster.path)
     return {
         "input file": os.path.abspath(raster.path),

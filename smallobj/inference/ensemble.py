@@ -25,8 +25,8 @@ Wrap = Callable[[CfgNode, nn.Module], nn.Module]
 
 
 @dataclass(frozen=True)
-class Eyes:
-    """How a member wants to be shown a photograph.
+class InputView:
+    """How a member takes an image: its own resizing and order of channels.
 
     Attributes:
         resize: of whole images at test time.
@@ -55,7 +55,7 @@ class EnsembleDetector(nn.Module):
     def __init__(
         self,
         members: Sequence[nn.Module],
-        eyes: Sequence[Eyes],
+        views: Sequence[InputView],
         merger: ModelMerger,
         max_detections: int,
         configs: Sequence[CfgNode] = (),
@@ -63,14 +63,14 @@ class EnsembleDetector(nn.Module):
         """
         Args:
             members: detectors; all but the first in evaluation mode.
-            eyes: one for each.
+            views: one for each.
             merger: of the boxes of all.
             max_detections: most boxes that an image may have.
             configs: of all but the first.
         """
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.eyes = list(eyes)
+        self.views = list(views)
         self.merger = merger
         self.max_detections = max_detections
         self.configs = list(configs)
@@ -97,7 +97,7 @@ class EnsembleDetector(nn.Module):
 
     @torch.no_grad()
     def _found(self, items: Iterable[Item], index: int) -> Iterator[Item]:
-        yield from stream_through(self.members[index], map(self.eyes[index], items))
+        yield from stream_through(self.members[index], map(self.views[index], items))
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
         """As :meth:`forward`, over an endless supply of images.
@@ -134,15 +134,15 @@ def build_ensemble(
     """
     names = list(cfg.TEST.ENSEMBLE.MEMBERS)
     merger = build_model_merger(cfg, 1 + len(names))
-    members, eyes, configs = [own], [Eyes(resize_at_test(cfg))], []
+    members, views, configs = [own], [InputView(resize_at_test(cfg))], []
     for name in names:
         other = _member_config(cfg, name)
         if score_threshold is not None:
             lower_score_threshold(other, score_threshold)
         members.append(wrap(other, load_model(other)))
-        eyes.append(Eyes(resize_at_test(other), other.INPUT.FORMAT != cfg.INPUT.FORMAT))
+        views.append(InputView(resize_at_test(other), other.INPUT.FORMAT != cfg.INPUT.FORMAT))
         configs.append(other)
-    return EnsembleDetector(members, eyes, merger, cfg.TEST.DETECTIONS_PER_IMAGE, configs)
+    return EnsembleDetector(members, views, merger, cfg.TEST.DETECTIONS_PER_IMAGE, configs)
 
 
 def _member_config(cfg: CfgNode, name: Any) -> CfgNode:

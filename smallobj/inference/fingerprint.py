@@ -11,11 +11,12 @@ from detectron2.config import CfgNode
 import smallobj
 from smallobj.modeling.precision import precision_at_test
 
+Fingerprint = dict[str, Any]
 # Where things lie and run doesn't change what is found.
 _VOLATILE_KEYS = ("OUTPUT_DIR", "MODEL.WEIGHTS", "MODEL.DEVICE")
 
 
-def detector_identity(cfg: CfgNode, model: torch.nn.Module, threads: int) -> dict[str, Any]:
+def detector_fingerprint(cfg: CfgNode, model: torch.nn.Module, threads: int) -> Fingerprint:
     """What the detections of a loaded model depend on, but for the images; fit for JSON.
 
     Args:
@@ -25,7 +26,7 @@ def detector_identity(cfg: CfgNode, model: torch.nn.Module, threads: int) -> dic
     """
     kind = torch.device(cfg.MODEL.DEVICE).type
     # Of an ensemble's other members the config above knows no more than where they lie.
-    members = [config_digest(one) for one in getattr(model, "configs", ())]
+    members = [config_digest(member) for member in getattr(model, "configs", ())]
     return {
         **({"members": members} if members else {}),
         "config": config_digest(cfg),

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
 
-# What tells one scan from another: what is read, and with what. Values go into JSON.
-Identity = dict[str, Any]
+from smallobj.inference.fingerprint import Fingerprint
 
 _BOX = np.dtype(
     [("box", "<f4", 4), ("score", "<f4"), ("class", "<i8"), ("tile", "<i8", 4), ("cut", "?")]
@@ -34,11 +33,11 @@ class ScanLog(AbstractContextManager["ScanLog"]):
         finished: number of rows in it.
     """
 
-    def __init__(self, path: str, identity: Identity, resume: bool) -> None:
+    def __init__(self, path: str, fingerprint: Fingerprint, resume: bool) -> None:
         """
         Args:
             path: the file; made if it isn't there.
-            identity: of this scan.
+            fingerprint: of this scan.
             resume: go on from what the file holds.
 
         Raises:
@@ -50,16 +49,16 @@ class ScanLog(AbstractContextManager["ScanLog"]):
         self.finished = 0
         end = 0
         if os.path.isfile(path):
-            end = self._check(identity, resume)
+            end = self._check(fingerprint, resume)
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
         self._stream = open(path, "r+b" if end else "wb")  # noqa: SIM115  (open as long as the run)
         self._stream.truncate(end)
         self._stream.seek(end)
         self._end = end
         if not end:
-            self._write(identity)
+            self._write(fingerprint)
 
-    def _check(self, identity: Identity, resume: bool) -> int:
+    def _check(self, fingerprint: Fingerprint, resume: bool) -> int:
         """Counts the rows; returns where the next line goes, 0 where nothing is worth keeping."""
         with open(self.path, "rb") as stream:
             lines = _whole_lines(stream)
@@ -75,7 +74,9 @@ class ScanLog(AbstractContextManager["ScanLog"]):
                 "--resume, or delete it to start again"
             )
         before, _ = first
-        changed = [key for key in identity if before.get(key) != json.loads(_dump(identity[key]))]
+        changed = [
+            key for key in fingerprint if before.get(key) != json.loads(_dump(fingerprint[key]))
+        ]
         if changed:
             raise ValueError(
                 f"--resume goes on with the same scan only, and since {self.path} was begun these "

@@ -12,8 +12,8 @@ from smallobj.checkpoint import save_weights
 from smallobj.data.build import WholeImageMapper, resize_at_test
 from smallobj.inference import SmallObjectPredictor
 from smallobj.inference.detector import load_detector, wrap_for_test
-from smallobj.inference.ensemble import EnsembleDetector, Eyes
-from smallobj.inference.fingerprint import detector_identity
+from smallobj.inference.ensemble import EnsembleDetector, InputView
+from smallobj.inference.fingerprint import detector_fingerprint
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
 from smallobj.inference.views import make_views
@@ -31,8 +31,8 @@ def together(*members, merger=None, most=100):
     weights = [1.0] * len(members)
     merger = merger or ModelWBFMerger(weights=weights, wbf_score="mean", **OVERLAP)
     # Every pixel, in the order of channels that it comes in.
-    eyes = [Eyes(None)] * len(members)
-    return EnsembleDetector(members, eyes, ModelMerger(merger, weights), most)
+    views = [InputView(None)] * len(members)
+    return EnsembleDetector(members, views, ModelMerger(merger, weights), most)
 
 
 def tiled(model, tile=320):
@@ -168,7 +168,7 @@ def test_each_member_works_by_its_own_config(members, predict):
         expected = [boxes_of(one) for one in alone]
         predictor = predict(own, *others, options=options)
         with torch.no_grad():
-            item = predictor.model.eyes[0](predictor._item(photo()))
+            item = predictor.model.views[0](predictor._item(photo()))
             (uncapped,) = predictor.model.members[0]([item])
         expected[first] = boxes_of(uncapped)
         assert boxes_of(predictor(photo())) == set.union(*expected)
@@ -292,16 +292,16 @@ def test_a_scan_refuses(exact_detector):
 def test_a_changed_member_makes_another_run(tiny_config, exact_detector):
     cfg = tiny_config()
 
-    def identity(*options):
+    def fingerprint(*options):
         ensemble = together(exact_detector(), exact_detector())
         ensemble.configs = [tiny_config(*options)]
-        return detector_identity(cfg, ensemble, 1)
+        return detector_fingerprint(cfg, ensemble, 1)
 
-    assert identity() == identity("MODEL.WEIGHTS", "elsewhere.pth")
-    changed = identity("TEST.TILE.OVERLAP", 31)
-    assert changed["members"] != identity()["members"]
-    assert changed["config"] == identity()["config"]
-    assert "members" not in detector_identity(cfg, exact_detector(), 1)
+    assert fingerprint() == fingerprint("MODEL.WEIGHTS", "elsewhere.pth")
+    changed = fingerprint("TEST.TILE.OVERLAP", 31)
+    assert changed["members"] != fingerprint()["members"]
+    assert changed["config"] == fingerprint()["config"]
+    assert "members" not in detector_fingerprint(cfg, exact_detector(), 1)
 
 
 def test_reading_leaves_resizing_to_the_members(tiny_config, tmp_path):
@@ -313,8 +313,8 @@ def test_reading_leaves_resizing_to_the_members(tiny_config, tmp_path):
     cfg = tiny_config(*options, "TEST.ENSEMBLE.MEMBERS", "['a.yaml']")
     shared = WholeImageMapper(cfg)({"file_name": path})
     assert tuple(shared["image"].shape) == (3, 120, 160)
-    shown = Eyes(resize_at_test(cfg))(shared)
+    shown = InputView(resize_at_test(cfg))(shared)
     assert torch.equal(shown["image"], alone["image"])
     assert (shown["height"], shown["width"]) == (120, 160)
-    turned = Eyes(None, swap_channels=True)(shared)
+    turned = InputView(None, swap_channels=True)(shared)
     assert torch.equal(turned["image"], shared["image"].flip(0))

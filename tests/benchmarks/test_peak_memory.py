@@ -1,4 +1,4 @@
-"""benchmarks.memory: a peak that has passed is still seen, an earlier one is not."""
+"""benchmarks.peak_memory: a peak that has passed is still seen, an earlier one is not."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import memory
-from benchmarks.memory import (
+from benchmarks import peak_memory
+from benchmarks.peak_memory import (
     Peak,
     benchmark_memory,
     measure_peak,
@@ -52,7 +52,7 @@ def test_report_has_a_row_for_each_rival_that_ran(
     tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([Peak(3 * MEBI, 2 * MEBI), "sahi: left out, it is not here"])
-    monkeypatch.setattr(memory, "run_apart", lambda function, *args: next(answers))
+    monkeypatch.setattr(peak_memory, "run_apart", lambda function, *args: next(answers))
     report = benchmark_memory(["whole", "sahi"], tiny_settings, ["a.jpg"], threads=1)
     (table,) = report.tables
     assert table.rows == [["whole image, float32", 3.0, 2.0, None]]
