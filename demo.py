@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Finds objects in images, in a video or in front of a camera.
+"""Detects objects in images, a video or a camera's frames.
 
     python demo.py --input photo.jpg
     python demo.py --input photos/ --output found/ --json found.json
@@ -9,8 +9,8 @@
     python demo.py --webcam
     python demo.py --input scan.tif --json found.json --geojson found.geojson --resume
 
-With neither --config-file nor --weights the bundled model is used. The exit status is 0 when all
-went well, 1 when a broken file was skipped, 2 for wrong arguments, 130 after Ctrl-C.
+With neither --config-file nor --weights the bundled model is used. Exit status: 0 success, 1 a
+broken file was skipped, 2 wrong arguments, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -40,8 +40,10 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--input", nargs="+", metavar="PATH", help="images, folders or globs")
-    source.add_argument("--video-input", metavar="FILE", help="a video")
+    source.add_argument(
+        "--input", nargs="+", metavar="PATH", help="images, folders or quoted globs"
+    )
+    source.add_argument("--video-input", metavar="FILE", help="a video file")
     webcam_help = "a camera, shown in a window (default: 0)"
     source.add_argument("--webcam", nargs="?", const=0, type=int, metavar="INDEX", help=webcam_help)
     output_help = f"folder for pictures or the video, or a file for one (default: {DEFAULT_OUTPUT})"
@@ -50,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--csv", metavar="FILE", help="write detections as CSV")
     parser.add_argument("--coco", metavar="FILE", help="write detections as COCO results")
     ids_help = "COCO annotation file whose image and category ids --coco takes, by name (default: "
-    ids_help += "the image's place in the input and the class's number, both from 1)"
+    ids_help += "the image's position in the input and the class's number, both from 1)"
     parser.add_argument("--coco-images", metavar="FILE", help=ids_help)
     parser.add_argument("--config-file", metavar="FILE", help="config (default: the bundled one)")
     parser.add_argument("--weights", metavar="FILE", help="short for --opts MODEL.WEIGHTS FILE")
@@ -159,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = build_parser().parse_args(argv)
-    # Torch warns of things to come in Detectron2; nobody here can act on it.
+    # Torch warns about deprecated calls in Detectron2, which users cannot change.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     return run_command("demo.py", partial(run, args))
 

@@ -1,8 +1,8 @@
-"""Turns the Penn-Fudan pedestrians, or data laid out like them, into COCO JSON with masks.
+"""Converts the Penn-Fudan pedestrians, or data of the same layout, to COCO JSON with masks.
 
     python datasets/prepare_penn_fudan.py --root datasets/PennFudanPed
 
-reads PNGImages/NAME.png and PedMasks/NAME_mask.png, in which each instance has a value of its own,
+reads PNGImages/NAME.png and PedMasks/NAME_mask.png, in which each instance has its own value,
 and writes train.json and test.json beside them: the last 50 images of a shuffled list are for
 testing. configs/mask_rcnn_penn_fudan.yaml trains on them. The images come from
 https://www.cis.upenn.edu/~jshi/ped_html/PennFudanPed.zip
@@ -32,16 +32,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", type=Path, default=folder / "PennFudanPed", help="folder with PNGImages, PedMasks"
     )
-    parser.add_argument("--output", type=Path, help="folder to write; --root itself if left out")
+    parser.add_argument("--output", type=Path, help="folder to write; default: --root")
     parser.add_argument("--test", type=int, default=50, help="images for testing")
     parser.add_argument(
-        "--seed", type=int, default=1, help="of the shuffling; same seed, same split"
+        "--seed", type=int, default=1, help="seed of the shuffling; same seed, same split"
     )
     return parser
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Reads the data set and writes a COCO file a split."""
+    """Reads the dataset and writes one COCO file per split."""
     from smallobj.data.datasets.penn_fudan import coco_content, list_names, split_names
 
     root, output = str(args.root), args.output or args.root

@@ -1,11 +1,11 @@
-"""Renders the made dataset in the challenge's layout.
+"""Renders a synthetic dataset in the challenge's layout.
 
     python datasets/prepare_synthetic.py --output datasets/smallobj --train 400 --val 60 --test 60
 
-writes <output>/{train,val,test}/ with photographs and labels, and <output>/classes.json. The same
-seed gives the same files whatever the number of workers. --sprites and --backgrounds compose real
-cut-outs (PNGs with alpha) on real photographs instead of drawings on made textures. --masks adds a
-COCO file a split, <output>/train/train_coco.json and so on, with a mask for each object.
+writes <output>/{train,val,test}/ with images and labels, and <output>/classes.json. The same seed
+gives the same files whatever the number of workers. --sprites and --backgrounds compose real
+cut-outs (PNGs with alpha) on real photographs instead of drawings on synthetic textures. --masks
+adds one COCO file per split, <output>/train/train_coco.json and so on, with a mask per object.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ def get_parser() -> argparse.ArgumentParser:
     )
     root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
     parser.add_argument("--output", type=Path, default=root / "smallobj", help="folder to write")
-    parser.add_argument("--train", type=int, default=400, help="training photographs")
-    parser.add_argument("--val", type=int, default=60, help="validation photographs")
-    parser.add_argument("--test", type=int, default=60, help="test photographs")
+    parser.add_argument("--train", type=int, default=400, help="training images")
+    parser.add_argument("--val", type=int, default=60, help="validation images")
+    parser.add_argument("--test", type=int, default=60, help="test images")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--size", type=_size, default="2800x2100", help="WIDTHxHEIGHT, px")
     parser.add_argument("--min-size", type=float, default=10, help="shortest object, px")
     parser.add_argument("--max-size", type=float, default=100, help="longest object, px")
-    parser.add_argument("--objects-min", type=int, default=1, help="fewest objects a photograph")
-    parser.add_argument("--objects-max", type=int, default=5, help="most objects a photograph")
+    parser.add_argument("--objects-min", type=int, default=1, help="fewest objects per image")
+    parser.add_argument("--objects-max", type=int, default=5, help="most objects per image")
     parser.add_argument("--quality", type=int, default=88, help="JPEG quality, 1-100")
-    parser.add_argument("--classes", nargs="+", metavar="NAME", help="some of the classes alone")
+    parser.add_argument("--classes", nargs="+", metavar="NAME", help="draw only these classes")
     parser.add_argument("--sprites", type=Path, help="folder of cut-outs instead of drawings")
-    parser.add_argument("--backgrounds", type=Path, help="folder of photographs as grounds")
-    parser.add_argument("--masks", action="store_true", help="write COCO files with masks besides")
-    parser.add_argument("--overwrite", action="store_true", help="replace splits that exist")
+    parser.add_argument("--backgrounds", type=Path, help="folder of photographs as backgrounds")
+    parser.add_argument("--masks", action="store_true", help="also write COCO files with masks")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing splits")
     return parser
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Renders and writes the photographs and labels."""
+    """Renders and writes the images and labels."""
     from smallobj.synthetic import DatasetPlan, SceneConfig, write_dataset
 
     scene = SceneConfig(

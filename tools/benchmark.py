@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Prints speeds as ratios of medians over paired runs.
+"""Measures speed, accuracy and memory; speeds are ratios of medians over paired runs.
 
 python tools/benchmark.py mapper
 python tools/benchmark.py inference --input photos/ --ap-images 200 --json output/inference.json
@@ -10,7 +10,7 @@ python tools/benchmark.py memory
 python tools/benchmark.py evaluation
 python tools/benchmark.py show output/inference.json
 
-SAHI and supervision take part where they are installed: pip install -r requirements-benchmark.txt
+SAHI and supervision are included if installed: pip install -r requirements-benchmark.txt
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# benchmarks/ lies beside this folder and is no part of the installed package.
+# benchmarks/ lies beside this folder and is not part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from smallobj.command_line import check_config_options, run_command
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SAMPLES = Path(__file__).resolve().parent.parent / "datasets" / "samples"
 SAMPLES = f"samples=challenge:{_SAMPLES}/labels.json:{_SAMPLES}"
 OURS = ("ours-float32", "ours", "focus")
-# Those of benchmarks.rivals.ENTRIES, which is heavy to import.
+# The names in benchmarks.rivals.ENTRIES, whose import is slow.
 ROWS = (
     *("sahi", "sahi-mixed", "sahi-slices", "sahi-greedynmm", "sahi-native", "sahi-800"),
     *("whole", "whole-mixed", "whole-800"),
@@ -44,7 +44,7 @@ ROWS = (
 
 
 def mapper(args: argparse.Namespace) -> None:
-    """The training mapper against Detectron2's."""
+    """Time the training mapper against Detectron2's."""
     from detectron2.data import DatasetCatalog
 
     from benchmarks.mapper import benchmark_mapper
@@ -65,7 +65,7 @@ def mapper(args: argparse.Namespace) -> None:
 
 
 def inference(args: argparse.Namespace) -> None:
-    """Seconds a photograph, and AP50, against SAHI and whole images."""
+    """Measure seconds per image and AP50 against SAHI and whole images."""
     images = _checked_images(args)
     from benchmarks.inference import benchmark_inference
 
@@ -77,7 +77,7 @@ def inference(args: argparse.Namespace) -> None:
 
 
 def accuracy(args: argparse.Namespace) -> None:
-    """AP50 alone, of the same rows."""
+    """Measure only AP50, of the same rows."""
     check_config_options(args.config_file, args.opts)
     from benchmarks.inference import benchmark_accuracy
 
@@ -85,7 +85,7 @@ def accuracy(args: argparse.Namespace) -> None:
 
 
 def merging(args: argparse.Namespace) -> None:
-    """Mergers on the same boxes as SAHI's and supervision's."""
+    """Time mergers on the same boxes as SAHI's and supervision's."""
     from benchmarks.merging_rivals import benchmark_merging
     from benchmarks.rivals import set_threads
 
@@ -94,7 +94,7 @@ def merging(args: argparse.Namespace) -> None:
 
 
 def evaluation(args: argparse.Namespace) -> None:
-    """The COCO metrics against pycocotools."""
+    """Time the COCO metrics against pycocotools."""
     from benchmarks.evaluation import benchmark_evaluation
     from benchmarks.rivals import set_threads
 
@@ -103,7 +103,7 @@ def evaluation(args: argparse.Namespace) -> None:
 
 
 def arithmetic(args: argparse.Namespace) -> None:
-    """What the machine computes in a second, and where the time of a detection goes."""
+    """Measure the machine's operations per second, and the time of each stage of a detection."""
     images = _checked_images(args)
     from benchmarks.stages import benchmark_arithmetic
 
@@ -111,7 +111,7 @@ def arithmetic(args: argparse.Namespace) -> None:
 
 
 def memory(args: argparse.Namespace) -> None:
-    """Peak memory above the loaded model: of the rows, or of looking through a scan."""
+    """Measure peak memory above the loaded model, of the rows or of a scan."""
     if args.scan:
         from benchmarks.scanning import benchmark_scan
 
@@ -124,7 +124,7 @@ def memory(args: argparse.Namespace) -> None:
 
 
 def show(args: argparse.Namespace) -> None:
-    """Prints the tables of a report that --json has written."""
+    """Print the tables of a report that --json has written."""
     from benchmarks.report import Report
 
     print(Report.read(args.file).text())
@@ -158,13 +158,17 @@ def _finish(report: Report, args: argparse.Namespace) -> None:
 def _add_detection(command: argparse.ArgumentParser, rows: Sequence[str]) -> None:
     command.add_argument("--rows", nargs="+", default=rows, choices=ROWS, metavar="ROW")
     command.add_argument("--input", nargs="+", default=[str(_SAMPLES)], help="images to time on")
-    command.add_argument("--images", type=int, default=4, help="how many of them, at most")
+    command.add_argument(
+        "--images", type=int, default=4, help="maximum number of images to time on"
+    )
     command.add_argument("--runs", type=int, default=5, help="paired runs")
     command.add_argument("--dataset", default="smallobj_val", help="labelled images for AP50")
-    command.add_argument("--ap-images", type=int, default=0, help="how many of them; 0: no AP50")
+    command.add_argument(
+        "--ap-images", type=int, default=0, help="number of labelled images; 0: no AP50"
+    )
     command.add_argument("--threads", type=int, default=2)
     command.add_argument("--threshold", type=float, help="lowest score (default: the config's)")
-    command.add_argument("--json", metavar="FILE", help="write tables and raw seconds")
+    command.add_argument("--json", metavar="FILE", help="write tables and the seconds of each run")
     command.add_argument("--config-file", help="default: the bundled model's")
     command.add_argument("--weights")
     command.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
@@ -180,9 +184,9 @@ def cli() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("mapper", help=mapper.__doc__)
     command.add_argument("--register", default=SAMPLES, help="dataset, NAME=FORMAT:LABELS:IMAGES")
-    command.add_argument("--images", type=int, default=16, help="photographs, at most")
+    command.add_argument("--images", type=int, default=16, help="maximum number of images")
     command.add_argument("--tile", type=int, default=512, help="side of a tile, pixels")
-    command.add_argument("--per-image", type=int, default=8, help="tiles from one photograph")
+    command.add_argument("--per-image", type=int, default=8, help="tiles from one image")
     command.add_argument("--runs", type=int, default=7, help="paired runs")
     command.set_defaults(run=mapper)
     for run in (inference, accuracy, arithmetic, memory):
@@ -197,10 +201,12 @@ def cli() -> int:
         command.add_argument("--boxes", type=int, nargs="+", default=boxes)
         command.add_argument("--runs", type=int, default=5, help="paired runs")
         command.add_argument("--threads", type=int, default=1)
-        command.add_argument("--json", metavar="FILE", help="write tables and raw seconds")
+        command.add_argument(
+            "--json", metavar="FILE", help="write tables and the seconds of each run"
+        )
         command.set_defaults(run=run)
         if run is evaluation:
-            help_text = "detections in an image, on average"
+            help_text = "mean detections per image"
             command.add_argument(
                 "--per-image", type=int, nargs="+", default=[10, 100], help=help_text
             )

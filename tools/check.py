@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Reads datasets fully and prints every problem in them, or what they hold.
+"""Reads datasets completely and prints every problem, or a summary of their contents.
 
     python tools/check.py --register "bolts=coco:bolts/train.json:bolts/images"
     python tools/check.py --config-file configs/cascade.yaml
 
-Exit status: 0 all good, 1 there are problems, 2 a wrong argument.
+Exit status: 0 no problems, 1 problems, 2 wrong arguments.
 """
 
 from __future__ import annotations
@@ -27,9 +27,11 @@ def parse_arguments() -> argparse.Namespace:
         metavar="SPEC",
         help="datasets to check, each NAME=FORMAT:ANNOTATIONS:IMAGES[:CLASSES]",
     )
-    parser.add_argument("--config-file", help="checks the datasets that it trains and tests on")
     parser.add_argument(
-        "--drop-bad-boxes", action="store_true", help="count what is left when bad boxes go"
+        "--config-file", help="check the datasets that this config trains and tests on"
+    )
+    parser.add_argument(
+        "--drop-bad-boxes", action="store_true", help="count what is left without bad boxes"
     )
     parser.add_argument(
         "--opts", nargs="+", default=[], metavar="KEY VALUE", help="override config keys"

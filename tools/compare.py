@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Says whether detections B are better than A, by how much, and how sure that is.
+"""Says whether detections B are better than A, by how much, and with what confidence.
 
     python tools/compare.py a.json b.json --gt val.json
     python tools/compare.py a.json b.json --gt bolts=challenge:val_label:val_data \\
         --metric challenge_mAP50 --draws 5000 --json compared.json
 
-Both files are scored against the same labels, and the images are drawn anew, the same ones for
-both (a paired bootstrap). Exit status: 0 compared, 2 a wrong argument, bad labels or bad results.
+Both files are evaluated on the same labels, and the images are resampled, with the same draws for
+both (a paired bootstrap). Exit status: 0 compared, 2 wrong arguments, bad labels or bad results.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("a", metavar="A.json", help="detections: COCO's results, or any other kind")
+    parser.add_argument("a", metavar="A.json", help="detections: COCO results, or any other format")
     parser.add_argument("b", metavar="B.json", help="detections on the same images")
     truth_help = "COCO file (.json), registered dataset, or NAME=FORMAT:LABELS:IMAGES"
     parser.add_argument("--gt", required=True, metavar="LABELS", help=truth_help)
-    metric_help = "the one figure that the verdict is about (AP50); a wrong one lists all"
+    metric_help = "the figure that the verdict is about (AP50); an unknown name lists all"
     parser.add_argument("--metric", default="AP50", help=metric_help)
     parser.add_argument(
-        "--draws", type=int, default=1000, help="sets of images drawn, from 100 on (1000)"
+        "--draws", type=int, default=1000, help="bootstrap draws, at least 100 (1000)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
     bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
-    most_help = "most confident detections of an image and class that count (100)"
+    most_help = "most detections per image and class, the most confident ones (100)"
     parser.add_argument("--max-detections", type=int, default=100, help=most_help)
-    images_help = "images shown of those that gained and of those that lost (10)"
+    images_help = "images to list of those that gained and of those that lost (10)"
     parser.add_argument("--top", type=int, default=10, metavar="N", help=images_help)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
     parser.add_argument(

@@ -4,8 +4,8 @@
     python tools/convert.py --from coco --to cvat --input train.json --output train.xml
     python tools/convert.py --from csv --to yolo --input found.csv --output found/ --images photos/
 
-YOLO and LabelMe are folders, the others files. docs/formats.md says what each format keeps.
-Exit status: 0 converted, 1 the input breaks rules, 2 a wrong argument or nothing written.
+YOLO and LabelMe are folders, the others are files. docs/formats.md says what each format keeps.
+Exit status: 0 converted, 1 the input breaks rules, 2 wrong arguments or nothing written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import partial
 
 from smallobj.command_line import run_command
 
-# Those of smallobj.formats.FORMATS, which is heavy to import.
+# The names in smallobj.formats.FORMATS, whose import is slow.
 FORMAT_NAMES = ("coco", "coco-results", "csv", "cvat", "labelme", "yolo")
 
 
@@ -26,26 +26,26 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--from", dest="source", choices=FORMAT_NAMES, required=True, help="its format"
+        "--from", dest="source", choices=FORMAT_NAMES, required=True, help="format of the input"
     )
     parser.add_argument(
-        "--to", dest="target", choices=FORMAT_NAMES, required=True, help="format wanted"
+        "--to", dest="target", choices=FORMAT_NAMES, required=True, help="format of the output"
     )
     parser.add_argument("--input", metavar="PATH", required=True, help="file or folder to read")
     parser.add_argument("--output", metavar="PATH", required=True, help="file or folder to write")
-    images_help = "folder of the images: tells sizes, and images that a file leaves out"
+    images_help = "folder of the images: for their sizes, and for images that a file leaves out"
     parser.add_argument("--images", metavar="FOLDER", default="", help=images_help)
     classes_help = "class names of csv, yolo, labelme or cvat input (.txt, .json or data.yaml)"
     parser.add_argument("--classes", metavar="FILE", default="", help=classes_help)
     ids_help = "COCO annotation file that holds the image and category ids of coco-results"
     parser.add_argument("--coco-images", metavar="FILE", default="", help=ids_help)
-    scores_help = "make labels of detections"
+    scores_help = "turn detections into labels"
     parser.add_argument("--drop-scores", action="store_true", help=scores_help)
-    crowd_help = "leave out crowd regions, which csv and yolo cannot tell from objects"
+    crowd_help = "leave out crowd regions, which csv and yolo cannot mark as such"
     parser.add_argument("--drop-crowd", action="store_true", help=crowd_help)
     bad_help = "leave out boxes that break a rule, instead of stopping"
     parser.add_argument("--drop-bad-boxes", action="store_true", help=bad_help)
-    overwrite_help = "replace files that are there already"
+    overwrite_help = "replace existing files"
     parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
     return parser
 

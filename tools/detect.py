@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Detects in any number of images, by many processes, on one machine or several.
+"""Detects objects in any number of images, with many processes on one or several machines.
 
     python tools/detect.py --input photos/ --output results/
     python tools/detect.py --input 'photos/**/*.jpg' --output results/ --num-processes 8 --resume
     torchrun --nproc_per_node 8 tools/detect.py --input list.txt --output results/
 
-Results are the same however many processes find them. An interrupted run goes on with --resume.
-The exit status is 0 when all went well, 1 when there were broken files, 2 for wrong arguments,
-3 when images are missing because a process died, 130 after Ctrl-C.
+The results do not depend on the number of processes. --resume continues an interrupted run.
+Exit status: 0 success, 1 some files were broken, 2 wrong arguments, 3 images are missing because a
+process died, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    input_help = "folders, globs, images, or lists (.txt, a path a line); not needed with --resume"
+    input_help = (
+        "folders, globs, images, or lists (.txt, one path per line); optional with --resume"
+    )
     parser.add_argument("--input", nargs="+", metavar="PATH", default=[], help=input_help)
-    output_help = "folder of this run, which all machines share"
+    output_help = "folder of this run, shared by all machines"
     parser.add_argument("--output", metavar="FOLDER", required=True, help=output_help)
-    resume_help = "go on with the run that the folder holds, with any number of processes"
+    resume_help = "continue the run in the output folder, with any number of processes"
     parser.add_argument("--resume", action="store_true", help=resume_help)
     parser.add_argument("--json", metavar="FILE", help="also write what demo.py --json writes")
     parser.add_argument("--csv", metavar="FILE", help="also write detections as CSV")
@@ -43,15 +45,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
     score_help = "lowest score that counts, 0 to 1 (default: 0.5)"
     parser.add_argument("--confidence-threshold", type=float, default=0.5, help=score_help)
-    processes_help = "processes on this machine (default: one a GPU, or on CPU cores / threads)"
+    processes_help = "processes on this machine (default: one per GPU, or on CPU cores / threads)"
     parser.add_argument("--num-processes", type=int, help=processes_help)
-    threads_help = "threads of a process on CPU (default: OMP_NUM_THREADS, or 1); results depend "
-    threads_help += "on it in the last digits, so a run keeps to one number"
+    threads_help = "threads per process on CPU (default: OMP_NUM_THREADS, or 1); results depend "
+    threads_help += "on it in the last digits, so it is fixed for a run"
     threads = int(os.environ.get("OMP_NUM_THREADS", "1").split(",")[0])
     parser.add_argument("--threads", type=int, default=threads, help=threads_help)
     parser.add_argument("--num-machines", type=int, default=1, help="number of machines")
     parser.add_argument("--machine-rank", type=int, default=0, help="this machine's number, from 0")
-    url_help = "tcp://HOST:PORT of machine 0, where the machines meet"
+    url_help = "tcp://HOST:PORT of machine 0, for the rendezvous"
     parser.add_argument("--dist-url", default="tcp://127.0.0.1:0", help=url_help)
     opts_help = "config KEY VALUE pairs; comes last"
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)

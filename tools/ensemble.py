@@ -1,16 +1,16 @@
 #!/usr/bin/env python
-"""Merges the results files of several models, or of several runs of one, into one.
+"""Merges the results files of several models, or of several runs of one model, into one file.
 
     python tools/ensemble.py a.json b.json --output merged.json
     python tools/ensemble.py a.json b.json c.json --weights 2 1 1 --output merged.json
     python tools/ensemble.py a.json b.json --gt val.json --output merged.json \\
         --opts TEST.ENSEMBLE.MERGER.NAME soft_nms
 
-The files are COCO results, what tools/detect.py writes, or the challenge's; the result is of the
-first one's kind. With --gt they may be of several kinds, and an image or class that the data set
-lacks is an error; labels aren't looked at. Merged as TEST.ENSEMBLE says, by default by weighted
-boxes fusion, which lowers the score of what not all found. Exit status: 0 merged, 2 a wrong
-argument or bad results.
+The files are COCO results, the output of tools/detect.py, or the challenge's results; the output
+has the format of the first file. With --gt the formats may differ, and an image or class that the
+dataset lacks is an error; the labels themselves are not used. TEST.ENSEMBLE sets the merger, by
+default weighted boxes fusion, which lowers the scores of objects that not all models found. Exit
+status: 0 merged, 2 wrong arguments or bad results.
 """
 
 from __future__ import annotations
@@ -36,14 +36,16 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("files", nargs="+", metavar="FILE.json", help="detections, a file a model")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE.json", help="detections, one file per model"
+    )
     parser.add_argument("--output", required=True, metavar="FILE", help="file to write")
     truth_help = "COCO file (.json), registered dataset, or NAME=FORMAT:LABELS:IMAGES"
     parser.add_argument("--gt", metavar="LABELS", help=truth_help)
-    weights_help = "one a file, short for TEST.ENSEMBLE.WEIGHTS (all alike)"
+    weights_help = "one per file, short for TEST.ENSEMBLE.WEIGHTS (all equal)"
     parser.add_argument("--weights", nargs="+", type=float, metavar="W", help=weights_help)
     opts_help = "config KEY VALUE pairs: those below TEST.ENSEMBLE, and TEST.DETECTIONS_PER_IMAGE "
-    opts_help += "(100), the best of an image that are kept; comes last"
+    opts_help += "(100), the number of best detections kept per image; comes last"
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
     return parser
 

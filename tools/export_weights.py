@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Turns a training's output into a model to hand on: half-precision weights and their config.
+"""Exports a trained model to share: half-precision weights and their config.
 
 python tools/export_weights.py --run output --weights output/model_best.pth --output models/parts
 
-writes models/parts.safetensors and models/parts.yaml, which `demo.py --config-file` takes.
+writes models/parts.safetensors and models/parts.yaml, for `demo.py --config-file`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
     output.parent.mkdir(parents=True, exist_ok=True)
     tensors = output.with_suffix(".safetensors")
     save_weights(model, tensors)
-    # Paths and data sets of the machine that trained mean nothing elsewhere.
+    # Paths and datasets of the training machine mean nothing elsewhere.
     fresh = get_cfg()
     cfg.MODEL.WEIGHTS = tensors.name
     cfg.MODEL.DEVICE = fresh.MODEL.DEVICE
@@ -64,7 +64,7 @@ def cli() -> int:
     )
     parser.add_argument("--run", type=Path, required=True, help="OUTPUT_DIR of the training")
     parser.add_argument("--weights", type=Path, required=True, help="checkpoint, .pth")
-    parser.add_argument("--output", type=Path, required=True, help="path without an ending")
+    parser.add_argument("--output", type=Path, required=True, help="path without a file ending")
     args = parser.parse_args()
     return run_command("export_weights.py", partial(write, args))
 

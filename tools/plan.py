@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Recommends tile size, overlap and anchors for a dataset, says what they cost, writes a config.
+"""Recommends tile size, overlap and anchors for a dataset, with their cost, as a config.
 
     python tools/plan.py --config-file configs/cascade_r18.yaml --max-tile 1024
     python tools/plan.py --config-file configs/cascade_r18.yaml --memory-mib 2000 \\
         --register "bolts=coco:bolts/train.json:bolts/images" --output output/plan.yaml \\
         --plot output/plan.png
 
-Exit status: 0 done, 2 a wrong argument, bad labels or too small a budget.
+Exit status: 0 done, 2 wrong arguments, bad labels or too small a budget.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ def parse_arguments() -> argparse.Namespace:
         default=[],
         metavar="SPEC",
         help="datasets to plan for, each NAME=FORMAT:ANNOTATIONS:IMAGES[:CLASSES]; "
-        "DATASETS.TRAIN of the config if left out",
+        "default: DATASETS.TRAIN of the config",
     )
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
         "--max-tile",
         type=int,
-        help="a pass has at most the pixels of a square of this side; TEST.TILE.SIZE if left out",
+        help="a pass has at most the pixels of a square with this side; default TEST.TILE.SIZE",
     )
     budget.add_argument(
         "--memory-mib",
         type=float,
-        help="instead: most memory of a pass, measured here (CPU: of the whole process)",
+        help="instead: maximum memory of a pass, measured on this machine (CPU: whole process)",
     )
     parser.add_argument(
         "--cover",
         type=float,
         default=1.0,
-        help="share of objects, the shortest, that are promised a whole copy; default all",
+        help="share of objects, the shortest ones, that lie whole in some tile; default all",
     )
     parser.add_argument("--output", type=Path, help="yaml to write")
     parser.add_argument("--plot", type=Path, help="picture to write, .png")
@@ -105,7 +105,7 @@ def plan(args: argparse.Namespace) -> None:
 
 def cli() -> int:
     """Parses arguments and plans; returns the exit status."""
-    # Detectron2 0.6 calls torch.meshgrid the old way; no user can do anything about it.
+    # Detectron2 0.6 calls torch.meshgrid the old way, and users cannot change that.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     return run_command("plan.py", partial(plan, parse_arguments()))
 

@@ -6,7 +6,7 @@
     python tools/report.py --gt bolts=challenge:val_label:val_data --results found.json \\
         --train output/ --output report.html
 
-Exit status: 0 written, 2 a wrong argument, bad labels or bad results.
+Exit status: 0 written, 2 wrong arguments, bad labels or bad results.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--gt", required=True, metavar="LABELS", help=truth_help)
     results_help = "detections: JSON, .csv, CVAT .xml, or a folder of YOLO or LabelMe files"
     parser.add_argument("--results", required=True, metavar="FILE", help=results_help)
-    images_help = "photographs of a COCO file; without them the report has boxes only"
+    images_help = "images of a COCO file; without them the report shows only boxes"
     parser.add_argument("--images", metavar="FOLDER", default="", help=images_help)
     train_help = "a run's folder with its metrics.json, for training curves"
     parser.add_argument("--train", metavar="FOLDER", type=Path, help=train_help)
     parser.add_argument("--output", required=True, metavar="HTML", type=Path, help="page to write")
-    parser.add_argument("--title", default="", help="of the page; the results' name if left out")
+    parser.add_argument("--title", default="", help="title of the page; default: the results' name")
     bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
-    most_help = "most confident detections of an image and class that count"
+    most_help = "most detections per image and class, the most confident ones"
     parser.add_argument("--max-detections", type=int, default=100, help=most_help)
-    draws_help = "draws of the bootstrap behind the intervals; 0 leaves intervals out; default 1000"
+    draws_help = "bootstrap draws for the intervals; 0 leaves them out; default 1000"
     parser.add_argument("--draws", type=int, default=1000, metavar="B", help=draws_help)
     tile_help = "tile and overlap of the run in px, for figures at tiles' edges; "
-    tile_help += "those of --train's config.yaml if left out"
+    tile_help += "default: those of --train's config.yaml"
     parser.add_argument("--tiles", type=int, nargs=2, metavar=("SIZE", "OVERLAP"), help=tile_help)
-    items_help = "crops in each gallery, at most; default 120"
+    items_help = "maximum number of crops per gallery; default 120"
     parser.add_argument("--gallery", type=int, default=120, metavar="N", help=items_help)
     parser.add_argument(
         "--drop-bad-boxes", action="store_true", help="leave out label boxes that break a rule"

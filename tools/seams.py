@@ -1,13 +1,13 @@
 #!/usr/bin/env python
-"""Measures what tile edges do to detections: objects near seams against the same ones off them.
+"""Measures the effect of tile edges: objects near seams against the same objects off them.
 
     python tools/seams.py --dataset smallobj_val --images 50 --plot output/seams.png
     python tools/seams.py --config-file output/config.yaml --weights output/model_best.pth \\
         --register "bolts=coco:bolts/val.json:bolts/images" --dataset bolts --tile 640 --grids 6
 
-Each photograph is read with several shifted grids, so that an object lies near an edge in some
-and away from all in others. Without --config-file and --weights the bundled model is measured.
-Exit status: 0 done, 2 a wrong argument.
+Each image is tiled with several shifted grids, so that an object lies near an edge in some of them
+and away from all edges in others. Without --config-file and --weights the bundled model is used.
+Exit status: 0 done, 2 wrong arguments.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import time
 from functools import partial
 from pathlib import Path
 
-# benchmarks/ lies beside this folder and is no part of the installed package.
+# benchmarks/ lies beside this folder and is not part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from smallobj.command_line import check_detector_options, run_command
 from smallobj.whole_file import require_writable, write_whole
 
-# Those of benchmarks.seams.VARIANTS, which is heavy to import; the seam rule is first.
+# The names in benchmarks.seams.VARIANTS, whose import is slow; the seam rule is first.
 VARIANT_NAMES = ("seam rule", "NMS alone", "NMS by IoS", "NMM by IoS")
 
 
@@ -37,19 +37,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--config-file", metavar="FILE", help="config (default: the bundled one)")
     parser.add_argument("--weights", metavar="FILE", help="short for --opts MODEL.WEIGHTS FILE")
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="labelled photographs")
+    parser.add_argument("--dataset", required=True, metavar="NAME", help="dataset with labels")
     parser.add_argument("--register", metavar="SPEC", help="NAME=FORMAT:ANNOTATIONS:IMAGES")
-    parser.add_argument("--images", type=int, default=50, help="photographs, at most (50)")
-    parser.add_argument("--grids", type=int, default=4, help="grids for each photograph (4)")
+    parser.add_argument("--images", type=int, default=50, help="maximum number of images (50)")
+    parser.add_argument("--grids", type=int, default=4, help="grids per image (4)")
     parser.add_argument("--tile", type=int, help="side of a tile (the config's TEST.TILE.SIZE)")
-    parser.add_argument("--overlap", type=int, help="of tiles (the config's TEST.TILE.OVERLAP)")
+    parser.add_argument(
+        "--overlap", type=int, help="overlap of tiles (the config's TEST.TILE.OVERLAP)"
+    )
     score_help = "lowest score that counts, 0 to 1 (0.3)"
     parser.add_argument("--confidence-threshold", type=float, default=0.3, help=score_help)
     class_help = "merge and measure as if all classes were one"
     parser.add_argument("--any-class", action="store_true", help=class_help)
     parser.add_argument("--json", metavar="FILE", help="write all figures")
     parser.add_argument("--plot", metavar="FILE.png", help="write close-ups of the worst cases")
-    variant_help = "whose close-ups (seam rule)"
+    variant_help = "variant that --plot shows (seam rule)"
     parser.add_argument(
         "--plot-variant", choices=VARIANT_NAMES, default=VARIANT_NAMES[0], help=variant_help
     )

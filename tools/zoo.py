@@ -1,13 +1,14 @@
 #!/usr/bin/env python
-"""Lays all detectors beside each other: what they cost, and what they learn in the same time.
+"""Compares all detectors: what they cost, and what they learn in the same time.
 
     python tools/zoo.py costs
     python tools/zoo.py train --minutes 30 --train smallobj_train --test smallobj_val \\
         --configs configs/cascade_r18.yaml configs/faster_rcnn_whole.yaml
     python tools/zoo.py table
 
-Everything is kept in --output, a file a row. What is there is not done again, and a run that was
-stopped goes on. Exit status: 0 done, 1 some row failed (the table tells why), 2 a wrong argument.
+Results are stored in --output, one file per row. Rows that exist are not computed again, and an
+interrupted run continues. Exit status: 0 done, 1 a row failed (the table says why), 2 wrong
+arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# benchmarks/ lies beside this folder and is no part of the installed package.
+# benchmarks/ lies beside this folder and is not part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contest import Contest
@@ -34,7 +35,7 @@ PHOTOGRAPH = ROOT / "datasets" / "samples" / "wood.jpg"
 
 
 def costs(args: argparse.Namespace) -> int:
-    """Measures parameters, arithmetic, peak memory and time of each detector."""
+    """Measure parameters, operations, peak memory and time of each detector."""
     _check_configs(args)
     import torch
 
@@ -61,7 +62,7 @@ def _subject(path: Path, args: argparse.Namespace) -> Subject:
 
 
 def train(args: argparse.Namespace) -> int:
-    """Trains each detector for the same time on the same data, and tests it."""
+    """Train each detector for the same time on the same data, and test it."""
     _check_configs(args)
     check_pairs(args.opts)
     contest = Contest(
@@ -86,7 +87,7 @@ def train(args: argparse.Namespace) -> int:
 
 
 def table(args: argparse.Namespace) -> int:
-    """Prints the tables of what is in --output."""
+    """Print the tables of the results in --output."""
     _show(args.output)
     return 0
 
@@ -136,30 +137,43 @@ def parse_arguments() -> argparse.Namespace:
         command.add_argument(
             "--configs", nargs="+", type=Path, default=[], help="default: all of configs/"
         )
-        command.add_argument("--threads", type=int, default=1, help="of the processor")
+        command.add_argument("--threads", type=int, default=1, help="CPU threads")
         if run is costs:
             device_help = "default: cuda if there is a GPU"
             command.add_argument("--device", choices=["cpu", "cuda"], help=device_help)
             command.add_argument("--photograph", type=Path, default=PHOTOGRAPH, help="2800 x 2100")
-            command.add_argument("--rounds", type=int, default=5, help="of times")
-            command.add_argument("--limit", type=float, default=900, help="seconds a measurement")
+            command.add_argument("--rounds", type=int, default=5, help="rounds of timing")
             command.add_argument(
-                "--trained", type=Path, metavar="FOLDER", help="of runs, to take weights from"
+                "--limit", type=float, default=900, help="maximum seconds per measurement"
+            )
+            command.add_argument(
+                "--trained",
+                type=Path,
+                metavar="FOLDER",
+                help="folder of trained runs, for their weights",
             )
     command = commands.choices["train"]
-    command.add_argument("--minutes", type=float, required=True, help="of training steps, each")
+    command.add_argument(
+        "--minutes", type=float, required=True, help="training time of each detector"
+    )
     command.add_argument(
         "--clock",
         default="cpu",
         choices=["cpu", "wall"],
-        help="cpu: processor time, which other programs change little; wall: for a GPU",
+        help="cpu: processor time, hardly affected by other programs; wall: for a GPU",
     )
-    command.add_argument("--register", nargs="+", default=[], metavar="SPEC", help="datasets")
+    command.add_argument(
+        "--register", nargs="+", default=[], metavar="SPEC", help="datasets to register"
+    )
     command.add_argument("--train", required=True, metavar="NAME", help="dataset to train on")
-    command.add_argument("--test", required=True, nargs="+", metavar="NAME", help="to test on")
+    command.add_argument(
+        "--test", required=True, nargs="+", metavar="NAME", help="datasets to test on"
+    )
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--num-gpus", type=int, default=0, choices=[0, 1])
-    command.add_argument("--opts", nargs="+", default=[], metavar="KEY VALUE", help="for all")
+    command.add_argument(
+        "--opts", nargs="+", default=[], metavar="KEY VALUE", help="config keys for all"
+    )
     return parser.parse_args()
 
 

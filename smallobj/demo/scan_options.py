@@ -15,7 +15,7 @@ class ScanOptions:
 
     Attributes:
         force: scan every input, not only those that are too large.
-        resume: go on with an interrupted scan.
+        resume: continue an interrupted scan.
         geojson: file to write for the only input, a georeferenced one.
         with_pictures: write a reduced picture of each scan.
     """
@@ -31,13 +31,13 @@ class ScanOptions:
         group = parser.add_argument_group(
             "large images",
             f"An image of more than {MOST_PIXELS // 1_000_000} megapixels, a JPEG 2000 and a "
-            "georeferenced file are scanned: read row by row of tiles, in little memory.",
+            "georeferenced file are scanned: read by rows of tiles, in little memory.",
         )
         group.add_argument("--scan", action="store_true", help="scan every input")
-        group.add_argument("--resume", action="store_true", help="go on with an interrupted scan")
+        group.add_argument("--resume", action="store_true", help="continue an interrupted scan")
         help_text = "write the detections of one georeferenced file, in its coordinate system"
         group.add_argument("--geojson", metavar="FILE", help=help_text)
-        help_text = "write no reduced picture of a scan"
+        help_text = "do not write a reduced picture of a scan"
         group.add_argument("--no-picture", action="store_true", help=help_text)
 
     @classmethod
