@@ -22,6 +22,7 @@ from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.model import load_model
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.tiled import TiledDetector
+from smallobj.modeling.score_threshold import score_threshold, set_score_threshold
 
 # Detectron2's own defaults of INPUT.MIN_SIZE_TEST and INPUT.MAX_SIZE_TEST.
 _DEFAULT_SHORTEST, _DEFAULT_LONGEST = 800, 1333
@@ -75,8 +76,7 @@ class Settings:
         opts = [*self.opts, *more]
         cfg = prepare_detector_config(self.config_file, self.weights, self.device, opts)
         if self.threshold is not None:
-            cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST = self.threshold
-            cfg.MODEL.RETINANET.SCORE_THRESH_TEST = self.threshold
+            set_score_threshold(cfg, self.threshold)
         return cfg
 
 
@@ -150,7 +150,7 @@ def _sahi(
         cfg.MODEL.CLASS_NAMES or [str(i) for i in range(cfg.MODEL.ROI_HEADS.NUM_CLASSES)],
         tile=settings.tile,
         overlap=settings.overlap,
-        threshold=cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST,
+        threshold=score_threshold(cfg),
         **options,
     )
 

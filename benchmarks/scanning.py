@@ -38,4 +38,4 @@ def benchmark_scan(settings: Settings, path: str, threshold: float, threads: int
 
 def _scan(settings: Settings, path: str, threshold: float, threads: int) -> ScanCost:
     set_threads(threads)
-    return measure_scan(SmallObjectPredictor(settings.config()), path, threshold)
+    return measure_scan(SmallObjectPredictor(settings.config(), threshold), path, threshold)

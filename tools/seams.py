@@ -70,12 +70,14 @@ def run(args: argparse.Namespace) -> None:
     from benchmarks.seams import read_with_grids, summarize, tables
     from smallobj.data import datasets
     from smallobj.inference.detector_config import prepare_detector_config
+    from smallobj.modeling.score_threshold import lower_score_threshold
     from smallobj.results.picture_files import write_picture
 
     opts = list(args.opts)
     for key, value in (("SIZE", args.tile), ("OVERLAP", args.overlap)):
         opts += [] if value is None else [f"TEST.TILE.{key}", value]
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, opts)
+    lower_score_threshold(cfg, args.confidence_threshold)
     datasets.register_from_config(cfg)
     if args.register:
         datasets.register_dataset(args.register)

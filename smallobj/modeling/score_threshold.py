@@ -29,6 +29,12 @@ def score_threshold_key(cfg: CfgNode) -> str | None:
     return None if node is None else f"MODEL.{node}.SCORE_THRESH_TEST"
 
 
+def score_threshold(cfg: CfgNode) -> float:
+    """The lowest score of a detection at test time; 0 for a model without such a key."""
+    node = _node(cfg)
+    return 0.0 if node is None else float(node.SCORE_THRESH_TEST)
+
+
 def set_score_threshold(cfg: CfgNode, threshold: float) -> None:
     """Makes a detector give the detections of at least this score, in [0, 1], and no others."""
     node = _node(cfg)
@@ -37,10 +43,16 @@ def set_score_threshold(cfg: CfgNode, threshold: float) -> None:
 
 
 def lower_score_threshold(cfg: CfgNode, threshold: float) -> None:
-    """Makes sure that the detector's own threshold hides no detection of at least this score."""
+    """Makes sure that no threshold of the config hides a detection of at least this score.
+
+    Neither the model's own nor that of a merger, which drops boxes whose score it has lowered.
+    (MODEL.RPN.SCORE_THRESH_TEST stays: an objectness is no score of a detection.)
+    """
     node = _node(cfg)
     if node is not None:
         node.SCORE_THRESH_TEST = min(float(node.SCORE_THRESH_TEST), float(threshold))
+    for merger in (cfg.TEST.MERGER, cfg.TEST.TTA.MERGER, cfg.TEST.ENSEMBLE.MERGER):
+        merger.SCORE_THRESH = min(float(merger.SCORE_THRESH), float(threshold))
 
 
 def _node(cfg: CfgNode) -> CfgNode | None:

@@ -42,6 +42,9 @@ def test_a_broken_file_ends_the_run(tiny_settings: Settings, tmp_path) -> None:
 def test_threshold_replaces_the_configs(tiny_settings: Settings) -> None:
     cfg = dataclasses.replace(tiny_settings, threshold=0.3).config()
     assert cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST == 0.3
+    options = ("MODEL.META_ARCHITECTURE", "SSD")
+    ssd = dataclasses.replace(tiny_settings, threshold=0.3, opts=options).config()
+    assert ssd.MODEL.SSD.SCORE_THRESH_TEST == 0.3
 
 
 def test_a_missing_package_says_what_to_install() -> None:

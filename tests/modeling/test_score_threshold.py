@@ -10,6 +10,7 @@ from smallobj import load_config
 from smallobj.modeling import build_model
 from smallobj.modeling.score_threshold import (
     lower_score_threshold,
+    score_threshold,
     score_threshold_key,
     set_score_threshold,
 )
@@ -52,11 +53,19 @@ def test_a_lower_threshold_of_the_config_stays(path):
     cfg = read(path)
     set_score_threshold(cfg, 0.01)
     lower_score_threshold(cfg, 0.5)
-    node = cfg.MODEL[score_threshold_key(cfg).split(".")[1]]
-    assert node.SCORE_THRESH_TEST == 0.01
+    assert score_threshold(cfg) == 0.01
+
+
+def test_mergers_hide_no_score_either():
+    cfg = read(QUICK / "cascade_tiny.yaml")
+    for threshold, expected in ((0.5, 0.001), (0.0, 0.0)):
+        lower_score_threshold(cfg, threshold)
+        for merger in (cfg.TEST.MERGER, cfg.TEST.TTA.MERGER, cfg.TEST.ENSEMBLE.MERGER):
+            assert expected == merger.SCORE_THRESH
 
 
 def test_a_network_that_finds_no_objects_has_none():
     cfg = read(QUICK / "focus_tiny.yaml")
     assert score_threshold_key(cfg) is None
     lower_score_threshold(cfg, 0.5)
+    assert score_threshold(cfg) == 0

@@ -58,6 +58,21 @@ def test_a_study_is_printed_and_written(tool, run_folder, tiny_dataset, capsys):
         assert cv2.imread(str(picture)).shape[0] > 300
 
 
+def test_the_config_s_threshold_hides_nothing(tool, run_folder, tiny_dataset, monkeypatch, capsys):
+    seen = []
+
+    def read_with_grids(cfg, *_):
+        seen.append(cfg.MODEL.ROI_HEADS.SCORE_THRESH_TEST)
+        raise ValueError("seen")
+
+    monkeypatch.setattr("benchmarks.seams.read_with_grids", read_with_grids)
+    study = words(run_folder, tiny_dataset.spec("some_squares", "val"))
+    for threshold in ("0.4", "0.9"):
+        floor = ("--opts", "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.8")
+        assert tool.main([*study, "--confidence-threshold", threshold, *floor]) == 2
+    assert seen == [0.4, 0.8]
+
+
 @pytest.mark.parametrize(
     ("extra", "told"),
     [
