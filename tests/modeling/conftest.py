@@ -25,6 +25,11 @@ import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY
+from detectron2.modeling.backbone import FPN
+from detectron2.modeling.backbone.fpn import LastLevelMaxPool
+from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, ResNet
 from detectron2.solver import get_default_optimizer_params
 from detectron2.structures import BitMasks, Boxes, Instances, PolygonMasks
 from detectron2.utils.events import EventStorage
@@ -42,8 +47,40 @@ COLORS = ((40, 40, 220), (50, 190, 60), (220, 70, 40))  # BGR
 COUNTS = (3, 0, 2, 9, 1, 4, 3, 2)
 OPTIMIZERS = {
     "sgd": lambda params, rate: torch.optim.SGD(params, rate, momentum=0.9, weight_decay=1e-4),
-    "adam": lambda params, rate: torch.optim.Adam(params, rate),
+    "adam": lambda params, rate: torch.optim.Adam(params, rate, fused=True),
 }
+
+
+@BACKBONE_REGISTRY.register()
+def build_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
+    """A ResNet-FPN of one block a stage and a quarter of the channels, for tests of what follows.
+
+    A training step takes a seventh of ResNet-18's time.
+    """
+    norm = cfg.MODEL.RESNETS.NORM
+    channels = (32, 32, 64, 96, 128)
+    stages = [
+        ResNet.make_stage(
+            BasicBlock,
+            1,
+            stride_per_block=[1 if number == 0 else 2],
+            in_channels=channels[number],
+            out_channels=channels[number + 1],
+            norm=norm,
+        )
+        for number in range(4)
+    ]
+    return FPN(
+        bottom_up=ResNet(
+            BasicStem(input_shape.channels, channels[0], norm),
+            stages,
+            out_features=cfg.MODEL.RESNETS.OUT_FEATURES,
+        ),
+        in_features=cfg.MODEL.FPN.IN_FEATURES,
+        out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
+        norm=cfg.MODEL.FPN.NORM,
+        top_block=LastLevelMaxPool(),
+    )
 
 
 def _place(count: int, side: int, rng: np.random.Generator) -> list[tuple[int, int, int]]:
@@ -173,7 +210,7 @@ def _overfit(
     optimizer: str = "adam",
     options: Sequence[Any] = (),
     batch: int = 4,
-    check_every: int = 20,
+    check_every: int = 10,
     target: float = 0.95,
 ) -> Overfitted:
     cfg = load_config(
@@ -221,7 +258,7 @@ def overfit() -> Callable[..., Overfitted]:
     """Trains on eight made tiles and tells the AP50 on these same tiles.
 
     ``overfit(config, *, steps, learning_rate, optimizer="adam", options=(), batch=4,
-    check_every=20, target=0.95)``:
+    check_every=10, target=0.95)``:
 
     - config: path from the repository's root. Tiles have the side INPUT.TILE.SIZE (128 in quick/),
       show red squares, green circles and blue squares of 12-40 px on textured grey, 0 to 9 a tile;

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from detectron2.config import get_cfg as get_detectron2_cfg
 from detectron2.modeling import build_model as build_detectron2_model
@@ -43,11 +42,11 @@ def labelled(tile, number):
     }
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_boxes_and_masks_of_eight_tiles_are_learnt_by_heart(overfit, draw_tile, suit, catalog):
     config = "configs/quick/mask_rcnn_tiny.yaml"
-    result = overfit(config, steps=320, learning_rate=0.002)
+    # A ResNet-18 learns the same in seven times as long.
+    narrow = ("MODEL.BACKBONE.NAME", "build_narrow_resnet_fpn_backbone")
+    result = overfit(config, steps=200, learning_rate=0.006, options=narrow)
     assert result.map50 >= 0.95, result.history
     # The tiles again, as ``overfit`` draws them; tiled, so that masks go all the way.
     cfg = load_config(str(ROOT / config), ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
