@@ -67,26 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def detect(args: argparse.Namespace, demo_run: DemoRun, paths: list[str]) -> None:
-    """Detects in the images in ``paths``, the video or the frames of the camera."""
-    if args.input:
-        detect_files(args, demo_run, paths)
-        return
-    from smallobj.demo.frames import detect_frames
-    from smallobj.demo.video import Video, plan_video, require_display
-
-    if args.video_input:
-        with Video(args.video_input) as video:
-            film = plan_video(args.video_input, args.output or DEFAULT_OUTPUT)
-            detect_frames(demo_run, video, film)
-        return
-    require_display()
-    with Video(args.webcam) as video:
-        output = plan_video(f"webcam_{args.webcam}", args.output) if args.output else None
-        detect_frames(demo_run, video, output, in_window=True)
-
-
-def detect_files(args: argparse.Namespace, demo_run: DemoRun, paths: list[str]) -> None:
-    """Detects in images that fit into memory, then in those that are scanned."""
+    """Detects in image files: first those that fit into memory, then those that are scanned."""
     from smallobj.demo.images import ImageJob, detect_images
     from smallobj.demo.scans import FileScanner, choose_scans, detect_scans
     from smallobj.results.coco_ids import CocoIds
@@ -104,6 +85,22 @@ def detect_files(args: argparse.Namespace, demo_run: DemoRun, paths: list[str]) 
         detect_images(demo_run, whole)
     if scan:
         detect_scans(demo_run, scan, scanned)
+
+
+def detect_video(args: argparse.Namespace, demo_run: DemoRun) -> None:
+    """Detects in the frames of a video or of a camera."""
+    from smallobj.demo.frames import detect_frames
+    from smallobj.demo.video import Video, plan_video, require_display
+
+    if args.video_input:
+        with Video(args.video_input) as video:
+            film = plan_video(args.video_input, args.output or DEFAULT_OUTPUT)
+            detect_frames(demo_run, video, film)
+        return
+    require_display()
+    with Video(args.webcam) as video:
+        output = plan_video(f"webcam_{args.webcam}", args.output) if args.output else None
+        detect_frames(demo_run, video, output, in_window=True)
 
 
 def check(args: argparse.Namespace) -> list[str]:
@@ -140,7 +137,10 @@ def run(args: argparse.Namespace) -> int:
     demo_run = DemoRun(predictor, show_tiles=args.debug)
     interrupted = False
     try:
-        detect(args, demo_run, paths)
+        if args.input:
+            detect(args, demo_run, paths)
+        else:
+            detect_video(args, demo_run)
     except KeyboardInterrupt:
         interrupted = True
         print("demo.py: interrupted; keeping what was done so far", file=sys.stderr)

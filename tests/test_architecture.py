@@ -3,6 +3,7 @@
 import inspect
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from detectron2.modeling import (
@@ -18,6 +19,8 @@ from smallobj.evaluation.evaluators.registry import EVALUATOR_REGISTRY
 from smallobj.merging import MERGER_REGISTRY
 from smallobj.modeling.class_losses import CLASS_LOSS_REGISTRY
 
+# Name of the contract of the whole tree in pyproject.toml.
+IMPORTS = "Imports point one way"
 REGISTRIES = [
     MAPPER_REGISTRY,
     MERGER_REGISTRY,
@@ -38,8 +41,18 @@ def test_imports_point_one_way(repository):
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def test_the_page_shows_the_layers_of_the_contract(repository):
+    contracts = tomllib.loads((repository / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (layers,) = (c["layers"] for c in contracts["contracts"] if c["name"] == IMPORTS)
+    page = (repository / "docs" / "architecture.md").read_text()
+    block = page.split("## Layers", 1)[1].split("```")[1].strip().splitlines()
+    # The names of a line end at two blanks; the first line shows the scripts.
+    shown = [line.split("  ")[0].split(" | ") for line in block[1:]]
+    assert shown == [layer.replace("smallobj.", "").split(" | ") for layer in layers]
+
+
 def sources(repository):
-    folders = [repository / name for name in ("smallobj", "tools", "datasets")]
+    folders = [repository / name for name in ("smallobj", "benchmarks", "tools", "datasets")]
     return [p for folder in folders for p in folder.rglob("*.py")] + list(repository.glob("*.py"))
 
 
