@@ -24,6 +24,8 @@ from smallobj.checkpoint import save_weights
 from smallobj.data.datasets import unregister_dataset
 from smallobj.modeling import build_model
 
+pytest_plugins = ["tests.processor_time"]
+
 REPOSITORY = Path(smallobj.__file__).parent.parent
 # Tests run beside each other; threads of one would only take from the others.
 torch.set_num_threads(1)

@@ -156,7 +156,6 @@ def run(arguments):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
     )
 
 

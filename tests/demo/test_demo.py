@@ -58,7 +58,6 @@ def test_a_run_from_the_shell(photos, model_folder, repository):
         cwd=photos,
         capture_output=True,
         text=True,
-        timeout=200,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert run.returncode == 1, run.stderr

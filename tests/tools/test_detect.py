@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import cv2
@@ -102,17 +101,16 @@ class Killer(threading.Thread):
         super().__init__(daemon=True)
         self.folder = folder
         self.killed: int | None = None
+        self.over = threading.Event()
 
     def run(self) -> None:
-        deadline = time.monotonic() + 600
-        while time.monotonic() < deadline:
+        while not self.over.wait(0.005):
             for rank in [rank for rank, lines in part_lines(self.folder).items() if lines]:
                 for process in multiprocessing.active_children():
                     if process.name == f"process {rank}":
                         os.kill(process.pid, signal.SIGKILL)
                         self.killed = rank
                         return
-            time.sleep(0.005)
 
 
 def test_one_process_writes_what_the_demo_writes(expected, place, load_script, monkeypatch):
@@ -135,7 +133,6 @@ def test_one_process_writes_what_the_demo_writes(expected, place, load_script, m
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", [2, 4])
 def test_one_process_killed_and_the_rest_done_by_another_number(
     tool, script, place, words, expected, count, capfd
@@ -144,6 +141,7 @@ def test_one_process_killed_and_the_rest_done_by_another_number(
     killer = Killer(place / name)
     killer.start()
     status = tool.main(words(name, "--num-processes", str(count)))
+    killer.over.set()
     killer.join()
     told = capfd.readouterr()
     assert status == 3, told.err
@@ -176,7 +174,7 @@ def test_one_process_killed_and_the_rest_done_by_another_number(
 def run_under_torchrun(script: Path, place: Path, words: list[str], count: int) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += ["--nproc_per_node", str(count), str(script), *words]
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True)
     # The broken file makes it 1, which torchrun hands on.
     assert done.returncode == 1, done.stdout + done.stderr
     assert "process 1 of 2: " in done.stdout

@@ -31,7 +31,6 @@ def tiny(repository: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_trained_for_seconds_tested_and_measured_with_its_weights(
     tool: Callable[..., int],
     tiny: Path,
