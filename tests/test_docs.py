@@ -1,6 +1,7 @@
 """What the pages in docs/ show exists: scripts and their options, config files and keys, links."""
 
 import functools
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -12,6 +13,13 @@ from smallobj import get_cfg
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+TEXTS = [
+    *PAGES,
+    ROOT / "README.md",
+    ROOT / "datasets" / "README.md",
+    ROOT / "smallobj" / "weights" / "MODEL_CARD.md",
+]
+FILE_ENDINGS = (".json", ".jsonl", ".md", ".pth", ".py", ".toml", ".txt", ".yaml")
 
 
 def commands(page: Path) -> list[str]:
@@ -77,3 +85,45 @@ def test_every_page_is_linked_from_another():
     everything = "\n".join(page.read_text() for page in [*PAGES, ROOT / "README.md"])
     for page in PAGES:
         assert f"{page.name})" in everything, page.name
+
+
+def inline_code(page: Path) -> set[str]:
+    """What stands between backticks, code blocks left out."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return set(re.findall(r"`([^`]+)`", prose))
+
+
+@functools.cache
+def our_modules() -> set[str]:
+    """Names of all packages and modules, without what they lie in."""
+    sources = [*(ROOT / "smallobj").rglob("*.py"), ROOT / "benchmarks" / "__init__.py"]
+    return {path.parent.name for path in sources} | {path.stem for path in sources}
+
+
+def is_module_path(name: str) -> bool:
+    """Whether a dotted name begins with one of our packages or modules."""
+    if not re.fullmatch(r"[a-z]\w*(\.\w+)+", name) or name.endswith(FILE_ENDINGS):
+        return False
+    return name.split(".")[0] in our_modules()
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_modules_classes_and_functions_that_a_page_names_can_be_imported(page):
+    for name in filter(is_module_path, inline_code(page)):
+        whole = name if name.startswith(("smallobj.", "benchmarks.")) else f"smallobj.{name}"
+        try:
+            pkgutil.resolve_name(whole)
+        except (ImportError, AttributeError) as error:
+            pytest.fail(f"{page.name} names `{name}`: {error}")
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.name)
+def test_source_files_that_a_page_names_exist(page):
+    for name in inline_code(page):
+        if re.fullmatch(r"(smallobj|benchmarks|tests|tools)/[\w/.]+", name):
+            assert any(ROOT.glob(f"{name.rstrip('/')}*")), name
+        elif re.fullmatch(r"[\w/]+\.py", name):
+            folders = (ROOT, ROOT / "datasets", ROOT / "tools")
+            assert any((folder / name).is_file() for folder in folders) or any(
+                (ROOT / "smallobj").rglob(name)
+            ), name
