@@ -100,6 +100,7 @@ def run(args: argparse.Namespace) -> None:
 def write(path: str, kind: str | None, data: EvaluationSet, category_ids: Sequence[int]) -> None:
     """Writes one of the three kinds; names and ids are those of the data set."""
     from smallobj.evaluation.reading.results_file import CHALLENGE, OWN
+    from smallobj.formats.challenge_results import challenge_row
     from smallobj.results import result_files
 
     ids: Sequence[Any] = data.image_ids
@@ -114,11 +115,8 @@ def write(path: str, kind: str | None, data: EvaluationSet, category_ids: Sequen
     if kind == CHALLENGE:
         content = {
             os.path.basename(image.file): [
-                # The class number, which its scorer wants without a point, leads the row.
-                [index, *entry["bbox"], entry["score"]]
-                for index, entry in zip(
-                    image.classes.tolist(), image.coco(range(len(data.class_names))), strict=True
-                )
+                challenge_row(result["category_id"], result["bbox"], result["score"])
+                for result in image.coco(range(len(data.class_names)))
             ]
             for image in images
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from smallobj.data.datasets.problems import shown
@@ -9,6 +10,14 @@ from smallobj.formats.result_columns import NamedImages, ResultColumns, entry_na
 
 LIST_RULE = "an image must have a list of detections"
 ROW_RULE = "a detection must be a list of six numbers, class, x, y, w, h, score"
+
+
+def challenge_row(index: int, bbox: Sequence[float], score: float) -> list[float]:
+    """One detection: class, (x, y, w, h) in pixels, score.
+
+    The class stays an int: the challenge's scorer wants it without a point.
+    """
+    return [index, *bbox, score]
 
 
 def columns(content: dict[str, Any], images: NamedImages, classes: dict[int, int]) -> ResultColumns:

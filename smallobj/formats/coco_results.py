@@ -7,8 +7,8 @@ Their ids are those of a COCO annotation file. Where masks are found, each resul
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
 
 from smallobj.data.datasets.problems import Problem, ProblemLog, shown
 from smallobj.data.datasets.reading import read_json
@@ -145,6 +145,26 @@ def coco_result(
     if mask is not None:
         result["segmentation"] = mask
     return result
+
+
+class CocoResultsWriter:
+    """Writes a file result by result: any number of them fits."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._encode = json.JSONEncoder(ensure_ascii=False).encode
+        self._separator = ""
+        stream.write("[")
+
+    def write(self, results: Iterable[dict[str, Any]]) -> None:
+        """Appends results."""
+        for result in results:
+            self._stream.write(self._separator + self._encode(result))
+            self._separator = ", "
+
+    def close(self) -> None:
+        """Writes the end; the stream stays open."""
+        self._stream.write("]\n")
 
 
 def write(boxes: BoxSet, target: Target) -> None:

@@ -7,19 +7,73 @@ COCO's run-length code. In a .jsonl each detection carries its class's name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
 
 import numpy as np
 
 from smallobj.data.datasets.problems import ProblemLog, shown
 from smallobj.data.datasets.reading import read_json_lines
 from smallobj.formats.result_columns import NamedImages, ResultColumns, entry_names
+from smallobj.geometry.masks import Rle
 
 IMAGE_RULE = "an image must be an object with a text file and a list detections"
 DETECTION_RULE = "a detection must be an object with class_id, box and score"
 CLASSES_RULE = "classes must be a list of texts"
 SIZE_RULE = "width and height must be those of the image in the data set"
+
+
+# Without line breaks: the encoder that sets them is slow, and a million images wait for it.
+_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def own_detection(
+    class_name: str, class_id: int, score: float, box: Sequence[float], mask: Rle | None = None
+) -> dict[str, Any]:
+    """One detection; ``box`` is XYXY in pixels, ``mask`` its run-length code."""
+    detection = {"class": class_name, "class_id": class_id, "score": score, "box": box}
+    return detection if mask is None else {**detection, "mask": mask}
+
+
+def image_entry(
+    file: str, height: int, width: int, detections: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """One image; ``detections`` as :func:`own_detection` makes them."""
+    return {"file": file, "width": width, "height": height, "detections": detections}
+
+
+class OwnResultsWriter:
+    """Writes a file image by image, a line for each detection: any number of them fits."""
+
+    def __init__(self, stream: TextIO, class_names: Sequence[str]) -> None:
+        self._stream = stream
+        self._class_names = list(class_names)
+        self._images = 0
+        stream.write('{"images": [')
+
+    def add(
+        self, file: str, height: int, width: int, blocks: Iterable[list[dict[str, Any]]]
+    ) -> None:
+        """Writes an image behind those before it.
+
+        Args:
+            file, height, width: of the image.
+            blocks: its detections, some at a time.
+        """
+        self._stream.write(",\n" if self._images else "\n")
+        self._stream.write(_json(image_entry(file, height, width, []))[: -len("]}")])
+        separator, last = "\n ", "]}"
+        for detections in blocks:
+            if detections:
+                self._stream.write(separator + ",\n ".join(map(_json, detections)))
+                separator, last = ",\n ", "\n]}"
+        self._stream.write(last)
+        self._images += 1
+
+    def close(self) -> None:
+        """Writes the end; the stream stays open."""
+        self._stream.write(f'\n], "classes": {_json(self._class_names)}}}\n')
 
 
 def read_lines(path: str, log: ProblemLog) -> dict[str, Any] | None:

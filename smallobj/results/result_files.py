@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from detectron2.structures import Instances
 
 from smallobj.formats import csv_table
-from smallobj.formats.coco_results import coco_result
+from smallobj.formats.coco_results import CocoResultsWriter, coco_result
+from smallobj.formats.own_results import OwnResultsWriter, image_entry, own_detection
 from smallobj.geometry.masks import Rle, mask_rles
 from smallobj.whole_file import whole_text
 
@@ -59,21 +59,14 @@ class ImageResult:
 
     def entry(self, class_names: Sequence[str]) -> dict[str, Any]:
         """The image in JSON results."""
-        return {
-            "file": self.file,
-            "width": self.width,
-            "height": self.height,
-            "detections": [
-                {
-                    "class": class_names[index],
-                    "class_id": index,
-                    "score": _short(score),
-                    "box": list(map(_short, box)),
-                    **({"mask": mask} if mask else {}),
-                }
-                for box, score, index, mask in self._each()
-            ],
-        }
+        return image_entry(self.file, self.height, self.width, self.detections(class_names))
+
+    def detections(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
+        """Those of the image in JSON results."""
+        return [
+            own_detection(class_names[index], index, _short(score), list(map(_short, box)), mask)
+            for box, score, index, mask in self._each()
+        ]
 
     def rows(self, class_names: Sequence[str]) -> list[csv_table.Row]:
         """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
@@ -148,48 +141,39 @@ class ResultFiles(ExitStack):
     def __enter__(self) -> ResultFiles:
         super().__enter__()
         json_file, csv_file, coco_file = self._names
-        self._images = self._boxes = 0
-        last = f'\n], "classes": {_json(self.class_names)}}}\n'
-        self._json = self._open(json_file, '{"images": [', last)
-        self._csv = self._open(csv_file)
-        if self._csv:
-            self._table = csv_table.TableWriter(self._csv)
-        self._coco = self._open(coco_file, "[", "]\n")
+        self._json = self._csv = self._coco = None
+        if json_file:
+            self._json = self.enter_context(_own_results(json_file, self.class_names))
+        if csv_file:
+            self._csv = csv_table.TableWriter(self.enter_context(whole_text(csv_file)))
+        if coco_file:
+            self._coco = self.enter_context(_coco_results(coco_file))
         return self
-
-    def _open(self, path: str | None, first: str = "", last: str = "") -> TextIO | None:
-        return self.enter_context(_framed_text(path, first, last)) if path else None
 
     def add(self, image: ImageResult) -> None:
         """Writes an image behind those before it."""
-        if self._json:
-            head = {"file": image.file, "width": image.width, "height": image.height}
-            self._json.write(",\n" if self._images else "\n")
-            self._json.write(f'{_json(head)[:-1]}, "detections": [')
         # In blocks: a map's million detections as Python's objects would take gigabytes.
-        for number, block in enumerate(image.blocks()):
-            if self._json:
-                lines = map(_json, block.entry(self.class_names)["detections"])
-                text = ",\n ".join(lines)
-                self._json.write((",\n " if number else "\n ") + text if text else "")
-            if self._csv:
-                self._table.write(block.rows(self.class_names))
-            if self._coco:
-                for box in block.coco(self.category_ids):
-                    self._coco.write((", " if self._boxes else "") + _json(box))
-                    self._boxes += 1
         if self._json:
-            self._json.write("\n]}" if len(image.boxes) else "]}")
-        self._images += 1
+            blocks = (block.detections(self.class_names) for block in image.blocks())
+            self._json.add(image.file, image.height, image.width, blocks)
+        for block in image.blocks():
+            if self._csv:
+                self._csv.write(block.rows(self.class_names))
+            if self._coco:
+                self._coco.write(block.coco(self.category_ids))
 
 
 @contextmanager
-def _framed_text(path: str, first: str, last: str) -> Iterator[TextIO]:
-    with whole_text(path) as file:
-        file.write(first)
-        yield file
-        file.write(last)
+def _own_results(path: str, class_names: Sequence[str]) -> Iterator[OwnResultsWriter]:
+    with whole_text(path) as stream:
+        writer = OwnResultsWriter(stream, class_names)
+        yield writer
+        writer.close()
 
 
-# Without line breaks: the encoder that sets them is slow, and a million images wait for it.
-_json = json.JSONEncoder(ensure_ascii=False).encode
+@contextmanager
+def _coco_results(path: str) -> Iterator[CocoResultsWriter]:
+    with whole_text(path) as stream:
+        writer = CocoResultsWriter(stream)
+        yield writer
+        writer.close()
