@@ -7,7 +7,7 @@ Their ids are those of a COCO annotation file. Where masks are found, each resul
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from smallobj.data.datasets.problems import Problem, ProblemLog, shown
@@ -148,7 +148,7 @@ def coco_result(
 
 
 class CocoResultsWriter:
-    """Writes a file result by result: any number of them fits."""
+    """Writes a file some results at a time: any number of them fits."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -156,10 +156,11 @@ class CocoResultsWriter:
         self._separator = ""
         stream.write("[")
 
-    def write(self, results: Iterable[dict[str, Any]]) -> None:
+    def write(self, results: list[dict[str, Any]]) -> None:
         """Appends results."""
-        for result in results:
-            self._stream.write(self._separator + self._encode(result))
+        if results:
+            # As a list, since each call of the encoder takes as long as a result.
+            self._stream.write(self._separator + self._encode(results)[1:-1])
             self._separator = ", "
 
     def close(self) -> None:

@@ -52,22 +52,19 @@ class OwnResultsWriter:
         self._images = 0
         stream.write('{"images": [')
 
-    def add(
-        self, file: str, height: int, width: int, blocks: Iterable[list[dict[str, Any]]]
-    ) -> None:
+    def add(self, file: str, height: int, width: int, detections: Iterable[dict[str, Any]]) -> None:
         """Writes an image behind those before it.
 
         Args:
             file, height, width: of the image.
-            blocks: its detections, some at a time.
+            detections: in it, as :func:`own_detection` makes them.
         """
         self._stream.write(",\n" if self._images else "\n")
         self._stream.write(_json(image_entry(file, height, width, []))[: -len("]}")])
         separator, last = "\n ", "]}"
-        for detections in blocks:
-            if detections:
-                self._stream.write(separator + ",\n ".join(map(_json, detections)))
-                separator, last = ",\n ", "\n]}"
+        for detection in detections:
+            self._stream.write(separator + _json(detection))
+            separator, last = ",\n ", "\n]}"
         self._stream.write(last)
         self._images += 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -155,7 +156,8 @@ class ResultFiles(ExitStack):
         # In blocks: a map's million detections as Python's objects would take gigabytes.
         if self._json:
             blocks = (block.detections(self.class_names) for block in image.blocks())
-            self._json.add(image.file, image.height, image.width, blocks)
+            detections = chain.from_iterable(blocks)
+            self._json.add(image.file, image.height, image.width, detections)
         for block in image.blocks():
             if self._csv:
                 self._csv.write(block.rows(self.class_names))
