@@ -253,7 +253,7 @@ def count_stage_flops(detector: nn.Module, side: int = 128) -> StageFlops:
     model: Any = detector
     with all_proposals(model), watch_work(model) as work:
         count = analyse_flops(model, side, side)
-    # Tracing runs a model more than once; each pass hands on equally many proposals.
+    # Tracing runs a model more than once; each pass gives the same number of proposals.
     regions, pixels = work.regions[0], side * side
     noise = torch.rand(1, 3, side, side, device=next(model.parameters()).device)
     analysis = FlopCountAnalysis(_Features(model.backbone), noise)

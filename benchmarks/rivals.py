@@ -157,7 +157,7 @@ def _sahi(
 
 def _predictor(settings: Settings, shortest: int, longest: int, is_plain: bool) -> ReadyPredictor:
     """``is_plain``: as Detectron2 builds the model, float32 and channels first; else as we do."""
-    # Detectron2's own RPN hands on its best proposals, however little it believes in them.
+    # Detectron2's own RPN keeps its best proposals, however low their objectness.
     cfg = settings.config(*(["MODEL.RPN.SCORE_THRESH_TEST", "0.0"] if is_plain else []))
     if is_plain:
         model = build_detectron2_model(cfg).eval()

@@ -1,7 +1,7 @@
 """What this project's commands have in common.
 
 A command parses and checks its arguments before it imports torch and Detectron2, inside the
-function that does the work: so help and most mistakes are told at once.
+function that does the work: so --help and most wrong arguments answer at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 
 def run_command(script: str, action: Callable[[], int | None]) -> int:
-    """Runs a command; what its user got wrong ends with a sentence, not with a traceback.
+    """Runs a command; a user's error ends with a sentence, not with a traceback.
 
     Args:
         script: the command's file name, which the sentence begins with.

@@ -22,7 +22,7 @@ class Heartbeat(threading.Thread):
     def __init__(self, board: Board, index: int, status: Status, total: int, initial: int) -> None:
         """
         Args:
-            board: where it is told.
+            board: receives the status.
             index: this process.
             status: how far it is; the caller keeps it up to date.
             total, initial: images of the run, and those of them that were done before.

@@ -75,7 +75,7 @@ def run_rank(options: BulkOptions, rank: Rank) -> int:
         INCOMPLETE: images are missing, because a process died; INTERRUPTED.
     """
     quiet_decoders()
-    # Torch warns of things to come in Detectron2; nobody here can act on it.
+    # Torch warns about future changes that concern Detectron2; users cannot act on that.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     board = Board(rank.store, rank.world)
     board.post(rank.index, Status())

@@ -32,7 +32,7 @@ def load_weights(
         what the file holds beside the model, for example "iteration".
 
     Raises:
-        ValueError: the file's tensors are not the model's (up to 10 names of each kind are told).
+        ValueError: the file's tensors are not the model's; up to 10 names of each kind are listed.
         FileNotFoundError, UnsafeFileError: as ``SafeCheckpointer.load``.
     """
     checkpointer = SafeCheckpointer(model)

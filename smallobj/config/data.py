@@ -1,4 +1,4 @@
-"""Keys of data sets and of what is made of a photograph in training: DATASETS, INPUT."""
+"""Keys of datasets and of how training samples are made from images: DATASETS, INPUT."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _add_dataset_keys(cfg: CfgNode) -> None:
     # Datasets beyond the built-in ones, one string each: "NAME=FORMAT:ANNOTATIONS:IMAGES".
     # FORMAT is challenge, coco or yolo; relative paths start at DETECTRON2_DATASETS.
     cfg.DATASETS.REGISTER = []
-    # Read every label before training and stop at the first sight of a bad one (all are listed).
+    # Check every label before training, and stop if any is bad; all bad ones are listed.
     cfg.DATASETS.CHECK = True
     # Drop boxes that break a rule instead of stopping, and log how many.
     cfg.DATASETS.DROP_BAD_BOXES = False

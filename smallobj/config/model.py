@@ -12,8 +12,8 @@ def add_model_keys(cfg: CfgNode) -> None:
     cfg.MODEL.RETINANET.NUM_CLASSES = 0
     # Written by training into OUTPUT_DIR/config.yaml, so that a model names what it finds.
     cfg.MODEL.CLASS_NAMES = []
-    # Beginnings of names, such as ["backbone"]: training begins with these tensors of MODEL.WEIGHTS
-    # alone, and with random numbers elsewhere. [] takes all that fit.
+    # Prefixes of tensor names, such as ["backbone"]: training loads only these tensors from
+    # MODEL.WEIGHTS and initialises the others at random. [] loads all that fit.
     cfg.MODEL.WEIGHTS_PARTS = []
     # Arithmetic of the backbone in training: float32 or bfloat16. Boxes and losses stay in
     # float32, since 8 bits of mantissa move a box at x = 500 by 2 px. (On a GPU SOLVER.AMP.ENABLED
@@ -38,16 +38,16 @@ def add_model_keys(cfg: CfgNode) -> None:
 
 def _add_rpn_keys(cfg: CfgNode) -> None:
     """Of SmallObjectRPN."""
-    # SmallObjectRPN: lowest objectness, a probability, of a proposal at test time.
+    # Lowest objectness, a probability, of a proposal at test time.
     cfg.MODEL.RPN.SCORE_THRESH_TEST = 0.0
-    # Likewise: one proposal at most for so many pixels of the input, since a small window can't
-    # hold many objects; 0: no such limit.
+    # Pixels of the input per proposal at test time: at most one proposal for each so many pixels,
+    # since a small window cannot hold many objects. 0: no such limit.
     cfg.MODEL.RPN.PIXELS_PER_PROPOSAL_TEST = 0
-    # All of SmallObjectRPN. How alike an anchor and an object are: "iou", or "nwd", normalised
-    # Gaussian Wasserstein distance exp(-W2 / C) (arXiv 2110.13389, section 3.2), which falls off
-    # by pixels and not by shares of the object.
+    # Similarity of an anchor and an object in matching: "iou", or "nwd", normalised Gaussian
+    # Wasserstein distance exp(-W2 / C) (arXiv 2110.13389, section 3.2). Nwd falls with the distance
+    # in pixels, IoU with the distance relative to the object's size.
     cfg.MODEL.RPN.MATCH_METRIC = "iou"
-    # Likewise for NMS among proposals; MODEL.RPN.NMS_THRESH is its threshold (paper: 0.85).
+    # The same for NMS of proposals; MODEL.RPN.NMS_THRESH is its threshold (paper: 0.85).
     cfg.MODEL.RPN.NMS_METRIC = "iou"
     # Detectron2's key MODEL.RPN.BBOX_REG_LOSS_TYPE also takes "nwd", 1 - exp(-W2 / C).
     # "fixed": anchors are positive from the upper of MODEL.RPN.IOU_THRESHOLDS on. "scale_adaptive":
@@ -55,16 +55,16 @@ def _add_rpn_keys(cfg: CfgNode) -> None:
     # (arXiv 2308.09534, section 3.1, with the constants of its release).
     cfg.MODEL.RPN.MATCHING = "fixed"
     cfg.MODEL.RPN.SCALE_ADAPTIVE = CfgNode()
-    # IoU that an object of side SIZE asks for.
+    # IoU threshold for an object of side SIZE.
     cfg.MODEL.RPN.SCALE_ADAPTIVE.BASE = 0.25
-    # gamma: what each doubling of the side adds to it.
+    # gamma: increase of the threshold with each doubling of the side.
     cfg.MODEL.RPN.SCALE_ADAPTIVE.SLOPE = 0.15
     # Side, in pixels.
     cfg.MODEL.RPN.SCALE_ADAPTIVE.SIZE = 12.0
     # Lowest and highest threshold.
     cfg.MODEL.RPN.SCALE_ADAPTIVE.BOUNDS = (0.2, 0.7)
-    # Anchors whose IoU with every object is below this are background; between the two none is
-    # asked.
+    # Anchors whose IoU with every object is below this are background. Anchors between the two
+    # thresholds are ignored.
     cfg.MODEL.RPN.SCALE_ADAPTIVE.BACKGROUND = 0.15
 
 
@@ -253,7 +253,7 @@ def _add_vgg_keys(cfg: CfgNode) -> None:
     """Of the VGG-16 backbone."""
     # VGG-16 with fc6 and fc7 as convolutions (MODEL.BACKBONE.NAME build_vgg_backbone).
     cfg.MODEL.VGG = CfgNode()
-    # Feature maps to hand on, by their names in the Caffe releases: conv1_1 to conv5_3, fc6, fc7,
+    # Output feature maps, by their names in the Caffe releases: conv1_1 to conv5_3, fc6, fc7,
     # and conv6_1, conv6_2, conv7_1 ... of MODEL.BACKBONE.EXTRA_LAYERS.
     cfg.MODEL.VGG.OUT_FEATURES = ["conv4_3", "fc7"]
     # Detectron2's name of the normalisation behind each convolution. "" is the paper's network,

@@ -28,11 +28,11 @@ def _add_tile_keys(cfg: CfgNode) -> None:
     cfg.TEST.TILE.SIZE = 1024
     # Overlap of neighbours: at least the longest side of an object, so that a tile shows it whole.
     cfg.TEST.TILE.OVERLAP = 128
-    # Tiles of TEST.TILE.SIZE squared that go through the model together, and of smaller ones as
-    # many as have the same number of pixels. Halved when memory runs out.
+    # Tiles of TEST.TILE.SIZE squared in a batch. Smaller tiles are batched up to the same number of
+    # pixels. Halved when memory runs out.
     cfg.TEST.TILE.BATCH_SIZE = 2
     # A batch may hold tiles of several images, which keeps a GPU busy where images have few tiles.
-    # False makes an image's result independent, to the last bit, of the images around it.
+    # With False the result of an image is bit-identical whatever images are processed beside it.
     cfg.TEST.TILE.MIX_IMAGES = True
     # A box closer than this to an interior tile edge counts as touching it.
     cfg.TEST.TILE.SEAM_MARGIN = 2.0

@@ -71,7 +71,7 @@ def _call(sender: Connection, function: Callable[..., Any], args: tuple[Any, ...
 
 
 def _travels(error: Exception) -> bool:
-    """Whether it can be pickled and made anew, which libraries' own errors often can't."""
+    """Whether it survives pickling; errors of other libraries often do not."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

@@ -52,17 +52,17 @@ class ImageCache:
         """The arrays of a file, kept or made.
 
         Args:
-            path: the file; once it is changed, its arrays are made anew.
-            how: what is made of it. Other words, other arrays.
-            make: makes them.
+            path: the file; if it changes, its arrays are recomputed.
+            how: describes what is computed; part of the cache key.
+            make: computes them.
         """
         if not self.max_bytes:
             return make()
         try:
             place = self._place(path, how)
         except OSError:
-            return make()  # which has words for a file that isn't there
-        # A file that is damaged, or not there, is made anew.
+            return make()  # which reports a missing file
+        # A damaged or missing cache file is recomputed.
         broken = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
         with contextlib.suppress(*broken), np.load(place, allow_pickle=False) as kept:
             return {name: kept[name] for name in kept.files}
@@ -87,7 +87,7 @@ class ImageCache:
                 self._used = sum(entry.stat().st_size for entry in os.scandir(self.folder))
                 self._until_look = self.LOOK_EVERY
             if self._used + size > self.max_bytes:
-                logger.info("%s holds all it may; other images are made anew", self.folder)
+                logger.info("%s is full; other images are recomputed", self.folder)
                 self._used = self.max_bytes
                 return
             part = f".{uuid.uuid4().hex}.part"

@@ -66,7 +66,7 @@ class NamedImages:
 
 
 def entry_names(entries: Sequence[tuple[str, int]]) -> Callable[[int], str]:
-    """Names entries that are told as (list, number in it)."""
+    """Names entries given as (list, index in it)."""
 
     def name(index: int) -> str:
         place, number = entries[index]

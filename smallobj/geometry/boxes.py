@@ -126,7 +126,7 @@ def overlapping_pairs(
 def overlapping_pair_chunks(
     boxes: torch.Tensor, groups: torch.Tensor | None = None, limit: int = 1 << 21
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """:func:`overlapping_pairs` piece by piece, for who keeps only some of the pairs.
+    """:func:`overlapping_pairs` in chunks, for callers that keep only some of the pairs.
 
     Boxes are entered in horizontal bands about as high as a box, and sorted by left side within
     each band: those that begin before a box ends then follow it directly.

@@ -217,10 +217,9 @@ def superseded(
 ) -> torch.Tensor:
     """Which cut boxes are fragments of an object that another tile shows whole.
 
-    The test of a whole copy is what its object looks like in the fragment's tile: the copy,
-    clipped to that tile, must coincide with the fragment. So a nut that lies on a ruler is no
-    fragment of the ruler, whatever the classes; and a cut box without a whole copy, be it that the
-    neighbour found nothing, is no fragment of anything.
+    A box is a whole copy of a fragment if, clipped to the fragment's tile, it coincides with the
+    fragment. So a nut that lies on a ruler is no fragment of the ruler, whatever the classes. A cut
+    box without a whole copy, because the neighbouring tile found nothing, is not a fragment.
 
     Args:
         boxes: (N, 4) XYXY in image pixels.

@@ -100,10 +100,10 @@ class EnsembleDetector(nn.Module):
         yield from stream_through(self.members[index], map(self.views[index], items))
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
-        """As :meth:`forward`, over an endless supply of images.
+        """As :meth:`forward`, over a stream of images of any length.
 
-        Each member batches as it does alone, so it finds the same to the last bit. Images wait in
-        memory for the member that reads furthest ahead.
+        Each member batches as it does alone, so its detections are bit-identical. Images stay in
+        memory until the slowest member has read them.
         """
         copies = tee(items, len(self.members))
         streams = [self._found(copy, index) for index, copy in enumerate(copies)]

@@ -1,4 +1,4 @@
-"""What the results of a run depend on, so that another run's aren't added to them."""
+"""What the results of a run depend on, so that results of another run are not mixed in."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import smallobj
 from smallobj.modeling.precision import precision_at_test
 
 Fingerprint = dict[str, Any]
-# Where things lie and run doesn't change what is found.
+# Paths and devices do not change detections.
 _VOLATILE_KEYS = ("OUTPUT_DIR", "MODEL.WEIGHTS", "MODEL.DEVICE")
 
 
 def detector_fingerprint(cfg: CfgNode, model: torch.nn.Module, threads: int) -> Fingerprint:
-    """What the detections of a loaded model depend on, but for the images; fit for JSON.
+    """What the detections of a loaded model depend on besides the images, as plain JSON values.
 
     Args:
         cfg: of the detector.
-        model: with all that runs around it, a focus network, say.
-        threads: with which a CPU computes.
+        model: with its wrappers, such as a focus network.
+        threads: number of CPU threads.
     """
     kind = torch.device(cfg.MODEL.DEVICE).type
-    # Of an ensemble's other members the config above knows no more than where they lie.
+    # The config names an ensemble's other members only by their paths.
     members = [config_digest(member) for member in getattr(model, "configs", ())]
     return {
         **({"members": members} if members else {}),
         "config": config_digest(cfg),
         "weights": model_digest(model),
         "device": kind,
-        # "auto" is another one on another processor.
+        # "auto" depends on the processor.
         "precision": str(precision_at_test(cfg)),
-        # Sums are rounded in another order with each number of threads.
+        # Sums are rounded in an order that depends on the number of threads.
         "threads": threads if kind == "cpu" else None,
         "versions": [smallobj.__version__, torch.__version__],
     }

@@ -140,7 +140,7 @@ class FocusedDetector(nn.Module):
         return list(self.stream(batched_inputs))
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
-        """As :meth:`forward`, over an endless supply of images."""
+        """As :meth:`forward`, over a stream of images of any length."""
         return self.detector.stream({**item, "tiles": self.chooser(item)} for item in items)
 
 

@@ -115,7 +115,7 @@ class TiledDetector(nn.Module):
         return list(self.stream(batched_inputs))
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
-        """As :meth:`forward`, over an endless supply of images, taken a batch ahead of results."""
+        """As :meth:`forward`, over a stream of any length, read one batch ahead of the results."""
         if self.mix_images:
             yield from self._stream(items)
         else:

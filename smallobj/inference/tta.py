@@ -95,7 +95,7 @@ class TTADetector(nn.Module):
         return [self._finish(*pair) for pair in zip(batched_inputs, found, strict=True)]
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
-        """As :meth:`forward`, over an endless supply of images.
+        """As :meth:`forward`, over a stream of images of any length.
 
         A scaled image is in memory while its views are being read, and with a tiled detector
         until their last batch is through; never all scales at once.

@@ -1,4 +1,4 @@
-"""Views of an image, scaled, mirrored or turned, and the way back of what is found in them.
+"""Views of an image, scaled, mirrored or turned, and the mapping of detections back to it.
 
 Pure functions and values. H, W: the image. h, w: it scaled. Boxes are (N, 4) float64 XYXY; sizes
 are (h, w).

@@ -56,9 +56,9 @@ def _keys_with(node: CfgNode, values: tuple[str, ...], name: str) -> list[str]:
 
 
 def begin_at_the_first_level(head: nn.Module) -> None:
-    """Makes norms that take turns, one a level, begin anew whenever ``head`` runs.
+    """Resets norms that cycle through the levels each time ``head`` runs.
 
-    Detectron2's count on and on. A pass that ended midway, for want of memory for one, would leave
+    Detectron2's keep counting. A pass that stopped midway, for example out of memory, would leave
     each level with the statistics of another.
     """
     norms = [module for module in head.modules() if isinstance(module, CycleBatchNormList)]

@@ -89,7 +89,7 @@ def prepare_for_inference(model: Any, test: torch.dtype) -> None:
 def round_weights(model: Any, test: torch.dtype) -> None:
     """Rounds the weights of a model that won't be trained any more, once instead of in each pass.
 
-    The results stay the same to the last bit: autocast rounds the same weights.
+    Results are bit-identical: autocast rounds the same weights.
 
     Args:
         model: one that :func:`set_precision` has treated.
@@ -188,10 +188,10 @@ def _to_float32(outputs: Any) -> Any:
 
 
 def _lay_out_once(roi_heads: Any) -> None:
-    """At test time hands RoIAlign its features in the layout that it reads.
+    """Converts features to the layout that RoIAlign reads, once, at test time.
 
-    It would bring them there itself, anew for each stage of a cascade, by a copy that takes seven
-    times as long as a transposition.
+    RoIAlign would convert them itself for each stage of a cascade, by a copy that takes seven times
+    as long as a transposition.
     """
     forward = roi_heads.forward
 

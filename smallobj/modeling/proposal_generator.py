@@ -31,13 +31,13 @@ _CANDIDATES = 4
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
 class SmallObjectRPN(RPN):
-    """Detectron2's RPN, which at test time proposes no more than an input can hold.
+    """Detectron2's RPN with fewer proposals at test time.
 
-    Detectron2 hands on the best few hundred of every image, also of one that is a hundred pixels
-    wide, or shows nothing; the ROI heads would spend their time on them.
+    Detectron2 keeps the best few hundred proposals of every image, even of one that is a hundred
+    pixels wide or shows nothing, and the ROI heads would spend their time on them.
 
     In training it may match anchors by normalised Gaussian Wasserstein distance or by a threshold
-    that follows an object's size. The keys are described in :mod:`smallobj.config.parts_keys`;
+    that follows an object's size. The keys are described in :mod:`smallobj.config.model`;
     with their defaults it trains as Detectron2's RPN.
     """
 
@@ -111,7 +111,7 @@ class SmallObjectRPN(RPN):
     def label_and_sample_anchors(
         self, anchors: list[Boxes], gt_instances: list[Instances]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """As the base class, which has IoU and a fixed threshold in its midst."""
+        """Labels anchors as the base class does, by another metric or threshold where asked for."""
         if self.match_metric == "iou" and not isinstance(self.anchor_matcher, ScaleAdaptiveMatcher):
             return super().label_and_sample_anchors(anchors, gt_instances)
         every = Boxes.cat(anchors)

@@ -1,4 +1,4 @@
-"""Keys of this project that only its own ROI heads hear of."""
+"""Keys of this project that only its own ROI heads read."""
 
 from __future__ import annotations
 

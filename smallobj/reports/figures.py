@@ -244,7 +244,7 @@ def error_rows(data: EvaluationSet, errors: Errors, edges: Sequence[float] = ())
         rows.append({"name": name, "note": note, "values": values})
     gains = ["Gain in AP50", *(f"{one['low']:g} to {one['high']:g} px" for one in costs["bins"])]
     return {
-        "note": "How far AP50 would rise if one type of error, and no other, were mended "
+        "note": "How far AP50 would rise if only one type of error were fixed "
         "(TIDE, arXiv 2008.08115). The gains don't add up to what AP50 lacks.",
         "columns": [
             {"name": "Number", "unit": "", "bar": False, "fit": True},

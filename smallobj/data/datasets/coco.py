@@ -237,5 +237,5 @@ def _read_annotation(
 def _segmentation(
     entry: dict[str, Any], size: tuple[int, int] | None
 ) -> tuple[Any, tuple[str, str] | None]:
-    # Of an image that can't be read, that is told already.
+    # An image that cannot be read has been reported already.
     return read_segmentation(entry.get("segmentation"), size) if size else (None, None)

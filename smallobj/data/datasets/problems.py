@@ -15,7 +15,7 @@ class Problem:
     """One broken rule.
 
     Attributes:
-        file: the file that has to be mended.
+        file: the file to fix.
         entry: the place in it: an image name, an annotation, a line.
         rule: what should hold; the same text for every entry that breaks it.
         value: what was found instead.

@@ -164,7 +164,7 @@ def read_dataset(name: str) -> DatasetReading:
         _put(MetadataCatalog.get(name), "thing_dataset_id_to_contiguous_id", reading.class_ids)
     reading = entry.reading
     if reading.problems and not entry.drop_bad_boxes:
-        entry.reading = None  # whoever mends the file need not start Python anew
+        entry.reading = None  # so that a fixed file can be read again in this process
     return reading
 
 

@@ -27,8 +27,8 @@ COCO_METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR")
 class FastCOCOEvaluator(DetectionEvaluator):
     """Box AP and AR as pycocotools computes them, from dataset dicts in memory.
 
-    Unlike Detectron2's COCOEvaluator it keeps no json copy of the labels, scores a model without
-    any detection 0, and averages over as many detections an image as it is told, not 100.
+    Unlike Detectron2's COCOEvaluator it keeps no JSON copy of the labels, gives a model without any
+    detection a score of 0, and its limit of detections per image is an argument, not 100.
     """
 
     # Name of the metrics, and of the file that the detections go to.

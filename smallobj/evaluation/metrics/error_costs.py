@@ -1,4 +1,4 @@
-"""What each type of error costs: how far AP would rise if that type, and no other, were mended.
+"""What each type of error costs: how far AP would rise if only that type were fixed.
 
 Source: Bolya et al., TIDE: A General Toolbox for Identifying Object Detection Errors (ECCV 2020,
 arXiv 2008.08115), section 2.
@@ -88,10 +88,10 @@ def _defined(value: float) -> float | None:
 def error_costs(
     data: EvaluationSet, errors: Errors | None = None, edges: Sequence[float] = ()
 ) -> ErrorCosts:
-    """Counts the errors and works out what AP would gain by mending each type.
+    """Counts the errors and computes what AP would gain if each type were fixed.
 
     AP is COCO's with 101 points, at the IoU threshold of ``errors``, averaged over the classes that
-    have labels. Each type is mended on its own, and all other detections stay what they were:
+    have labels. Each type is fixed separately, and all other detections stay unchanged:
 
     - classification, localisation: of the errors that concern the same undetected label, the most
       confident one becomes correct (in the label's class); the others are dropped, and so are all
@@ -100,7 +100,7 @@ def error_costs(
     - missed, and false negatives: the labels are taken out. A class that loses all its labels so
       leaves the mean; if every class does, AP is 1, since nothing is left to be found.
 
-    In a bin only its errors are mended, while AP is still that of all sizes: so gains can be
+    In a size bin only its errors are fixed, while AP is still over all sizes, so gains can be
     compared across bins. No gain is negative, apart from rounding.
 
     Args:
@@ -154,7 +154,7 @@ def _row(
         # Nothing to mend leaves AP as it is, without working it out again.
         after = before
         if counts[-1]:
-            after = _mean_ap(*_mended(data, errors, wrong, unfound, column in _TURNED))
+            after = _mean_ap(*_fixed(data, errors, wrong, unfound, column in _TURNED))
         gains.append(after - before)
     return ErrorRow(np.array(counts, dtype=np.int64), np.array(gains))
 
@@ -172,10 +172,10 @@ def _members(errors: Errors, column: str) -> tuple[np.ndarray, np.ndarray]:
     return errors.of_type(kind), no_label
 
 
-def _mended(
+def _fixed(
     data: EvaluationSet, errors: Errors, wrong: np.ndarray, unfound: np.ndarray, turned: bool
 ) -> tuple[EvaluationSet, Matches]:
-    """The set and its matching with these detections and labels mended."""
+    """The set and its matching with these detections and labels fixed."""
     matches = errors.matches
     ignored, label = matches.ignored | wrong, matches.label.copy()
     categories = data.detections.categories.copy()

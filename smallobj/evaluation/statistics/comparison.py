@@ -1,6 +1,6 @@
 """Whether one set of detections is better than another on the same images.
 
-A difference is told only where two tests agree, since each has a weakness: the bootstrap's
+A difference is reported only if two tests agree, since each has a weakness: the bootstrap's
 interval is too narrow with few images, and the swap test says nothing about how large the
 difference is.
 

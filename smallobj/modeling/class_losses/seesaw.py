@@ -23,9 +23,9 @@ _LEAST = 0.01
 class SeesawLoss(ClassLoss):
     """Seesaw loss (arXiv 2008.10032, section 3) over classes, beside an objectness.
 
-    A softmax over K + 1 would count background as the most frequent class of all, and the seesaw
-    would lift every class against it. So, as in the paper, objectness is told apart first, and the
-    seesaw is over K classes on foreground alone; scores are the products of both. Objectness is the
+    A softmax over K + 1 would count background as the most frequent class, and the seesaw would
+    favour every class against it. So, as in the paper, objectness is predicted separately, and the
+    seesaw is over K classes on foreground only; scores are the products of both. Objectness is the
     sigmoid of the last logit: of the authors' softmax over two logits only the difference counts.
     """
 

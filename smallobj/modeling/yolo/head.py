@@ -32,7 +32,7 @@ class _Scale(nn.Module):
         Args:
             inputs: channels of the feature.
             coarser: width of the next coarser scale; 0 where there is none.
-            width: channels of what is handed on; half of the feature's, as in Darknet.
+            width: channels of the output; half of the feature's, as in Darknet.
             outputs: channels of the prediction.
             norm: as Detectron2 names it.
         """
