@@ -112,8 +112,12 @@ def _data(ids: Sequence[Any], sizes: Sequence[Any], classes: Sequence[str]) -> E
 def _coco_ids(contents: Sequence[list[Any]]) -> tuple[list[Any], list[int]]:
     """Image ids in the order of their first mention, and category ids, rising."""
     rows = [row for content in contents for row in content if isinstance(row, dict)]
-    ids = dict.fromkeys(one for row in rows if type(one := row.get("image_id")) in (int, str))
-    return list(ids), sorted({one for row in rows if type(one := row.get("category_id")) is int})
+    ids = dict.fromkeys(
+        image_id for row in rows if type(image_id := row.get("image_id")) in (int, str)
+    )
+    return list(ids), sorted(
+        {category_id for row in rows if type(category_id := row.get("category_id")) is int}
+    )
 
 
 def _own_images(contents: Sequence[dict[str, Any]]) -> dict[str, tuple[int, int]]:

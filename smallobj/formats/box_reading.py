@@ -161,7 +161,8 @@ class BoxReading(DatasetReading):
     def box_set(self, category_ids: Sequence[int] = ()) -> BoxSet:
         """What was read; images in the order in which they came."""
         images = [
-            image_boxes(file, one.size, one.rows, one.image_id) for file, one in self.boxes.items()
+            image_boxes(file, image.size, image.rows, image.image_id)
+            for file, image in self.boxes.items()
         ]
         return BoxSet(images, list(self.class_names), list(category_ids))
 

@@ -40,9 +40,9 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
             "says which images and categories they are (--coco-images)"
         )
     reading = read_dataset(source.coco_images, source.images)
-    files = {one.image_id: file for file, one in reading.boxes.items()}
-    for one in reading.boxes.values():
-        one.rows.clear()
+    files = {image.image_id: file for file, image in reading.boxes.items()}
+    for image in reading.boxes.values():
+        image.rows.clear()
     content = read_json(source.path, reading)
     if content is not None and not isinstance(content, list):
         reading.report(source.path, "whole file", _FILE_RULE, shown(content))

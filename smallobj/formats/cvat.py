@@ -92,7 +92,10 @@ def _read_box(shape: Element, file: str, place: tuple[str, str], reading: BoxRea
     if any(shape.get(key) is None for key in ("label", *_CORNERS)):
         reading.report(*place, _BOX_RULE, shown(shape.attrib))
         return
-    attributes = {one.get("name"): (one.text or "").strip() for one in shape.iter("attribute")}
+    attributes = {
+        attribute.get("name"): (attribute.text or "").strip()
+        for attribute in shape.iter("attribute")
+    }
     reading.add(
         file,
         reading.named(shape.attrib["label"], *place),
@@ -118,7 +121,7 @@ def write(boxes: BoxSet, target: Target) -> None:
     SubElement(task, "size").text = str(len(boxes.images))
     SubElement(task, "mode").text = "annotation"
     labels = SubElement(task, "labels")
-    used = {"score": boxes.has_scores, "iscrowd": any(any(one.crowds) for one in boxes.images)}
+    used = {"score": boxes.has_scores, "iscrowd": any(any(image.crowds) for image in boxes.images)}
     for name in boxes.class_names:
         _add_label(labels, name, [key for key, is_used in used.items() if is_used])
     for number, image in enumerate(boxes.images):

@@ -22,16 +22,16 @@ class ImageNames:
         """
         parts = [PurePath(os.path.normpath(path)).parts for path in paths]
         shared = 0
-        for folders in zip(*(one[:-1] for one in parts), strict=False):
+        for folders in zip(*(path[:-1] for path in parts), strict=False):
             if len(set(folders)) > 1:
                 break
             shared += 1
-        self._below = {one[shared:]: number for number, one in enumerate(parts)}
+        self._below = {path[shared:]: number for number, path in enumerate(parts)}
         # Every end of every path; None where several images share it.
         self._ends: dict[tuple[str, ...], int | None] = {}
-        for number, one in enumerate(parts):
-            for first in range(len(one)):
-                end = one[first:]
+        for number, path in enumerate(parts):
+            for first in range(len(path)):
+                end = path[first:]
                 self._ends[end] = None if end in self._ends else number
 
     def find(self, path: str) -> int | None:

@@ -89,9 +89,13 @@ class _ClassNames(dict[int, str]):
         super().__init__()
         for image in images:
             found = image.get("detections") if isinstance(image, dict) else None
-            for one in found if isinstance(found, list) else []:
-                if _is_object(one) and type(one["class_id"]) is int and one["class_id"] >= 0:
-                    self.setdefault(one["class_id"], str(one.get("class", "")))
+            for detection in found if isinstance(found, list) else []:
+                if (
+                    _is_object(detection)
+                    and type(detection["class_id"]) is int
+                    and detection["class_id"] >= 0
+                ):
+                    self.setdefault(detection["class_id"], str(detection.get("class", "")))
 
 
 def columns(
@@ -129,7 +133,7 @@ def columns(
         if number is None:
             continue
         _check_size(image, where, sizes[number].tolist(), path, log)
-        good = [i for i, one in enumerate(image["detections"]) if _is_object(one)]
+        good = [i for i, detection in enumerate(image["detections"]) if _is_object(detection)]
         for i in sorted(set(range(len(image["detections"]))) - set(good)):
             value = shown(image["detections"][i])
             log.report(path, f"{where}.detections[{i}]", DETECTION_RULE, value)

@@ -34,13 +34,15 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     classes = source.classes or os.path.join(source.path, CLASS_FILE)
     dataset = read_yolo(DatasetSpec("", "yolo", source.path, source.images, classes), scores=True)
     reading = BoxReading.from_dataset(dataset, source.images)
-    scored = [(file, row[5] is not None) for file, one in reading.boxes.items() for row in one.rows]
+    scored = [
+        (file, row[5] is not None) for file, image in reading.boxes.items() for row in image.rows
+    ]
     mixed = [file for file, is_scored in scored if is_scored is not scored[0][1]]
     if mixed:
         reading.report(source.path, mixed[0], SCORE_MISSING, "some lines with and some without")
     # The numbers that the reader gave the images are no ids of a COCO file.
-    for one in reading.boxes.values():
-        one.image_id = None
+    for image in reading.boxes.values():
+        image.image_id = None
     return reading.box_set(), reading.problems
 
 

@@ -46,16 +46,18 @@ class ImageResult:
     @classmethod
     def from_entry(cls, entry: dict[str, Any], image_id: int) -> ImageResult:
         """The other way round from :meth:`entry`; nothing is lost."""
-        found = entry["detections"]
+        detections = entry["detections"]
         return cls(
             entry["file"],
             image_id,
             entry["height"],
             entry["width"],
-            np.array([one["box"] for one in found], np.float32).reshape(-1, 4),
-            np.array([one["score"] for one in found], np.float32),
-            np.array([one["class_id"] for one in found], np.int64),
-            [one["mask"] for one in found] if found and "mask" in found[0] else None,
+            np.array([detection["box"] for detection in detections], np.float32).reshape(-1, 4),
+            np.array([detection["score"] for detection in detections], np.float32),
+            np.array([detection["class_id"] for detection in detections], np.int64),
+            [detection["mask"] for detection in detections]
+            if detections and "mask" in detections[0]
+            else None,
         )
 
     def entry(self, class_names: Sequence[str]) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def size_figures(
     """AP50 and recall at IoU 0.5 of each bin in percent; NaN for a bin without labels."""
     figures = {}
     by_bin = size_rankings(data, bins, iou_thresholds=(0.5,), max_detections=max_detections)
-    for one, (rankings,) in zip(bins, by_bin, strict=True):
-        name = one.name.replace(" ", "-")
+    for size_bin, (rankings,) in zip(bins, by_bin, strict=True):
+        name = size_bin.name.replace(" ", "-")
         found = np.stack([recall(ranking) for ranking in rankings])
         figures[f"AP50-{name}"] = _percent(mean_of_defined(class_average_precision(rankings)))
         figures[f"recall-{name}"] = _percent(mean_of_defined(found))

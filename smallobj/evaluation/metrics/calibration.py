@@ -115,7 +115,9 @@ def class_reliability(
     data: EvaluationSet, matches: Matches, num_bins: int = 15, spacing: Spacing = "width"
 ) -> tuple[list[Reliability], Reliability]:
     """Bins of each of K classes, and of all together, from a matching by class."""
-    by_class = [reliability(one, num_bins, spacing) for one in class_rankings(data, matches)]
+    by_class = [
+        reliability(ranking, num_bins, spacing) for ranking in class_rankings(data, matches)
+    ]
     return by_class, reliability(pooled_ranking(data, matches), num_bins, spacing)
 
 

@@ -130,7 +130,7 @@ def _check(
     iou_thresholds: Sequence[float],
 ) -> None:
     check_at_least("max_detections", max_detections, 1)
-    if not iou_thresholds or not all(0 < one <= 1 for one in iou_thresholds):
+    if not iou_thresholds or not all(0 < threshold <= 1 for threshold in iou_thresholds):
         raise ValueError(f"IoU thresholds must lie in (0, 1], got {list(iou_thresholds)}")
     if not area_ranges or not all(low <= high for low, high in area_ranges):
         raise ValueError(f"an area range must be (low, high) in px², got {list(area_ranges)}")
@@ -246,7 +246,7 @@ def _slots(
 
 def _params(area_ranges: Sequence[tuple[float, float]], iou_thresholds: Sequence[float]) -> Params:
     params = Params(iouType="bbox")
-    params.iouThrs = [float(one) for one in iou_thresholds]
+    params.iouThrs = [float(threshold) for threshold in iou_thresholds]
     params.recThrs = RECALLS.tolist()
     params.areaRng = [[float(low), float(high)] for low, high in area_ranges]
     params.useCats = 1
@@ -288,6 +288,6 @@ def _dataset(
     append, start = dataset.append_ref, groups.start.tolist()
     for group, first, last in zip(groups.unique.tolist(), start, start[1:], strict=False):
         slot, category = slots[group]
-        for one in content[first:last]:
-            append(slot, category, one)
+        for row in content[first:last]:
+            append(slot, category, row)
     return dataset

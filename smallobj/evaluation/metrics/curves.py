@@ -197,7 +197,7 @@ def class_average_precision(
     rankings: Sequence[Ranking], weights: np.ndarray | None = None, rule: Rule = "coco"
 ) -> np.ndarray:
     """AP of each class: (K,), or (B, K) for (B, I) weights; as ``average_precision``."""
-    return np.stack([average_precision(one, weights, rule) for one in rankings], axis=-1)
+    return np.stack([average_precision(ranking, weights, rule) for ranking in rankings], axis=-1)
 
 
 def mean_average_precision(
@@ -213,7 +213,7 @@ def mean_average_precision(
     Returns:
         (), or (B,) for (B, I) weights; NaN where no class has labels.
     """
-    every = [class_average_precision(one, weights, rule) for one in rankings]
+    every = [class_average_precision(by_class, weights, rule) for by_class in rankings]
     return mean_of_defined(np.concatenate(every, axis=-1))
 
 
@@ -221,7 +221,7 @@ def mean_recall(
     rankings: Sequence[Sequence[Ranking]], weights: np.ndarray | None = None
 ) -> np.ndarray:
     """Mean recall over T IoU thresholds and the classes with labels, COCO's AR; (), or (B,)."""
-    every = [recall(one, weights) for by_class in rankings for one in by_class]
+    every = [recall(ranking, weights) for by_class in rankings for ranking in by_class]
     return mean_of_defined(np.stack(every, axis=-1))
 
 

@@ -26,7 +26,7 @@ from smallobj.evaluation.reading.tables import EvaluationSet
 
 # The six types, and the two coarse ones: every false positive, every undetected label.
 FALSE_POSITIVES, FALSE_NEGATIVES = "false_positives", "false_negatives"
-COLUMNS = (*(one.name.lower() for one in ERROR_TYPES), FALSE_POSITIVES, FALSE_NEGATIVES)
+COLUMNS = (*(outcome.name.lower() for outcome in ERROR_TYPES), FALSE_POSITIVES, FALSE_NEGATIVES)
 # Mended by turning a false positive into a correct detection; the others are dropped.
 _TURNED = ("classification", "localisation")
 # These concern no label of their own: their size is the detection's.

@@ -30,7 +30,7 @@ class Outcome(IntEnum):
     MISSED = 6  # of labels alone
 
 
-ERROR_TYPES = tuple(one for one in Outcome if one > Outcome.CORRECT)
+ERROR_TYPES = tuple(outcome for outcome in Outcome if outcome > Outcome.CORRECT)
 
 
 @dataclass(frozen=True)

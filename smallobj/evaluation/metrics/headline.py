@@ -90,11 +90,13 @@ class HeadlineFigures:
             "F1": lambda rows: self._pooled(rows).f1,
             "LAMR": lambda rows: self._pooled(rows).lamr,
         }
-        for one in bins:
-            key = "AP50_" + one.name.replace(" ", "_")
+        for size_bin in bins:
+            key = "AP50_" + size_bin.name.replace(" ", "_")
             if key in self._by_key:
-                raise ValueError(f"each size bin needs a name of its own, got two {one.name!r}")
-            self._by_key[key] = self._bin_figure(one)
+                raise ValueError(
+                    f"each size bin needs a name of its own, got two {size_bin.name!r}"
+                )
+            self._by_key[key] = self._bin_figure(size_bin)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -160,15 +162,15 @@ class HeadlineFigures:
     def _by_iou(self) -> list[list[Ranking]]:
         return [self._at(iou) for iou in COCO_IOUS]
 
-    def _bin_figure(self, one: SizeBin) -> Callable[[np.ndarray], np.ndarray]:
-        return lambda rows: mean_average_precision([self._at(0.5, one.area_range)], rows)
+    def _bin_figure(self, size_bin: SizeBin) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda rows: mean_average_precision([self._at(0.5, size_bin.area_range)], rows)
 
     def _pooled(self, rows: np.ndarray) -> PooledFigures:
         return pooled_figures(self._pooled_ranking, rows)
 
     def _challenge(self, rows: np.ndarray) -> np.ndarray:
         rankings = self._challenge_rankings
-        known = sum(len(one.label_images) > 0 for one in rankings)
+        known = sum(len(ranking.label_images) > 0 for ranking in rankings)
         mean = mean_of_defined(class_average_precision(rankings, rows, "area"))
         # Without any label in the whole set every class counts 0; in a draw nothing is known.
         scaled: np.ndarray = mean * known / len(rankings) if known else np.zeros(len(rows))

@@ -196,17 +196,17 @@ def _greedy(
     best_iou = np.zeros(count)
     last, found, found_iou = -1, -1, 0.0
     columns = (detection[sequence].tolist(), label[sequence].tolist(), iou[sequence].tolist())
-    for one, wanted, overlap in zip(*columns, strict=True):
-        if one != last:
+    for finder, wanted, overlap in zip(*columns, strict=True):
+        if finder != last:
             # Only now is it known which label the detection before has taken.
             if found >= 0:
                 taken[found] = True
-            last, found, found_iou = one, -1, 0.0
+            last, found, found_iou = finder, -1, 0.0
         if taken[wanted] and not is_crowd[wanted]:
             continue
         if found >= 0 and is_ignored[wanted] and not is_ignored[found]:
             continue
         if overlap >= found_iou:
             found, found_iou = wanted, overlap
-            best[one], best_iou[one] = wanted, overlap
+            best[finder], best_iou[finder] = wanted, overlap
     return best, best_iou

@@ -95,7 +95,7 @@ def operating_curves(
     data: EvaluationSet, matches: Matches
 ) -> tuple[list[OperatingCurve], OperatingCurve]:
     """One for each of K classes, and one for all together, from a matching by class."""
-    by_class = [operating_curve(one) for one in class_rankings(data, matches)]
+    by_class = [operating_curve(ranking) for ranking in class_rankings(data, matches)]
     return by_class, operating_curve(pooled_ranking(data, matches))
 
 

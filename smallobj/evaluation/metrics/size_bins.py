@@ -127,8 +127,10 @@ def size_rankings(
     A label exactly on a bound belongs to both bins.
     """
     return [
-        iou_rankings(data, iou_thresholds, area_range=one.area_range, max_detections=max_detections)
-        for one in bins
+        iou_rankings(
+            data, iou_thresholds, area_range=size_bin.area_range, max_detections=max_detections
+        )
+        for size_bin in bins
     ]
 
 
@@ -153,19 +155,19 @@ def labels_outside(data: EvaluationSet, bins: Sequence[SizeBin]) -> int:
     """How many labels, crowds apart, lie in none of the bins."""
     areas = data.labels.areas[~data.labels.crowd]
     inside = np.zeros(len(areas), dtype=bool)
-    for one in bins:
-        low, high = one.area_range
+    for size_bin in bins:
+        low, high = size_bin.area_range
         inside |= (areas >= low) & (areas <= high)
     return int((~inside).sum())
 
 
-def _scores(one: SizeBin, rankings: Sequence[Sequence[Ranking]]) -> SizeBinScores:
+def _scores(size_bin: SizeBin, rankings: Sequence[Sequence[Ranking]]) -> SizeBinScores:
     ap = np.stack([class_average_precision(row) for row in rankings])
     recalls = np.array([[recall(ranking) for ranking in row] for row in rankings])
     at_half = COCO_IOUS.index(0.5)
     # Which classes have labels doesn't depend on the IoU, so plain means keep their NaN.
     return SizeBinScores(
-        one,
+        size_bin,
         np.array([len(ranking.label_images) for ranking in rankings[at_half]], dtype=np.int64),
         ap.mean(axis=0),
         ap[at_half],

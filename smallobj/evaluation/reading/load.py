@@ -115,7 +115,7 @@ def _read_coco_file(
     path: str, images: str, drop_bad_boxes: bool, needs_labels: bool
 ) -> GroundTruth:
     reading = read_coco(DatasetSpec(os.path.basename(path), "coco", path, images))
-    problems = [one for one in reading.problems if not (drop_bad_boxes and one.is_box)]
+    problems = [problem for problem in reading.problems if not (drop_bad_boxes and problem.is_box)]
     if problems:
         raise DatasetError(problems)
     found = reading.records, reading.class_names, reading.class_ids

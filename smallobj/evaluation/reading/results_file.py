@@ -120,7 +120,7 @@ def _table(columns: ResultColumns) -> DetectionTable | None:
     if len(boxes) and boxes.shape[1:] != (4,):
         return None
     boxes = boxes.reshape(-1, 4)
-    categories = [columns.classes.get(one, -1) for one in columns.categories]
+    categories = [columns.classes.get(category, -1) for category in columns.categories]
     if not columns.corners:
         if (boxes[:, 2:] < 0).any():
             return None

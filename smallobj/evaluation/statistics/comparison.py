@@ -223,8 +223,8 @@ def interleaved(a: EvaluationSet, b: EvaluationSet) -> EvaluationSet:
 
     Weights of 0 and 1 then choose for each image whose detections count.
     """
-    labels = [_moved_labels(one.labels, side) for side, one in enumerate((a, b))]
-    found = [_moved_detections(one.detections, side) for side, one in enumerate((a, b))]
+    labels = [_moved_labels(data.labels, side) for side, data in enumerate((a, b))]
+    found = [_moved_detections(data.detections, side) for side, data in enumerate((a, b))]
     return EvaluationSet(
         list(range(2 * len(a.image_ids))),
         [name for name in a.file_names for _ in range(2)],
