@@ -156,13 +156,18 @@ def _own_classes(paths: Sequence[str], contents: Sequence[dict[str, Any]]) -> li
         return _numbered(row.get("class_id") for row in rows if isinstance(row, dict))
     path, names = told[0]
     for other, theirs in told[1:]:
-        if isinstance(names, list) and isinstance(theirs, list) and {*names} != {*theirs}:
+        # What is no list of texts is told when the file is read.
+        if _are_texts(names) and _are_texts(theirs) and {*names} != {*theirs}:
             unshared = sorted({*names} ^ {*theirs}, key=str)
             raise ValueError(
                 f"the models of an ensemble must find the same classes; {path} and {other} do not "
                 f"share {', '.join(map(str, unshared[:5]))}"
             )
     return names if isinstance(names, list) else []
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _challenge_classes(contents: Sequence[Any]) -> list[str]:

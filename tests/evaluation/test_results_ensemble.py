@@ -138,6 +138,7 @@ def test_classes_that_differ_name_both_files(write):
         ({"0.jpg": [[0, 1, 2]]}, "a list of six numbers"),
         ({"0.jpg": [[10**9, 0, 0, 1, 1, 0.5]]}, "class"),
         ({"images": [3]}, "an image must be an object"),
+        ({"images": [], "classes": ["bolt", ["nut"]]}, "classes must be a list of texts"),
         ({"images": [{"file": "a", "detections": [3]}]}, "a detection must be an object"),
     ],
 )
