@@ -59,7 +59,7 @@ def make_evaluation_set(count: int, per_image: int, seed: int) -> EvaluationSet:
     ids = list(range(images))
     return EvaluationSet(
         ids,
-        [f"{one}.jpg" for one in ids],
+        [f"{image_id}.jpg" for image_id in ids],
         np.full((images, 2), (_HEIGHT, _WIDTH)),
         [f"class {k}" for k in range(_CLASSES)],
         LabelTable(number, categories, boxes, sides.prod(axis=1), rng.random(labels) < 0.02),
@@ -79,8 +79,8 @@ def coco_objects(data: EvaluationSet, kind: Callable[[], Any]) -> tuple[Any, Any
         "categories": [{"id": k, "name": name} for k, name in enumerate(data.class_names)],
     }
     made = []
-    crowd = [{"iscrowd": int(one)} for one in data.labels.crowd.tolist()]
-    scores = [{"score": one, "iscrowd": 0} for one in data.detections.scores.tolist()]
+    crowd = [{"iscrowd": int(flag)} for flag in data.labels.crowd.tolist()]
+    scores = [{"score": score, "iscrowd": 0} for score in data.detections.scores.tolist()]
     for table, extra in ((data.labels, crowd), (data.detections, scores)):
         sides = table.boxes[:, 2:] - table.boxes[:, :2]
         columns = (

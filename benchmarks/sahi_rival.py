@@ -114,8 +114,10 @@ class SahiRival:
         """A result as Instances in the image's pixels, by falling score; ``size`` is (h, w)."""
         found = sorted(result.object_prediction_list, key=lambda one: -one.score.value)
         instances = Instances(size)
-        boxes = [one.bbox.to_xyxy() for one in found]
+        boxes = [prediction.bbox.to_xyxy() for prediction in found]
         instances.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
-        instances.scores = torch.tensor([one.score.value for one in found])
-        instances.pred_classes = torch.tensor([one.category.id for one in found]).long()
+        instances.scores = torch.tensor([prediction.score.value for prediction in found])
+        instances.pred_classes = torch.tensor(
+            [prediction.category.id for prediction in found]
+        ).long()
         return instances

@@ -138,7 +138,7 @@ def count_work(subject: Subject) -> Row:
     """Parameters and floating point operations (a multiply-add is two)."""
     loaded = _Loaded(subject)
     model, inputs = loaded.model, loaded.inputs()
-    examples = {_size(one): one for one in inputs}
+    examples = {_size(image): image for image in inputs}
     numbers = Counter(map(_size, inputs))
     with all_proposals(model):
         crop = count_flops(model, *_size(loaded.crop), loaded.crop)

@@ -101,11 +101,11 @@ def compare(args: argparse.Namespace) -> None:
             "settings": settings,
             "images": len(a.image_ids),
             "verdict": verdict._asdict(),
-            "figures": {one.key: _figure_entry(one) for one in figures},
+            "figures": {figure.key: _figure_entry(figure) for figure in figures},
             "draws_without_class": dict(zip(a.class_names, missing.tolist(), strict=True)),
             "shown_from": dict(zip("AB", shown_from, strict=True)),
-            "gained": [one._asdict() for one in changes[0]],
-            "lost": [one._asdict() for one in changes[1]],
+            "gained": [change._asdict() for change in changes[0]],
+            "lost": [change._asdict() for change in changes[1]],
         }
         text = json.dumps(_finite(content), indent=1, ensure_ascii=False)
         write_whole(str(args.json), text.encode())
@@ -128,14 +128,14 @@ def _table(figures: list[PairedFigure], metric: str) -> str:
 
     rows = [
         [
-            ("* " if one.key == metric else "  ") + one.key,
-            _with_ends(one.a),
-            _with_ends(one.b),
-            _with_ends(one.difference, "+"),
-            _number(one.p, ".3g", 1),
-            _number(one.better, ".1f"),
+            ("* " if figure.key == metric else "  ") + figure.key,
+            _with_ends(figure.a),
+            _with_ends(figure.b),
+            _with_ends(figure.difference, "+"),
+            _number(figure.p, ".3g", 1),
+            _number(figure.better, ".1f"),
         ]
-        for one in figures
+        for figure in figures
     ]
     headers = ["percent", "A (95% interval)", "B", "B - A", "p", "draws B is better in, %"]
     return tabulate(rows, headers, disable_numparse=True)
@@ -193,9 +193,9 @@ def _figure_entry(one: PairedFigure) -> dict[str, Any]:
 def _finite(value: Any) -> Any:
     """The same with null for what JSON doesn't have."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -135,7 +135,7 @@ def _attention(inputs: list[Any], outputs: list[Any]) -> int:
         inputs: Q (..., L, E), K (..., S, E), V (..., S, D), as the tracer gives them.
         outputs: (..., L, D).
     """
-    query, key, value = (one.type().sizes() for one in inputs[:3])
+    query, key, value = (value.type().sizes() for value in inputs[:3])
     *batch, length, depth = query
     return math.prod(batch) * length * key[-2] * (depth + value[-1])
 

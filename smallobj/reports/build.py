@@ -76,7 +76,7 @@ def build_report(
     errors = find_errors(data, max_detections=options.max_detections)
     rankings = figures.make_rankings(data, errors, options.max_detections)
     bins = options.size_bins
-    edges = [bins[0].low, *(one.high for one in bins)] if _adjoining(bins) else []
+    edges = [bins[0].low, *(size_bin.high for size_bin in bins)] if _adjoining(bins) else []
     report: dict[str, Any] = {
         "title": options.title,
         "facts": [[name, text] for name, text in (*facts, *_counts(data))],

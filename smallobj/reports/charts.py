@@ -105,7 +105,7 @@ def defined(value: Any) -> float | None:
 
 def rounded(values: np.ndarray) -> list[float | None]:
     """To five digits, which a chart can't show better."""
-    return [None if not math.isfinite(one) else round(one, 5) for one in values.tolist()]
+    return [None if not math.isfinite(value) else round(value, 5) for value in values.tolist()]
 
 
 def _spread(count: int) -> np.ndarray:

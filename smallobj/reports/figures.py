@@ -200,8 +200,8 @@ def seams(data: EvaluationSet, min_score: float, draws: int) -> dict[str, Any] |
 def by_class(data: EvaluationSet, rankings: Rankings, errors: Errors) -> dict[str, Any]:
     """AP and the best operating point of each class that has labels or detections."""
     half = class_average_precision(rankings.by_class)
-    every = np.mean([class_average_precision(one) for one in rankings.by_iou], axis=0)
-    points = [best_point(one) for one in operating_curves(data, errors.matches)[0]]
+    every = np.mean([class_average_precision(by_class) for by_class in rankings.by_iou], axis=0)
+    points = [best_point(curve) for curve in operating_curves(data, errors.matches)[0]]
     rows = []
     for k, name in enumerate(data.class_names):
         ranking = rankings.by_class[k]
@@ -225,7 +225,7 @@ def by_class(data: EvaluationSet, rankings: Rankings, errors: Errors) -> dict[st
 def _point(point: OperatingPoint | None) -> list[float | None]:
     if point is None:
         return [None] * 4
-    return [defined(one) for one in (point.confidence, point.precision, point.recall, point.f1)]
+    return [defined(value) for value in (point.confidence, point.precision, point.recall, point.f1)]
 
 
 def error_rows(data: EvaluationSet, errors: Errors, edges: Sequence[float] = ()) -> dict[str, Any]:
@@ -239,10 +239,13 @@ def error_rows(data: EvaluationSet, errors: Errors, edges: Sequence[float] = ())
     costs = error_costs(data, errors, edges).as_dict()
     rows = []
     for key, name, note in _ERROR_ROWS:
-        kinds = [costs["types"][key], *(one["types"][key] for one in costs["bins"])]
+        kinds = [costs["types"][key], *(size_bin["types"][key] for size_bin in costs["bins"])]
         values = [kinds[0]["count"], *(kind["gain"] for kind in kinds)]
         rows.append({"name": name, "note": note, "values": values})
-    gains = ["Gain in AP50", *(f"{one['low']:g} to {one['high']:g} px" for one in costs["bins"])]
+    gains = [
+        "Gain in AP50",
+        *(f"{size_bin['low']:g} to {size_bin['high']:g} px" for size_bin in costs["bins"]),
+    ]
     return {
         "note": "How far AP50 would rise if only one type of error were fixed "
         "(TIDE, arXiv 2008.08115). The gains don't add up to what AP50 lacks.",

@@ -57,9 +57,9 @@ def _curve(name: str, points: dict[int, float]) -> dict[str, Any]:
     iterations = sorted(points)
     step = math.ceil(len(iterations) / _MOST_POINTS)
     kept = iterations[:: max(step, 1)]
-    values = [points[one] for one in kept]
+    values = [points[index] for index in kept]
     return {
         "name": name,
         "x": kept,
-        "y": [float(f"{one:.6g}") if math.isfinite(one) else None for one in values],
+        "y": [float(f"{value:.6g}") if math.isfinite(value) else None for value in values],
     }

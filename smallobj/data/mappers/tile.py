@@ -108,7 +108,7 @@ class TileMapper:
         """
         image, annotations = self._read(dataset_dict)
         if self.with_masks:
-            annotations = [self._with_mask(one, dataset_dict) for one in annotations]
+            annotations = [self._with_mask(annotation, dataset_dict) for annotation in annotations]
         # A draw from NumPy's global state, which Detectron2 seeds apart for each worker.
         rng = np.random.default_rng(np.random.randint(2**31, size=4))  # noqa: NPY002
         boxes = annotation_boxes(annotations)

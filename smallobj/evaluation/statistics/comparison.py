@@ -265,7 +265,7 @@ def _require_same(a: EvaluationSet, b: EvaluationSet) -> None:
                 f"{len(other)}, which first differ at {_first_difference(list(one), list(other))}"
             )
     pairs = zip(_moved_labels(a.labels, 0), _moved_labels(b.labels, 0), strict=True)
-    if not all(np.array_equal(one, other) for one, other in pairs):
+    if not all(np.array_equal(first, other) for first, other in pairs):
         raise ValueError("A and B must have the same labels; got others")
 
 

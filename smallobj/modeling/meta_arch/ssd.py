@@ -189,8 +189,8 @@ class SSD(MatchedAnchorsDetector):
         anchors = Boxes.cat(self.anchor_generator(features))
         scores = F.softmax(torch.cat(logits, dim=1), dim=-1)[..., :-1]
         return [
-            self.inference_single_image(anchors, *one)
-            for one in zip(scores, torch.cat(deltas, dim=1), images.image_sizes, strict=True)
+            self.inference_single_image(anchors, *image)
+            for image in zip(scores, torch.cat(deltas, dim=1), images.image_sizes, strict=True)
         ]
 
     def inference_single_image(
