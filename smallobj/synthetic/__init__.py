@@ -1,16 +1,16 @@
-"""The made dataset: photographs in the challenge's layout, rendered from a seed.
+"""Synthetic dataset: images in the challenge's layout, rendered from a seed.
 
-The project's default dataset needs no download. Every photograph shows 1-5 small things (10-100
-px in 2800x2100) of the 30 challenge classes on a textured ground among unlabelled clutter. The
-parts, bottom to top:
+This is the project's default dataset; it needs no download. Every image (2800x2100 px) shows 1-5
+small objects (10-100 px) of the 30 challenge classes on a textured background with unlabelled
+clutter. The modules, each building on those before it:
 
-- `canvas`: a supersampled drawing board with relief shading;
+- `canvas`: a supersampled canvas with relief shading;
 - `shapes_*`, `drawings`: the 30 classes as drawings with random proportions, colours and wear;
-- `background`, `clutter`: textured grounds and unlabelled things;
-- `pose`: turn, tilt, size, blur of one sprite, and its tight box;
-- `sources`: drawn or photographed sprites and grounds;
-- `scene`: one photograph with its labels;
-- `dataset`: folders, label files, processes.
+- `background`, `clutter`: textured backgrounds and unlabelled objects;
+- `pose`: rotation, tilt, size and blur of one sprite, and its tight box;
+- `sources`: sprites and backgrounds, drawn or photographed;
+- `scene`: one image with its labels;
+- `dataset`: folders, label files and worker processes.
 
 `datasets/prepare_synthetic.py` is the command.
 """

@@ -1,8 +1,8 @@
-"""Textured grounds of the made dataset: wood, weave, concrete, grass, paper, leather and more.
+"""Textured backgrounds of the synthetic dataset: wood, weave, concrete, grass, paper and more.
 
-A ground is a grey texture, uint8 (h, w), put through a palette of 256 colours. Large structure
-is made at a fraction of the resolution, fine grain as a tile at native resolution that repeats,
-so that a 2800x2100 ground costs about 0.1 s of one core.
+A background is a grey texture, uint8 (h, w), mapped through a palette of 256 colours. Large
+structure is computed at a fraction of the resolution. Fine grain is one tile at native resolution,
+repeated. So a 2800x2100 background takes about 0.1 s on one core.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Random = np.random.Generator
 
 
 def _palette(rng: _Random, colours: Sequence[FloatArray]) -> NDArray[np.uint8]:
-    """256 colours, (256, 1, 3) BGR, that run through `colours`, jittered together."""
+    """256 colours, (256, 1, 3) BGR, interpolated between `colours` with a common random shift."""
     shift = rng.normal(0, 9, 3).astype(np.float32)
     bright = rng.uniform(0.8, 1.12)
     knots = np.stack([jitter(rng, c, 5) * bright + shift for c in colours])
@@ -31,7 +31,7 @@ def _palette(rng: _Random, colours: Sequence[FloatArray]) -> NDArray[np.uint8]:
 
 
 def _dye(rng: _Random, low: float, high: float) -> FloatArray:
-    """A colour of any hue, mostly muted, as floors and cloths are."""
+    """A random colour of any hue, usually of low saturation, as on floors and cloths."""
     value = rng.uniform(low, high)
     chroma = rng.beta(1.2, 3.0)
     hue = rng.dirichlet((1.0, 1.0, 1.0)) * 3 - 1
@@ -39,12 +39,12 @@ def _dye(rng: _Random, low: float, high: float) -> FloatArray:
 
 
 def _grey(field: FloatArray, gain: float = 1.0) -> Grey:
-    """[-1, 1] to uint8, centred on 128."""
+    """Maps [-1, 1] to uint8, centred on 128."""
     return np.clip(field * np.float32(110 * gain) + np.float32(128), 0, 255).astype(np.uint8)
 
 
 def _coarse(rng: _Random, h: int, w: int, cells: Sequence[float], step: int = 4) -> FloatArray:
-    """Octaves of smooth noise at 1/step of the resolution, about [-1, 1]."""
+    """Sum of octaves of smooth noise at 1/step of the resolution, about [-1, 1]."""
     rows, columns = max(h // step, 8), max(w // step, 8)
     total = np.zeros((rows, columns), np.float32)
     weight = 1.0
@@ -59,13 +59,13 @@ def _enlarge(small: Grey, h: int, w: int) -> Grey:
 
 
 def _spread(tile: Grey, h: int, w: int) -> Grey:
-    """Repeats a tile until it fills (h, w)."""
+    """Repeats a tile to fill (h, w)."""
     rows, columns = -(-h // tile.shape[0]), -(-w // tile.shape[1])
     return np.ascontiguousarray(np.tile(tile, (rows, columns))[:h, :w])
 
 
 def _grain(rng: _Random, sigma_x: float, sigma_y: float, side: int = 512) -> FloatArray:
-    """A seamless noise tile, unit variance, blurred by the given standard deviations in pixels."""
+    """A seamless tile of noise, unit variance, blurred by Gaussians of the given sigmas in px."""
     noise = rng.standard_normal((side, side), dtype=np.float32)
     pad = int(4 * max(sigma_x, sigma_y)) + 2
     wrapped = np.pad(noise, pad, mode="wrap")
@@ -82,7 +82,7 @@ def _mix(a: Grey, b: Grey, wa: float, wb: float) -> Grey:
 
 
 def _cells(rng: _Random, count: int, side: int = 512) -> tuple[FloatArray, NDArray[np.int32]]:
-    """A seamless cell pattern: distance to the nearest of `count` points, and which it is."""
+    """A seamless cell pattern of `count` points: distance to the nearest point, and its id."""
     points = rng.integers(0, side, (count, 2))
     wide = np.full((2 * side, 2 * side), 255, np.uint8)
     half = side // 2
@@ -95,7 +95,7 @@ def _cells(rng: _Random, count: int, side: int = 512) -> tuple[FloatArray, NDArr
         wide, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     window = slice(half, half + side)
-    # Copies of one point beyond the seam must carry one label: name a cell by its own place.
+    # Copies of a point across the seam must share a label, so a cell's id is its point's position.
     ys, xs = np.nonzero(wide == 0)
     name = np.zeros(int(labels.max()) + 1, np.int32)
     name[labels[ys, xs]] = ((ys - half) % side) * side + (xs - half) % side
@@ -105,7 +105,7 @@ def _cells(rng: _Random, count: int, side: int = 512) -> tuple[FloatArray, NDArr
 def _wood(rng: _Random, h: int, w: int) -> Image:
     rows, columns = h // 2 + 1, w // 2 + 1
     y = np.linspace(0, h / 100, rows, dtype=np.float32)[:, None]
-    # Noise on a square that is stretched along the grain: rings run long and bend slowly.
+    # Noise on a square, stretched along the grain: the rings are long and bend slowly.
     bend = smooth_noise(rng, 128, 128, rng.uniform(2, 6))[:, : int(rng.integers(16, 64))]
     long_bend = cv2.resize(bend, (columns, rows), interpolation=cv2.INTER_LINEAR)
     rings = np.sin((y * rng.uniform(0.4, 1.2) + long_bend * rng.uniform(0.5, 2)) * 6.0)
@@ -252,7 +252,7 @@ def _carpet(rng: _Random, h: int, w: int) -> Image:
 
 
 def _gravel(rng: _Random, h: int, w: int) -> Image:
-    """Gravel or terrazzo: cells of one tone each, darker towards their edges."""
+    """Gravel or terrazzo: each cell has one tone and is darker towards its edge."""
     distance, names = _cells(rng, int(rng.uniform(120, 700)))
     tones = rng.uniform(-0.8, 0.8, 512 * 512).astype(np.float32)
     round_edge = rng.uniform(0.2, 1.0)
@@ -287,7 +287,7 @@ GROUNDS: dict[str, Callable[[_Random, int, int], Image]] = {
 
 
 def textured_ground(rng: np.random.Generator, h: int, w: int, kind: str | None = None) -> Image:
-    """A ground, uint8 (h, w, 3) BGR; `kind` is a key of `GROUNDS`, drawn at random when None."""
+    """A background, uint8 (h, w, 3) BGR; `kind` is a key of `GROUNDS`, random if None."""
     names = list(GROUNDS)
     name = kind if kind is not None else names[int(rng.integers(len(names)))]
     if rng.random() < 0.5:

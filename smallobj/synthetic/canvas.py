@@ -1,10 +1,10 @@
-"""The drawing board of the made dataset: supersampled, premultiplied BGRA with relief shading.
+"""Canvas of the synthetic dataset: supersampled, premultiplied BGRA with relief shading.
 
 A `Canvas` is a square of `size` pixels that spans [-1.05, 1.05] in both directions (x to the
-right, y down). Drawings fill about [-1, 1]; they are scaled down afterwards, so every edge ends
-up antialiased. Shapes are masks, float32 (size, size) in [0, 1]; `paint` puts one on the canvas
-and `relief` shades what is there from a height map under the canvas's light, Lambert's cosine
-law plus a Blinn-Phong highlight.
+right, y down). Drawings fill about [-1, 1] and are scaled down afterwards, which antialiases every
+edge. Shapes are masks, float32 (size, size) in [0, 1]. `paint` fills a mask with a colour. `relief`
+shades the drawing by a height map under the canvas's light: Lambert's cosine law plus a
+Blinn-Phong highlight.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _SHIFT = 4  # cv2's fixed-point bits: vertices lie on 1/16 of a pixel
 
 
 def rgb(red: float, green: float, blue: float) -> FloatArray:
-    """The colour as float32 (3,) in the BGR order that all images here have."""
+    """The colour as float32 (3,) in BGR order, as in all images here."""
     return np.array([blue, green, red], dtype=np.float32)
 
 
 def jitter(rng: np.random.Generator, colour: Colour, amount: float = 12.0) -> FloatArray:
-    """`colour` with its brightness and, half as much, each channel shifted at random."""
+    """`colour` with random shifts of its brightness and, half as large, of each channel."""
     base = np.asarray(colour, dtype=np.float32)
     shift = rng.normal(0, amount) + rng.normal(0, amount / 2, 3)
     return np.clip(base + shift, 0, 255).astype(np.float32)
 
 
 def pick(rng: np.random.Generator, colours: Sequence[Colour], amount: float = 12.0) -> FloatArray:
-    """One of `colours`, jittered."""
+    """A random one of `colours`, jittered."""
     return jitter(rng, colours[int(rng.integers(len(colours)))], amount)
 
 
@@ -48,11 +48,11 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: float
 
 
 class Canvas:
-    """A square drawing of one object (see the module's text for its coordinates).
+    """A square drawing of one object, in the coordinates of the module's docstring.
 
     Args:
-        size: pixels a side.
-        light: vector towards the light as (x, y, z), z out of the picture; any length.
+        size: side in pixels.
+        light: vector (x, y, z) towards the light, z out of the image plane; any length.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Canvas:
     def ellipse(
         self, cx: float, cy: float, rx: float, ry: float | None = None, angle: float = 0.0
     ) -> FloatArray:
-        """The mask of a filled ellipse, half axes `rx` and `ry`, turned by `angle` degrees."""
+        """The mask of a filled ellipse, half axes `rx` and `ry`, rotated by `angle` degrees."""
         return self.polygon(ellipse_points(cx, cy, rx, rx if ry is None else ry, angle))
 
     def rect(
         self, cx: float, cy: float, w: float, h: float, corner: float = 0.0, angle: float = 0.0
     ) -> FloatArray:
-        """The mask of a rectangle with rounded corners, turned by `angle` degrees."""
+        """The mask of a rectangle with rounded corners, rotated by `angle` degrees."""
         return self.polygon(rect_points(cx, cy, w, h, corner, angle))
 
     def stroke(
@@ -105,7 +105,7 @@ class Canvas:
         width: float,
         closed: bool = False,
     ) -> FloatArray:
-        """The mask of a line through `points` (N, 2)."""
+        """The mask of a polyline through `points` (N, 2)."""
         drawn = self._blank()
         thickness = max(1, round(width * self.scale))
         fixed = self._fixed(np.asarray(points))
@@ -113,7 +113,7 @@ class Canvas:
         return self._mask(drawn)
 
     def strokes(self, lines: Sequence[NDArray[np.floating]], width: float) -> FloatArray:
-        """The mask of many lines, each (N, 2), at once."""
+        """The mask of several polylines, each (N, 2)."""
         drawn = self._blank()
         thickness = max(1, round(width * self.scale))
         fixed = [self._fixed(line) for line in lines]
@@ -121,7 +121,7 @@ class Canvas:
         return self._mask(drawn)
 
     def polygons(self, shapes: Sequence[NDArray[np.floating]]) -> FloatArray:
-        """The mask of many filled polygons, each (N, 2), at once."""
+        """The mask of several filled polygons, each (N, 2)."""
         drawn = self._blank()
         for shape in shapes:
             cv2.fillPoly(drawn, [self._fixed(shape)], 255, cv2.LINE_AA, _SHIFT)
@@ -138,7 +138,7 @@ class Canvas:
     ) -> FloatArray:
         """The mask of `words` centred on (cx, cy); `weight` is stroke width over height.
 
-        Words wider than `fit` are set smaller.
+        Words wider than `fit` are scaled down to it.
         """
         font = cv2.FONT_HERSHEY_SIMPLEX
         pixels = height * self.scale
@@ -156,9 +156,9 @@ class Canvas:
     # -- painting ------------------------------------------------------------------------------
 
     def paint(self, mask: FloatArray, colour: Colour, inside: bool = False) -> None:
-        """Puts `colour`, (3,) or (size, size, 3) BGR, over the canvas where `mask` says.
+        """Paints `colour`, (3,) or (size, size, 3) BGR, over the canvas with opacity `mask`.
 
-        With `inside` only what is already drawn is painted: the outline stays.
+        With `inside`, alpha does not change: only the existing drawing is painted over.
         """
         if inside:
             mask = mask * self.alpha
@@ -171,13 +171,13 @@ class Canvas:
             self.alpha += mask
 
     def cut(self, mask: FloatArray) -> None:
-        """Makes the canvas transparent where `mask` says."""
+        """Makes the canvas transparent where `mask` is 1."""
         rest = np.float32(1) - mask
         self.bgr *= rest[..., None]
         self.alpha *= rest
 
     def shade(self, factor: FloatArray, mask: FloatArray | None = None) -> None:
-        """Multiplies what is drawn by `factor`, (size, size), where `mask` says."""
+        """Multiplies the colours by `factor`, (size, size), where `mask` is 1."""
         if mask is not None:
             factor = np.float32(1) + mask * (factor - np.float32(1))
         self.bgr *= factor[..., None]
@@ -191,7 +191,7 @@ class Canvas:
         shine: float = 20.0,
         ambient: float = 0.45,
     ) -> None:
-        """Shades what is drawn as a surface of that `height` (same unit as x and y).
+        """Shades the drawing as a surface of that `height` (same unit as x and y).
 
         A flat surface keeps its colour. `gloss` is the strength of the highlight (1: white) and
         `shine` its exponent.
@@ -215,7 +215,7 @@ class Canvas:
     # -- surfaces ------------------------------------------------------------------------------
 
     def bevel(self, mask: FloatArray, radius: float) -> FloatArray:
-        """A height map that rounds the edges of `mask` as a quarter circle of that radius."""
+        """A height map that rounds the edges of `mask` as quarter circles of that radius."""
         solid = (mask > 0.5).astype(np.uint8)
         inner = cv2.distanceTransform(solid, cv2.DIST_L2, 3) / np.float32(self.scale)
         rest = np.maximum(radius - inner, 0)
@@ -227,7 +227,7 @@ class Canvas:
         return smooth_noise(rng, self.size, self.size, cells)
 
     def wear(self, rng: np.random.Generator, amount: float = 0.12, cells: float = 9.0) -> None:
-        """Uneven dirt and fading over everything that is drawn."""
+        """Adds uneven dirt and fading to the whole drawing."""
         self.shade((1 + amount * self.noise(rng, cells)).astype(np.float32))
 
     def premultiplied(self) -> FloatArray:
@@ -238,7 +238,7 @@ class Canvas:
 def ellipse_points(
     cx: float, cy: float, rx: float, ry: float, angle: float = 0.0, count: int = 72
 ) -> FloatArray:
-    """The outline of an ellipse turned by `angle` degrees, float32 (count, 2)."""
+    """The outline of an ellipse rotated by `angle` degrees, float32 (count, 2)."""
     turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
     return turned(np.stack([rx * np.cos(turn), ry * np.sin(turn)], 1), angle, cx, cy)
 
@@ -246,7 +246,7 @@ def ellipse_points(
 def rect_points(
     cx: float, cy: float, w: float, h: float, corner: float = 0.0, angle: float = 0.0
 ) -> FloatArray:
-    """The outline of a rectangle with rounded corners, float32 (N, 2)."""
+    """The outline of a rectangle with rounded corners, rotated, float32 (N, 2)."""
     corner = min(corner, w / 2, h / 2)
     arc = np.linspace(0, np.pi / 2, 8 if corner > 0 else 1)
     parts = []
@@ -260,7 +260,13 @@ def rect_points(
 def turned(
     points: NDArray[np.floating], angle: float, cx: float = 0.0, cy: float = 0.0
 ) -> FloatArray:
-    """Points (N, 2) turned by `angle` degrees about the origin, then moved by (cx, cy)."""
+    """Points (N, 2) rotated by `angle` degrees about the origin, then moved by (cx, cy).
+
+    Positive angles turn clockwise as seen in the image, since y points down.
+
+    >>> turned(np.array([[1.0, 0.0]]), 90, cx=5, cy=5).round(3).tolist()
+    [[5.0, 6.0]]
+    """
     radians = np.deg2rad(angle)
     cosine, sine = np.cos(radians), np.sin(radians)
     matrix = np.array([[cosine, sine], [-sine, cosine]])

@@ -1,4 +1,4 @@
-"""Things that lie about without a label: pebbles, leaves, paper, twigs, buttons, cables, stains."""
+"""Unlabelled objects: pebbles, leaves, paper, twigs, buttons, cables, stains."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _leaf(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _paper_scrap(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A torn scrap, often printed."""
+    """A torn scrap of paper, often printed."""
     turn = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(5, 10))))
     radius = rng.uniform(0.65, 1.0, len(turn))
     body = canvas.polygon(np.stack([radius * np.cos(turn), radius * np.sin(turn)], 1))
@@ -69,7 +69,7 @@ def _twig(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _button(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A sewing button: round and rimmed as a coin is, but coloured and pierced."""
+    """A sewing button: round with a rim like a coin, but coloured and with holes."""
     colour = rng.uniform(40, 230, 3).astype(np.float32)
     body = canvas.ellipse(0, 0, 0.95)
     canvas.paint(body, colour)
@@ -104,7 +104,7 @@ _WEIGHTS = np.array([0.3, 0.2, 0.12, 0.13, 0.05, 0.2])
 def draw_clutter(
     rng: np.random.Generator, light: tuple[float, float, float], size: int
 ) -> tuple[str, FloatArray]:
-    """One unlabelled thing: its kind and its premultiplied BGRA, float32 (size, size, 4)."""
+    """A random unlabelled object: its kind and premultiplied BGRA, float32 (size, size, 4)."""
     name = str(rng.choice(list(CLUTTER), p=_WEIGHTS))
     canvas = Canvas(size, light)
     CLUTTER[name](rng, canvas)
@@ -112,7 +112,7 @@ def draw_clutter(
 
 
 def lay_cable(rng: np.random.Generator, image: NDArray[np.uint8]) -> None:
-    """Draws a cable with its shadow and its sheen across `image`, in place."""
+    """Draws a cable with shadow and highlight across `image`, in place."""
     h, w = image.shape[:2]
     knots = rng.uniform(-0.1, 1.1, (4, 2)) * (w, h)
     t = np.linspace(0, 1, 80)[:, None]

@@ -1,4 +1,4 @@
-"""A made data set's labels as COCO JSON, with masks."""
+"""Labels of a synthetic dataset as COCO JSON, with masks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def coco_content(
     names: Sequence[str],
     size: tuple[int, int],
 ) -> dict[str, Any]:
-    """COCO JSON with run-length masks. Category ids are class numbers; other ids begin at 1.
+    """COCO JSON with run-length masks. Category ids are class ids; other ids start at 1.
 
     Args:
-        shown: file name, labels and masks of each photograph, as ``Photograph`` has them.
-        names: the classes.
-        size: (height, width) of all photographs, px.
+        shown: file name, labels and masks of each image, in the form of ``Photograph``.
+        names: class names; the index is the class id.
+        size: (height, width) of all images, px.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

@@ -1,10 +1,10 @@
-"""Writing a made dataset to disk in the challenge's layout, with any number of processes.
+"""Writing a synthetic dataset to disk in the challenge's layout, with any number of processes.
 
-The challenge's labels have boxes alone; on demand a COCO file a split has the masks as well.
+The challenge's labels contain only boxes. On request, a COCO file for each split adds the masks.
 
-Image i of split s is a pure function of (seed, s, i): the files are the same bytes whatever the
-number of processes. A split's label file is written last and under its own name only when it is
-complete, so a run that is killed leaves no labels that name missing images.
+Image i of split s is a pure function of (seed, s, i), so the files are byte-identical for any
+number of processes. The label file of a split is written after its images, and gets its final name
+only when it is complete. So a killed run leaves no labels of missing images.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ from smallobj.synthetic.sources import (
 from smallobj.whole_file import write_whole
 
 SPLITS = ("train", "val", "test")
-# Split and index of a photograph, and what it shows.
+# Split and index of an image, its labels and its masks.
 _Painted = tuple[str, int, list[Label], list[Mask]]
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """What to write where.
+    """What to render, and where to write it.
 
     Raises:
         ValueError: a number is out of its range.
     """
 
     output: Path
-    counts: dict[str, int]  # photographs by split
+    counts: dict[str, int]  # images by split
     seed: int = 0
     workers: int = 1
     quality: int = 88  # of the JPEG
     scene: SceneConfig = field(default_factory=SceneConfig)
     sprites: Path | None = None
-    classes: tuple[str, ...] | None = None  # None: all that the source has
+    classes: tuple[str, ...] | None = None  # None: all classes of the source
     backgrounds: Path | None = None
-    masks: bool = False  # a COCO file a split besides, with masks
+    masks: bool = False  # also write a COCO file for each split, with masks
 
     def __post_init__(self) -> None:
         unknown = set(self.counts) - set(SPLITS)
@@ -72,7 +72,7 @@ class DatasetPlan:
 
 
 def split_paths(output: Path, split: str) -> tuple[Path, Path]:
-    """The image folder and the label file of a split in the challenge's layout."""
+    """Image folder and label file of a split in the challenge's layout."""
     return output / split / f"{split}_data", output / split / f"{split}_label"
 
 
@@ -82,7 +82,7 @@ def coco_path(output: Path, split: str) -> Path:
 
 
 def image_generator(seed: int, split: str, index: int) -> np.random.Generator:
-    """The random numbers of one photograph."""
+    """The random generator of one image."""
     return np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), index]))
 
 
@@ -97,7 +97,7 @@ def _sources(plan: DatasetPlan) -> tuple[ObjectSource, GroundSource]:
 
 
 class _Painter:
-    """Renders and writes single photographs; one lives in each process."""
+    """Renders and writes single images; each process has one instance, `current`."""
 
     current: _Painter | None = None
 
@@ -115,7 +115,7 @@ class _Painter:
         if not done:
             raise OSError(f"the picture could not be encoded as JPEG: {path}")
         path.write_bytes(data.tobytes())
-        # Of a large set they would fill the memory for nothing.
+        # The masks of a large dataset would fill the memory if kept without need.
         masks = photograph.masks if self.plan.masks else []
         return split, index, photograph.labels, masks
 
@@ -132,9 +132,9 @@ def _paint_task(task: tuple[str, int]) -> _Painted:
 
 @contextmanager
 def _painted(plan: DatasetPlan, tasks: list[tuple[str, int]]) -> Iterator[Iterable[_Painted]]:
-    """The finished photographs, in any order."""
-    # Before any fork: OpenCV's pool must have ended its threads, a child cannot join them. The
-    # children inherit the imports and use no PyTorch, so forking is safe, and quick.
+    """Yields an iterable over the rendered images, in any order."""
+    # OpenCV's thread pool must be stopped before a fork, since a child cannot join its threads.
+    # The children inherit the imports and use no PyTorch, so forking is safe and fast.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -149,10 +149,10 @@ def _painted(plan: DatasetPlan, tasks: list[tuple[str, int]]) -> Iterator[Iterab
 
 
 def _clear(plan: DatasetPlan, overwrite: bool) -> None:
-    """Makes way for the splits that are asked for.
+    """Removes old files of the planned splits and creates their image folders.
 
     Raises:
-        FileExistsError: one is there already and `overwrite` is off.
+        FileExistsError: a planned split exists and `overwrite` is off.
     """
     wanted = [split for split in SPLITS if plan.counts.get(split, 0)]
     there = [split for split in wanted if (plan.output / split).exists()]
@@ -191,12 +191,12 @@ def _write_labels(
 
 
 def write_dataset(plan: DatasetPlan, overwrite: bool = False, progress: bool = True) -> None:
-    """Renders and writes every split of the plan, and classes.json (names, index = class id).
+    """Renders and writes every split of the plan, and classes.json (class names in order of id).
 
     Raises:
-        FileExistsError: a wanted split exists and `overwrite` is off.
+        FileExistsError: a planned split exists and `overwrite` is off.
         FileNotFoundError: the sprite or background folder does not exist.
-        ValueError: a source is empty, broken or lacks a class, or objects do not fit in a picture.
+        ValueError: a source is empty, broken or lacks a class, or objects do not fit in an image.
     """
     names = _sources(plan)[0].names
     _clear(plan, overwrite)

@@ -1,4 +1,4 @@
-"""Which drawing belongs to which of the 30 challenge classes."""
+"""The drawing of each of the 30 challenge classes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smallobj.synthetic.canvas import Canvas, FloatArray
 Drawing = Callable[[np.random.Generator, Canvas], None]
 Light = tuple[float, float, float]
 
-# 100 px objects are drawn at over four times their size.
+# Objects of 100 px, the largest, are drawn at more than four times their size.
 SPRITE_SIZE = 448
 
 DRAWINGS: dict[str, Drawing] = {
@@ -57,10 +57,10 @@ assert tuple(DRAWINGS) == CHALLENGE_CLASSES_EN
 def draw_class(
     cls: int, rng: np.random.Generator, light: Light = (-0.5, -0.6, 0.8), size: int = SPRITE_SIZE
 ) -> FloatArray:
-    """One drawing of class id `cls`: premultiplied BGRA, float32 (size, size, 4).
+    """A random drawing of class id `cls`: premultiplied BGRA, float32 (size, size, 4).
 
     Colours are 0-255 times alpha, alpha is 0-1. `light` points towards the light (x right, y
-    down, z out of the picture).
+    down, z out of the image plane).
     """
     canvas = Canvas(size, light)
     DRAWINGS[CHALLENGE_CLASSES_EN[cls]](rng, canvas)

@@ -1,4 +1,4 @@
-"""Turning, tilting, scaling and blurring one sprite into the patch that a photograph receives."""
+"""Rotating, tilting, scaling and blurring one sprite into a patch to paste into an image."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 
 from smallobj.synthetic.canvas import FloatArray
 
-_EDGE = 0.02  # alpha below this is nothing
+_EDGE = 0.02  # alpha up to this counts as transparent
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How a sprite lies: all angles in degrees."""
+    """Orientation of a sprite; all angles in degrees."""
 
-    turn: float  # rotation in the picture
-    tilt: float  # away from the camera; 0: seen from straight above
-    axis: float  # direction about which it is tilted
+    turn: float  # rotation in the image plane
+    tilt: float  # away from the camera; 0: seen from directly above
+    axis: float  # direction of the axis of the tilt
     keystone: float  # perspective, relative change of scale over half the sprite
 
 
@@ -26,8 +26,8 @@ class Pose:
 class Patch:
     """A posed sprite at its final size.
 
-    `pixels` is premultiplied BGRA, float32 (h, w, 4); `box` is the tight box (x, y, w, h) of
-    alpha > 0.5 within it, whole pixels.
+    `pixels` is premultiplied BGRA, float32 (h, w, 4). `box` is the tight box (x, y, w, h) of
+    alpha > 0.5 in the patch, in whole pixels.
     """
 
     pixels: FloatArray
@@ -35,7 +35,7 @@ class Patch:
 
 
 def random_pose(rng: np.random.Generator) -> Pose:
-    """Any turn, mostly mild tilts."""
+    """A uniformly random rotation, and usually a small tilt."""
     return Pose(
         turn=rng.uniform(0, 360),
         tilt=min(abs(rng.normal(0, 18)), 45.0),
@@ -45,7 +45,13 @@ def random_pose(rng: np.random.Generator) -> Pose:
 
 
 def tight_box(alpha: FloatArray, threshold: float = 0.5) -> tuple[int, int, int, int] | None:
-    """The box (x, y, w, h) of the pixels with alpha above the threshold, or None."""
+    """The box (x, y, w, h) of the pixels with alpha above the threshold, or None.
+
+    >>> alpha = np.zeros((4, 5), np.float32)
+    >>> alpha[1:3, 2:5] = 1
+    >>> tight_box(alpha)
+    (2, 1, 3, 2)
+    """
     solid = alpha > threshold
     rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
     if len(rows) == 0:
@@ -61,9 +67,9 @@ def _rotation(degrees: float) -> np.ndarray:
 
 
 def warp(sprite: FloatArray, pose: Pose) -> FloatArray:
-    """The sprite, premultiplied float32 (h, w, 4), turned and tilted at its own resolution.
+    """The sprite, premultiplied float32 (h, w, 4), rotated and tilted at its own resolution.
 
-    What comes back is cropped to its alpha.
+    The result is cropped to its alpha.
     """
     h, w = sprite.shape[:2]
     centre = np.array([[1, 0, -w / 2], [0, 1, -h / 2], [0, 0, 1.0]])
@@ -109,14 +115,14 @@ def shrink(
     sigma: float = 0.0,
     smear: tuple[float, float] = (0.0, 0.0),
 ) -> Patch | None:
-    """The warped sprite at a longer side of about `side` px, at a random place within a pixel.
+    """The warped sprite at a longer side of about `side` px, at a random subpixel offset.
 
     Args:
         sigma: standard deviation of the defocus, px.
-        smear: the movement of the camera during the exposure, (x, y) px, at most about 6.
+        smear: movement of the camera during the exposure, (x, y) px, at most about 6.
 
     Returns:
-        None where no pixel of the result is more than half covered.
+        None if no pixel of the result has alpha above one half.
     """
     h, w = warped.shape[:2]
     factor = max(h, w) / side

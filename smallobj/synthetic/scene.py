@@ -1,7 +1,7 @@
-"""Composing one photograph: ground, clutter, shadows, objects, light and sensor noise.
+"""Composing one image: background, clutter, shadows, objects, light and sensor noise.
 
-Objects lie on top of everything, wholly in the picture and clear of one another, so a box is the
-tight box of its object's alpha above one half; shadows do not count.
+Objects lie on top of everything else, fully inside the image and without overlap. So the box of an
+object is the tight box of its alpha above one half; its shadow is not included.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Label = tuple[int, float, float, float, float]
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
-_GAP = 6  # px between the outermost traces of two objects
-_THINNEST = 2  # px of the shorter side of a box
+_GAP = 6  # px, least distance between the patches of two objects
+_THINNEST = 2  # px, least shorter side of a box
 _TRIES = 40
 
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """What a photograph may contain.
+    """Size of the image, and number and size of its objects.
 
     Raises:
-        ValueError: a range is empty or does not fit into the picture.
+        ValueError: a range is empty, or the largest object does not fit into the image.
     """
 
     height: int = 2100
@@ -61,12 +61,12 @@ class SceneConfig:
 
 
 class Photograph(NamedTuple):
-    """One photograph and what it shows.
+    """One rendered image with its labels and masks.
 
     Attributes:
         image: uint8 (height, width, 3) BGR.
-        labels: (class, x, y, w, h) of each object, whole pixels.
-        masks: of each object, bool (h, w) of its box: alpha above one half.
+        labels: (class id, x, y, w, h) of each object, in whole pixels.
+        masks: of each object, bool (h, w) over its box: alpha above one half.
     """
 
     image: Image
@@ -76,7 +76,7 @@ class Photograph(NamedTuple):
 
 @dataclass(frozen=True)
 class _Look:
-    """What all things in one photograph share."""
+    """Light, blur and shadows, common to all objects in one image."""
 
     light: Light
     sigma: float
@@ -103,14 +103,14 @@ def _random_look(rng: np.random.Generator) -> _Look:
 
 
 def _light_on(pose: Pose, light: Light) -> Light:
-    """The light as the sprite sees it before it is turned in the picture."""
+    """The light in the frame of the sprite, before the sprite is rotated in the image plane."""
     radians = np.deg2rad(pose.turn)
     c, s = float(np.cos(radians)), float(np.sin(radians))
     return (c * light[0] + s * light[1], -s * light[0] + c * light[1], light[2])
 
 
 def paste(image: Image, pixels: FloatArray, x: int, y: int) -> None:
-    """Puts premultiplied pixels (h, w, 4) over `image` in place, cut at its edges."""
+    """Composites premultiplied pixels (h, w, 4) over `image`, in place, clipped to its edges."""
     h, w = pixels.shape[:2]
     top, left = max(0, -y), max(0, -x)
     bottom, right = min(h, image.shape[0] - y), min(w, image.shape[1] - x)
@@ -163,7 +163,7 @@ def _scatter_clutter(rng: np.random.Generator, image: Image, look: _Look, larges
 
 
 def _random_side(rng: np.random.Generator, config: SceneConfig) -> float:
-    """Log-uniform, leaning to the larger half: a mean of about 45 px between 10 and 100."""
+    """A random side, px; its logarithm favours larger sizes: a mean of 45 px between 10 and 100."""
     low, high = np.log(config.min_size + 1), np.log(config.max_size - 1)
     return float(np.exp(low + (high - low) * rng.beta(1.35, 1.0)))
 
@@ -171,10 +171,10 @@ def _random_side(rng: np.random.Generator, config: SceneConfig) -> float:
 def _fitting_patch(
     rng: np.random.Generator, cls: int, objects: ObjectSource, config: SceneConfig, look: _Look
 ) -> Patch | None:
-    """A patch of class `cls` whose box obeys the size range.
+    """A patch of class `cls` whose box lies in the size range.
 
-    A thing too thin to cover half a pixel at the wanted size is shown larger; None where even
-    the largest size does not do.
+    An object that is too thin to cover half a pixel at the chosen size is shown larger. None if it
+    is too thin even at the largest size.
     """
     side = _random_side(rng, config)
     pose = random_pose(rng)
@@ -201,7 +201,7 @@ def _place(
     taken: list[tuple[int, int, int, int]],
     config: SceneConfig,
 ) -> tuple[int, int] | None:
-    """A place for the patch's top-left corner, clear of `taken` (x0, y0, x1, y1), or None."""
+    """A position (x, y) of the patch that is clear of `taken` (x0, y0, x1, y1), or None."""
     h, w = patch.pixels.shape[:2]
     if w >= config.width or h >= config.height:
         return None
@@ -221,7 +221,7 @@ def _place(
 def _lay_objects(
     rng: np.random.Generator, objects: ObjectSource, config: SceneConfig, look: _Look
 ) -> list[tuple[int, Patch, int, int]]:
-    """Chooses, poses and places the objects: (class, patch, x, y) each.
+    """Chooses, poses and places the objects; returns (class id, patch, x, y) of each.
 
     Raises:
         ValueError: fewer than `objects_min` fit.
@@ -249,7 +249,7 @@ def _lay_objects(
 
 
 def _illuminate(rng: np.random.Generator, image: Image, light: Light) -> Image:
-    """Exposure, a gradient from the side of the light, vignetting and colour temperature."""
+    """Applies exposure, a gradient towards the light, vignetting and colour temperature."""
     h, w = image.shape[:2]
     rows, columns = max(h // 32, 8), max(w // 32, 8)
     y = np.linspace(-1, 1, rows, dtype=np.float32)[:, None]
@@ -265,7 +265,7 @@ def _illuminate(rng: np.random.Generator, image: Image, light: Light) -> Image:
 
 
 def _add_noise(rng: np.random.Generator, image: Image) -> Image:
-    """Sensor noise, from a repeated tile: what repeats is far apart and below notice."""
+    """Adds sensor noise from one repeated tile; the period of 640 px is too long to notice."""
     sigma = rng.uniform(0.6, 3.2)
     side = 640
     noise = rng.standard_normal((side, side, 3), dtype=np.float32) * np.float32(sigma)
@@ -279,16 +279,16 @@ def _add_noise(rng: np.random.Generator, image: Image) -> Image:
 def render_scene(
     rng: np.random.Generator, config: SceneConfig, objects: ObjectSource, grounds: GroundSource
 ) -> Photograph:
-    """One photograph with its labels and masks.
+    """Renders one image with its labels and masks.
 
-    The result depends on `rng` and the arguments alone.
+    The result depends only on `rng` and the other arguments.
 
     Raises:
-        ValueError: the objects do not fit, or a background does not read.
+        ValueError: the objects do not fit, or a background cannot be read.
     """
     look = _random_look(rng)
     image = grounds.ground(rng, config.height, config.width)
-    if look.sigma > 0.5:  # the lens is out of focus for the ground too
+    if look.sigma > 0.5:  # the background is out of focus too
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), look.sigma), np.uint8)
     _scatter_clutter(rng, image, look, config.max_size)
     laid = _lay_objects(rng, objects, config, look)

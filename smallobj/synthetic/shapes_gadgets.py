@@ -1,5 +1,4 @@
-"""Drawings of gadgets and jewellery: SD card, webcam, OTP token, calculator, battery,
-necklace and tie pin."""
+"""Drawings of SD card, webcam, OTP token, calculator, battery, necklace and tie pin."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ def _lcd(rng: np.random.Generator) -> FloatArray:
 
 
 def draw_sd_card(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A card with one corner cut off: its label, or the gilt contacts of its back."""
+    """A card with one corner cut off, from the front (label) or the back (gold contacts)."""
     half = 0.76
     outline = [[-half, -0.98], [0.36, -0.98], [half, -0.62], [half, 0.98], [-half, 0.98]]
     body = canvas.polygon(outline)
@@ -64,7 +63,7 @@ def _lens(rng: np.random.Generator, canvas: Canvas, x: float, y: float, radius: 
 
 
 def draw_webcam(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A head with a big lens, round or a bar, on a clip with a stub of cable."""
+    """A round or bar-shaped head with a big lens, on a clip with a short piece of cable."""
     plastic = pick(rng, _PLASTIC, 8)
     foot_y = rng.uniform(0.78, 0.9)
     cable = np.stack([np.linspace(0.1, 0.9, 12), foot_y + 0.1 * np.sin(np.linspace(0, 4, 12))], 1)
@@ -92,7 +91,7 @@ def draw_webcam(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def draw_otp_token(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A key fob with a six-digit display, one button and an eye for the ring."""
+    """A key fob with a six-digit display, one button and a hole for the key ring."""
     colours = [rgb(200, 204, 208), rgb(52, 84, 140), rgb(60, 62, 68), rgb(232, 232, 230)]
     plastic = pick(rng, colours, 8)
     half = rng.uniform(0.38, 0.46)
@@ -143,7 +142,7 @@ def draw_calculator(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def draw_battery(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A cylinder, two colours and a plus pole, or a 9 V block with two snaps."""
+    """A cylinder in two colours with a positive pole, or a 9 V block with two snap contacts."""
     band = pick(rng, [rgb(200, 130, 60), rgb(36, 36, 40), rgb(40, 90, 170), rgb(50, 140, 70)])
     body_colour = pick(
         rng, [rgb(30, 30, 34), rgb(220, 190, 60), rgb(190, 40, 44), rgb(210, 212, 214)]
@@ -175,7 +174,7 @@ def draw_battery(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _loop(rng: np.random.Generator) -> FloatArray:
-    """A closed, irregular curve that hangs from the top and meets at (0, 0.62)."""
+    """A closed, irregular curve, points (240, 2) in [-0.93, 0.93]."""
     turn = np.linspace(0, 2 * np.pi, 240)
     wave = sum(
         rng.uniform(-0.08, 0.08) * np.cos(k * turn + rng.uniform(0, 6)) for k in (2, 3, 4, 5)

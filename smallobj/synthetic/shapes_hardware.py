@@ -1,5 +1,4 @@
-"""Drawings of tools and fasteners: tape measure, hammer, tacker, nail, screw, bolt, nut and
-bearing."""
+"""Drawings of tape measure, hammer, tacker, nail, wood screw, bolt, nut and bearing."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ _BRIGHT = (
 
 
 def _rod(canvas: Canvas, half: FloatArray | float) -> FloatArray:
-    """The height of a round bar along x whose half width is `half`."""
+    """Height map of a round bar along x of half width `half`."""
     ratio = np.clip(canvas.y / half, -0.96, 0.96)
     return (half * np.sqrt(1 - ratio**2)).astype(np.float32)
 
@@ -127,7 +126,7 @@ def draw_nail(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _threads(canvas: Canvas, left: float, right: float, pitch: float) -> FloatArray:
-    """A slanted saw of thread shading between x = left and x = right, in [-1, 1]."""
+    """Shading of a thread between x = left and x = right: a slanted sawtooth in [-1, 1]."""
     wave = np.sin(2 * np.pi * (canvas.x + 0.25 * canvas.y) / pitch)
     inside = (canvas.x > left) & (canvas.x < right)
     return (wave * inside).astype(np.float32)

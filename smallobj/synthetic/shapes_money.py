@@ -1,8 +1,8 @@
 """Drawings of money: four Korean coins and four kinds of banknote.
 
-The coins are near-identical on purpose: one round blank, told apart by metal, width of rim,
-numeral and the figure in relief. The notes share a layout and differ in tint, in the place of
-the portrait and in ornaments.
+The coins are near-identical on purpose. They share one round shape and differ in metal, width of
+the rim, numeral and the figure in relief. The notes share a layout and differ in tint, position of
+the portrait and ornaments.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _SILVER = (rgb(186, 186, 182), rgb(205, 205, 203), rgb(165, 163, 158))
 class _Coin:
     numeral: str
     metals: tuple[FloatArray, ...]
-    rim: float  # width of the rim over the radius
-    beads: int  # dots along the inner side of the rim; 0: none
+    rim: float  # width of the rim divided by the radius
+    beads: int  # number of dots along the inner edge of the rim
     numeral_height: float
 
 
@@ -116,7 +116,7 @@ def _coin(rng: np.random.Generator, canvas: Canvas, value: int) -> None:
         ]
         motif = np.maximum(motif, canvas.polygons(dots))
     motif = motif * field
-    # Patina settles around the relief, which the hand polishes: that is what a camera sees.
+    # Handling polishes the relief and patina darkens the ground around it, which a camera sees.
     patina = rng.uniform(0.62, 0.85)
     canvas.shade(np.full_like(radius, patina), field * (1 - motif))
     canvas.shade(np.full_like(radius, rng.uniform(1.05, 1.2)), motif)
@@ -149,7 +149,7 @@ def draw_coin_500(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def _sheet(rng: np.random.Generator, canvas: Canvas, colour: FloatArray, ratio: float) -> float:
-    """A blank note of half height 1/ratio with a guilloche ground; returns the half height."""
+    """Paints a blank note with a guilloche pattern; returns its half height, 1/ratio."""
     half = 1 / ratio
     canvas.paint(canvas.rect(0, 0, 2, 2 * half, 0.01), colour)
     waves = np.sin(canvas.x * rng.uniform(20, 34) + 5 * np.sin(canvas.y * rng.uniform(5, 9)))
@@ -164,14 +164,14 @@ def _head(canvas: Canvas, x: float, half: float, dark: FloatArray, pale: FloatAr
 
 
 def _creases(rng: np.random.Generator, canvas: Canvas, half: float) -> None:
-    """Folds and a gentle wave of the paper."""
+    """Adds folds and a gentle wave of the paper."""
     height = 0.05 * np.sin(canvas.x * rng.uniform(1, 3) + rng.uniform(0, 6))
     height = height + 0.03 * canvas.noise(rng, 4)
     for _ in range(int(rng.integers(0, 3))):
         x, lean = rng.uniform(-0.6, 0.6), rng.uniform(-0.3, 0.3)
         height = height + 0.10 * np.abs(canvas.x - x + lean * canvas.y)
     canvas.relief(height.astype(np.float32), ambient=0.4)
-    if rng.random() < 0.2:  # a dog-ear
+    if rng.random() < 0.2:  # a folded corner
         corner = np.array([[1.1, half * 1.1], [1.1, half * 0.4], [0.75, half * 1.1]])
         canvas.cut(canvas.polygon(corner * (rng.choice([-1, 1]), rng.choice([-1, 1]))))
     canvas.wear(rng, 0.08)

@@ -1,7 +1,7 @@
 """Drawings of nuts and seeds: chestnut, Brazil nut, ginkgo, pecan, walnut, two kinds of seed.
 
-Each is an outline in polar or profile form, a colour, a rounded relief under the light and the
-marks that tell it from its neighbours (base, ridges, seam, wrinkles, rim, stripes).
+Each has an outline in polar or profile form, a colour, a rounded relief under the light and the
+marks that distinguish it from similar classes (base, ridges, seam, wrinkles, rim, stripes).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def _spline(
 
 
 def _profile(widths: list[float], bend: float = 0.0) -> FloatArray:
-    """An outline along x from -1 to 1 whose half widths are splined through `widths`."""
+    """An outline along x from -1 to 1; the half width is a spline through `widths`."""
     along = np.linspace(-1, 1, 60)
     knots = np.linspace(-1, 1, len(widths))
-    # Interpolating the squares keeps the ends round instead of pointed.
+    # Interpolation of the squares makes the ends round, not pointed.
     half = np.sqrt(np.maximum(_spline(along, knots, np.square(widths)), 0))
     smooth = np.convolve(np.pad(half, 3, mode="edge"), np.ones(7) / 7, mode="valid")
     smooth[0], smooth[-1] = half[0], half[-1]
@@ -64,7 +64,7 @@ def _field(
 
 
 def draw_chestnut(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Glossy dark brown, pointed above, a pale rough base below."""
+    """Glossy dark brown, pointed at the top, with a pale rough base."""
     turn = np.linspace(0, 2 * np.pi, 90, endpoint=False)
     radius = 0.82 + 0.04 * np.cos(3 * turn + rng.uniform(0, 6))
     point = 0.16 * np.exp(-(((turn - 1.5 * np.pi) / 0.16) ** 2))
@@ -103,7 +103,7 @@ def draw_brazil_nut(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def draw_ginkgo_nut(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Smooth ivory, almond-like with two points and a keel from one to the other."""
+    """Smooth, ivory, almond-shaped, with a ridge between its two points."""
     fat = rng.uniform(0.6, 0.7)
     body = canvas.polygon(_profile([0.02, fat * 0.82, fat, fat * 0.8, 0.02]))
     canvas.paint(body, jitter(rng, rgb(226, 210, 172), 8))
@@ -115,7 +115,7 @@ def draw_ginkgo_nut(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def draw_pecan(rng: np.random.Generator, canvas: Canvas) -> None:
-    """Shelled half with two deep grooves, or a smooth tan shell with dark flecks at one end."""
+    """A shelled half with two deep grooves, or a smooth tan shell with dark flecks at one end."""
     fat = rng.uniform(0.42, 0.52)
     body = canvas.polygon(_profile([0.05, fat * 0.85, fat, fat * 0.85, 0.05]))
     round_height = canvas.bevel(body, 0.5)
@@ -153,7 +153,7 @@ def draw_walnut(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def draw_pumpkin_seed(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A flat drop: ivory with a raised rim, or hulled and dark green."""
+    """A flat drop shape: ivory with a raised rim, or hulled and dark green."""
     fat = rng.uniform(0.5, 0.6)
     outline = _drop(fat, rng.uniform(3, 5))
     body = canvas.polygon(outline)
@@ -175,7 +175,7 @@ def draw_pumpkin_seed(rng: np.random.Generator, canvas: Canvas) -> None:
 
 
 def draw_sunflower_seed(rng: np.random.Generator, canvas: Canvas) -> None:
-    """A narrow drop, black with pale stripes lengthwise."""
+    """A narrow drop shape, black with pale lengthwise stripes."""
     fat = rng.uniform(0.4, 0.5)
     body = canvas.polygon(_drop(fat, rng.uniform(3, 6)))
     dark = pick(rng, [rgb(38, 36, 38), rgb(58, 54, 54)], 5)

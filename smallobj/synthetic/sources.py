@@ -1,4 +1,4 @@
-"""Where a scene takes its objects and its grounds from: drawn by this package, or real pictures."""
+"""Sources of the objects and backgrounds of a scene: drawings of this package, or real images."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 class ObjectSource(Protocol):
-    """Gives sprites of numbered classes."""
+    """Provides sprites by class id."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The class names; the index is the class id."""
 
     def sprite(self, cls: int, rng: np.random.Generator, light: Light, side: float) -> FloatArray:
-        """A sprite of class `cls` to be shown about `side` px long: premultiplied BGRA float32."""
+        """A sprite of class `cls`, premultiplied BGRA float32, to be shown about `side` px long."""
 
 
 class GroundSource(Protocol):
-    """Gives grounds."""
+    """Provides backgrounds."""
 
     def ground(self, rng: np.random.Generator, h: int, w: int) -> NDArray[np.uint8]:
-        """A ground, uint8 (h, w, 3) BGR."""
+        """A background, uint8 (h, w, 3) BGR."""
 
 
 class DrawnObjects:
-    """The 30 challenge classes, drawn afresh each time."""
+    """The 30 challenge classes; every sprite is a new drawing."""
 
     names: tuple[str, ...] = CHALLENGE_CLASSES_EN
 
     def sprite(self, cls: int, rng: np.random.Generator, light: Light, side: float) -> FloatArray:
-        """See `ObjectSource`; drawn at four times `side` or more."""
+        """See `ObjectSource`; drawn at 4.3 times `side`, within [192, `SPRITE_SIZE`] px."""
         size = int(np.clip(4.3 * side, 192, SPRITE_SIZE))
         return draw_class(cls, rng, light, size)
 
 
 class ChosenObjects:
-    """Some classes of another source, numbered in the order in which they are named.
+    """Some classes of another source; their ids follow the order of `names`.
 
     Raises:
-        ValueError: no class, one twice, or one that the source lacks.
+        ValueError: `names` is empty, repeats a class or has one that the source lacks.
     """
 
     def __init__(self, source: ObjectSource, names: Sequence[str]) -> None:
@@ -75,7 +75,7 @@ class ChosenObjects:
 
 
 class TexturedGrounds:
-    """The made textures of `smallobj.synthetic.background`."""
+    """The computed textures of `smallobj.synthetic.background`."""
 
     def ground(self, rng: np.random.Generator, h: int, w: int) -> NDArray[np.uint8]:
         """See `GroundSource`."""
@@ -88,7 +88,7 @@ def _require_folder(folder: Path, option: str) -> None:
 
 
 def _sprite_classes(folder: Path) -> list[tuple[Path, str]]:
-    """Every sprite file with its class, by manifest.json where there is one, else by sub-folder."""
+    """Every sprite file with its class: from manifest.json if it exists, else the sub-folder."""
     manifest = folder / "manifest.json"
     if not manifest.is_file():
         return [
@@ -106,11 +106,11 @@ def _sprite_classes(folder: Path) -> list[tuple[Path, str]]:
 
 
 def read_cut_out(path: Path, longest: int = SPRITE_SIZE) -> FloatArray:
-    """A PNG with transparency as premultiplied BGRA, float32, at most `longest` px a side.
+    """A PNG with transparency as premultiplied BGRA, float32, sides of at most `longest` px.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it does not read, has no alpha channel or is transparent all over.
+        FileNotFoundError: the file does not exist.
+        ValueError: it cannot be read, has no alpha channel or no pixel with alpha over 0.5.
     """
     if not path.is_file():
         raise FileNotFoundError(f"sprite does not exist: {path}")
@@ -135,12 +135,12 @@ def read_cut_out(path: Path, longest: int = SPRITE_SIZE) -> FloatArray:
 class CutOutObjects:
     """Real cut-outs from a folder of PNGs with alpha; classes sorted by name.
 
-    The class of a file is the `cls` of its entry in the folder's manifest.json, or without a
-    manifest the name of its sub-folder.
+    The class of a file is `cls` of its entry in the folder's manifest.json. Without a manifest it
+    is the name of the file's sub-folder.
 
     Raises:
         FileNotFoundError: the folder, or a file that the manifest names, does not exist.
-        ValueError: no sprite in it, a broken manifest, or a file that is no cut-out.
+        ValueError: the folder has no sprite, the manifest is broken or a file is not a cut-out.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -157,7 +157,7 @@ class CutOutObjects:
             self._sprites[self.names.index(name)].append(read_cut_out(path))
 
     def sprite(self, cls: int, rng: np.random.Generator, light: Light, side: float) -> FloatArray:
-        """See `ObjectSource`; the light is in the picture already and is left as it is."""
+        """See `ObjectSource`; `light` is ignored, since a real sprite is already lit."""
         choices = self._sprites[cls]
         return choices[int(rng.integers(len(choices)))]
 
@@ -167,7 +167,7 @@ class PhotographGrounds:
 
     Raises:
         FileNotFoundError: the folder does not exist.
-        ValueError: there is no picture in it.
+        ValueError: the folder has no image.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -177,17 +177,17 @@ class PhotographGrounds:
             raise ValueError(f"--backgrounds needs pictures {_PICTURES}, found none in {folder}")
 
     def ground(self, rng: np.random.Generator, h: int, w: int) -> NDArray[np.uint8]:
-        """A random crop of one photograph with the wanted aspect ratio, scaled to (h, w).
+        """A random crop of a random photograph, of aspect ratio w : h, scaled to (h, w).
 
         Raises:
-            ValueError: the photograph does not read.
+            ValueError: the photograph cannot be read.
         """
         path = self.paths[int(rng.integers(len(self.paths)))]
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             raise ValueError(f"background does not read as an image: {path}")
         rows, columns = image.shape[:2]
-        # The largest crop of the right shape, or a smaller one down to native resolution.
+        # Any size from the largest crop of that aspect ratio down to native resolution.
         largest = min(rows / h, columns / w)
         scale = rng.uniform(min(largest, 1.0), largest) if largest > 1 else largest
         tall, wide = max(1, int(h * scale)), max(1, int(w * scale))

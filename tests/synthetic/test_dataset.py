@@ -1,4 +1,4 @@
-"""Files of the made dataset: layout, labels, seeds, processes, cut-outs, the command."""
+"""Files of the synthetic dataset: layout, labels, seeds, processes, cut-outs, the command."""
 
 import hashlib
 import json
@@ -77,7 +77,7 @@ def test_two_processes_write_the_same_bytes(made, tmp_path):
     assert _hashes(tmp_path / "two") == _hashes(made)
 
 
-def test_masks_come_in_coco_files_beside_the_same_labels(made, tmp_path, catalog):
+def test_masks_option_adds_coco_files_and_changes_nothing_else(made, tmp_path, catalog):
     folder = tmp_path / "masks"
     write_dataset(_plan(folder, masks=True, workers=2), progress=False)
     assert _hashes(made).items() <= _hashes(folder).items()
@@ -132,7 +132,7 @@ def test_a_photograph_depends_on_seed_and_split_not_on_the_count(made, tmp_path)
     assert first["val/val_data/0.jpg"] != first["train/train_data/0.jpg"]
 
 
-def test_existing_output_is_kept_unless_told(made, tmp_path):
+def test_existing_output_is_replaced_only_with_overwrite(made, tmp_path):
     folder = tmp_path / "kept"
     write_dataset(_plan(folder, counts={"train": 2}), progress=False)
     before = _hashes(folder)
@@ -213,7 +213,7 @@ def test_cut_outs_on_photographs(tmp_path):
     assert seen == {0, 1}
 
 
-def test_some_classes_alone_keep_the_order_given(tmp_path):
+def test_ids_of_chosen_classes_follow_the_order_given(tmp_path):
     names = ("walnut", "battery")
     write_dataset(_plan(tmp_path / "out", classes=names), progress=False)
     assert json.loads((tmp_path / "out" / "classes.json").read_text()) == list(names)
@@ -221,7 +221,7 @@ def test_some_classes_alone_keep_the_order_given(tmp_path):
     assert {box[0] for boxes in labels.values() for box in boxes} == {0, 1}
 
 
-def test_chosen_classes_are_drawn_as_themselves():
+def test_chosen_classes_have_the_drawings_of_their_names():
     chosen, light = ChosenObjects(DrawnObjects(), ["walnut", "battery"]), (-0.5, -0.6, 0.8)
     for cls, name in enumerate(chosen.names):
         every = CHALLENGE_CLASSES_EN.index(name)
@@ -231,15 +231,15 @@ def test_chosen_classes_are_drawn_as_themselves():
 
 
 @pytest.mark.parametrize(
-    ("names", "told"),
+    ("names", "message"),
     [
         (("walnut", "peanut"), "must be some of SD card, .*; got peanut"),
         (("walnut", "walnut"), "none twice; got walnut, walnut"),
         ((), "one class or more, .*got none"),
     ],
 )
-def test_bad_choices_of_classes_are_told(names, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_choices_of_classes_are_refused(names, message):
+    with pytest.raises(ValueError, match=message):
         ChosenObjects(DrawnObjects(), names)
 
 
@@ -295,7 +295,7 @@ def test_command_writes_then_refuses_to_write_again(load_script, tmp_path, capsy
     assert "rendering" in done.stderr
     assert (tmp_path / "d/val/val_label").is_file()
     assert not (tmp_path / "d/test").exists()
-    # The second run in this process: importing everything anew takes seconds.
+    # The second run is in this process, since a new process imports for seconds.
     command = load_script("datasets/prepare_synthetic.py").main
     assert command([str(option) for option in options]) == 2
     refusal = capsys.readouterr().err
@@ -303,7 +303,7 @@ def test_command_writes_then_refuses_to_write_again(load_script, tmp_path, capsy
     assert "--overwrite" in refusal
 
 
-def test_bundled_samples_carry_valid_labels():
+def test_bundled_samples_have_valid_labels():
     samples = ROOT / "datasets" / "samples"
     labels = json.loads((samples / "labels.json").read_text())
     assert {p.name for p in samples.glob("*.jpg")} == set(labels)

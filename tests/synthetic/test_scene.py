@@ -1,4 +1,4 @@
-"""Drawings, poses and scenes of the made dataset."""
+"""Drawings, poses and scenes of the synthetic dataset."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_every_class_draws(cls):
     assert (first[..., :3] >= -0.01).all()
     box = tight_box(alpha)
     assert box is not None
-    # The drawing fills its board and does not touch the border, where it would be cut.
+    # The drawing fills its canvas but does not touch the border, where it would be cut.
     assert max(box[2:]) > 0.8 * 192
     assert not (alpha[0] > 0.5).any()
     assert not (alpha[:, 0] > 0.5).any()
@@ -51,7 +51,7 @@ def test_coins_differ_in_detail_only():
 
 
 @pytest.mark.parametrize("kind", sorted(GROUNDS))
-def test_grounds_fill_the_picture_with_texture(kind):
+def test_backgrounds_fill_the_image_with_texture(kind):
     ground = textured_ground(np.random.default_rng(2), 210, 281, kind)
     assert ground.shape == (210, 281, 3)
     assert ground.dtype == np.uint8
@@ -73,7 +73,7 @@ def test_shrunk_disc_has_the_expected_box_and_area():
     assert tilted.shape[1] == pytest.approx(180, abs=3)
 
 
-def test_paste_is_the_over_operator_and_cuts_at_the_edge():
+def test_paste_is_the_over_operator_and_clips_at_the_edge():
     image = np.full((4, 4, 3), 100, np.uint8)
     pixels = np.zeros((3, 3, 4), np.float32)
     pixels[...] = (0.5 * 200, 0.5 * 200, 0.5 * 200, 0.5)
@@ -85,7 +85,7 @@ def test_paste_is_the_over_operator_and_cuts_at_the_edge():
 
 
 def test_boxes_are_tight_around_the_composed_alpha(monkeypatch):
-    """The labels equal the boxes measured on a canvas that only saw the objects' alphas."""
+    """Labels equal the boxes measured on a canvas with nothing but the alphas of the objects."""
     config = SceneConfig(300, 400, 5, 5)
     laid_objects = []
     original = scene_module._lay_objects
@@ -117,7 +117,7 @@ def test_boxes_are_tight_around_the_composed_alpha(monkeypatch):
             assert (bx + bw, by + bh) == (columns.max() + 1, rows.max() + 1)
 
 
-def test_sizes_lean_to_the_middle_of_the_range():
+def test_sizes_have_the_documented_mean_and_range():
     rng = np.random.default_rng(0)
     sides = [scene_module._random_side(rng, SceneConfig()) for _ in range(4000)]
     assert min(sides) >= 10
@@ -139,7 +139,7 @@ def test_impossible_configs_state_rule_and_value(values, words):
         SceneConfig(**values)
 
 
-def test_too_many_objects_for_the_picture_is_an_error():
+def test_too_many_objects_for_the_image_is_an_error():
     config = SceneConfig(130, 130, 6, 6, 90, 100)
     with pytest.raises(ValueError, match="at least 6 objects"):
         render_scene(np.random.default_rng(0), config, DrawnObjects(), TexturedGrounds())
