@@ -1,4 +1,4 @@
-"""Mergers: one image's boxes from many tiles in, one box an object out."""
+"""Mergers: they reduce the boxes that many tiles give for one image to one box per object."""
 
 from smallobj.merging.models import ModelMerger, build_model_merger
 from smallobj.merging.nmm import NMMMerger

@@ -15,20 +15,21 @@ from smallobj.merging.wbf import WBFMerger
 
 
 class ModelWBFMerger(WBFMerger):
-    """Weighted boxes fusion as published: what fewer models than all found loses score.
+    """Weighted boxes fusion as published: a box that not all models found loses score.
 
-    With scores already times their model's weight, the mean of a cluster is multiplied by
-    min(models, boxes in it) / sum of weights (arXiv 1910.13302, section 3, in the form of its
-    release, which doesn't let the score of a cluster of more boxes than models grow). Not in the
-    registry: of tiles or passes most don't show an object, and it would punish every box.
+    The input scores are already multiplied by their model's weight. The mean score of a cluster is
+    multiplied by min(models, boxes in the cluster) / sum of weights (arXiv 1910.13302, section 3;
+    the minimum is from the authors' release, so a cluster with more boxes than models doesn't gain
+    score). Not in the registry: most tiles or passes don't show a given object, so this rule would
+    lower every score.
     """
 
     @configurable
     def __init__(self, *, weights: Sequence[float], **wbf: Any) -> None:
         """
         Args:
-            weights: one a model.
-            wbf: as :class:`WBFMerger`.
+            weights: one per model.
+            wbf: arguments of :class:`WBFMerger`.
         """
         super().__init__(**wbf)
         self.models = len(weights)
@@ -39,18 +40,18 @@ class ModelWBFMerger(WBFMerger):
 
 
 class ModelMerger:
-    """Detections of M models in, one box an object out."""
+    """Merges the detections of M models in one image into one box per object."""
 
     def __init__(self, merger: Merger, weights: Sequence[float]) -> None:
         """
         Args:
-            merger: of boxes whose scores are multiplied by their model's weight. A
-                :class:`ModelWBFMerger` divides them out again; for another one weights are taken
-                as shares of the largest, so that scores stay probabilities.
+            merger: gets boxes whose scores are multiplied by their model's weight. A
+                :class:`ModelWBFMerger` divides by the weights again; for other mergers the weights
+                are divided by the largest one first, so that scores stay probabilities.
             weights: M positive numbers.
 
         Raises:
-            ValueError: a weight that isn't positive.
+            ValueError: a weight isn't positive.
         """
         if not all(weight > 0 for weight in weights):
             raise ValueError(f"TEST.ENSEMBLE.WEIGHTS must be positive; got {list(weights)}")
@@ -58,36 +59,41 @@ class ModelMerger:
         divides = isinstance(merger, ModelWBFMerger) and merger.wbf_score == "mean"
         self.factors = [weight if divides else weight / max(weights) for weight in weights]
 
-    def __call__(self, found: Sequence[Instances]) -> Instances:
+    def __call__(self, detections: Sequence[Instances]) -> Instances:
         """
         Args:
-            found: pred_boxes, scores and pred_classes of each model, in one image's frame; and
-                pred_masks, which are left out unless all models have them.
+            detections: one entry per model, all in the same image frame, with pred_boxes, scores,
+                pred_classes and, optionally, pred_masks. Masks are dropped unless all models have
+                them.
 
         Returns:
-            Merged ones by falling score; of equal scores, an earlier model's first.
+            The merged detections by falling score; equal scores in the order of the models.
         """
-        with_masks = all(instances.has("pred_masks") for instances in found)
+        with_masks = all(instances.has("pred_masks") for instances in detections)
         parts = []
-        for instances, factor in zip(found, self.factors, strict=True):
+        for instances, factor in zip(detections, self.factors, strict=True):
             part = Instances(instances.image_size)
             part.pred_boxes = instances.pred_boxes
-            # In float64, as a third of 0.9 and back should be 0.9.
+            # In float64, so that multiplying by a weight and dividing again gives the same score.
             part.scores = instances.scores.double() * factor
             part.pred_classes = instances.pred_classes
             if with_masks:
                 part.pred_masks = CropMasks.of(instances.pred_masks)
             parts.append(part)
         merged = self.merger(Instances.cat(parts))
-        merged.scores = merged.scores.to(found[0].scores.dtype)
+        merged.scores = merged.scores.to(detections[0].scores.dtype)
         return merged
 
 
 def build_model_merger(cfg: CfgNode, models: int) -> ModelMerger:
-    """The merger of so many models' boxes that TEST.ENSEMBLE describes.
+    """Builds the merger that TEST.ENSEMBLE describes.
+
+    Args:
+        cfg: the config.
+        models: number of models whose boxes are merged.
 
     Raises:
-        ValueError: weights for another number of models, or a value out of range.
+        ValueError: the number of weights isn't the number of models, or a value is out of range.
     """
     weights = [float(weight) for weight in cfg.TEST.ENSEMBLE.WEIGHTS] or [1.0] * models
     if len(weights) != models:

@@ -13,8 +13,8 @@ from smallobj.merging.registry import MERGER_REGISTRY
 class NMMMerger(OverlapMerger):
     """Gives the best box of each cluster the extent of the whole cluster.
 
-    For objects of which no tile shows all. Score, class, mask and other fields stay the best box's,
-    so that a mask may fill less than its box.
+    For objects that no tile shows whole. Score, class, mask and other fields are those of the best
+    box, so a mask may be smaller than its box.
     """
 
     def merge(self, ranked: Instances) -> Instances:

@@ -11,7 +11,7 @@ from smallobj.merging.registry import MERGER_REGISTRY
 
 @MERGER_REGISTRY.register(name="nms")
 class NMSMerger(OverlapMerger):
-    """Keeps the best box of each cluster as it is."""
+    """Keeps the best box of each cluster unchanged and drops the others."""
 
     def merge(self, ranked: Instances) -> Instances:
         heads = greedy_heads(len(ranked), self.graph(ranked, self.overlap_threshold))

@@ -1,6 +1,7 @@
-"""Boxes of one image ranked by score, and who overlaps whom: what all mergers start from.
+"""Boxes of one image ranked by score, and the pairs that overlap: the common part of all mergers.
 
-N boxes, P pairs. ``upper`` and ``lower`` are ranks, 0 the best score; upper < lower in each pair.
+N boxes, P pairs. ``upper`` and ``lower`` are ranks, 0 for the best score; upper < lower in each
+pair.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class OverlapGraph(NamedTuple):
 
     Attributes:
         upper: (P,) int64, the better ranked box of each pair.
-        lower: (P,) int64, the other one.
+        lower: (P,) int64, the other box.
         overlap: (P,) float64 in (0, 1].
     """
 
@@ -37,10 +38,10 @@ class OverlapGraph(NamedTuple):
 
 
 class OverlapMerger:
-    """Base of mergers that relate boxes by their overlap, within a class or across all.
+    """Base class of mergers that compare boxes by their overlap, within a class or across classes.
 
-    Boxes that share no area never influence one another, so an image may be merged in parts, as
-    long as no part cuts a connected component of overlapping boxes.
+    Boxes that share no area never influence each other. So an image may be merged in parts, as
+    long as every connected component of overlapping boxes lies in one part.
     """
 
     @configurable
@@ -56,13 +57,13 @@ class OverlapMerger:
         """
         Args:
             overlap_threshold: boxes that overlap by more than this are one object, in [0, 1].
-            class_agnostic: relate boxes of different classes too.
-            metric: as :func:`smallobj.geometry.boxes.paired_overlap`.
+            class_agnostic: compare boxes of different classes too.
+            metric: as in :func:`smallobj.geometry.boxes.paired_overlap`.
             nwd_constant: C of the metric "nwd", in pixels.
-            key: what messages call the merger's config node.
+            key: name of the merger's config node, for error messages.
 
         Raises:
-            ValueError: a value out of range.
+            ValueError: a value is out of range.
         """
         check_between(f"{key}.OVERLAP_THRESH", overlap_threshold, 0, 1)
         check_choice(f"{key}.METRIC", metric, METRICS)
@@ -77,8 +78,8 @@ class OverlapMerger:
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
         """
         Args:
-            cfg: the merger's own node, like TEST.MERGER. The other arguments that a merger is made
-                with go to the constructor as they are.
+            cfg: the merger's own node, such as TEST.MERGER. All other arguments of the constructor
+                are passed to it unchanged.
         """
         return {
             "overlap_threshold": cfg.OVERLAP_THRESH,
@@ -92,7 +93,7 @@ class OverlapMerger:
             instances: pred_boxes, scores, pred_classes and any other fields, in the image frame.
 
         Returns:
-            Merged ones by falling score; equal scores in the order of the input.
+            The merged instances by falling score; equal scores in the order of the input.
         """
         if not len(instances):
             return instances
@@ -100,24 +101,25 @@ class OverlapMerger:
         return by_falling_score(merged)
 
     def merge(self, ranked: Instances) -> Instances:
-        """Merges N > 0 instances, ranked by falling score; what comes back is ranked again."""
+        """Merges N > 0 instances, ranked by falling score; the result may be in any order."""
         raise NotImplementedError
 
     def graph(self, ranked: Instances, threshold: float) -> OverlapGraph:
         """Pairs that overlap by more than ``threshold``, of one class unless class-agnostic."""
-        found = ranked.pred_boxes.tensor
-        # In float32 an exact tie with the threshold can fall either way.
-        exact = found.double()
+        ranked_boxes = ranked.pred_boxes.tensor
+        # In float64: in float32, rounding decides whether an overlap that equals the threshold
+        # exceeds it.
+        exact = ranked_boxes.double()
         pieces = []
         groups = None if self.class_agnostic else ranked.pred_classes
-        for upper, lower in overlapping_pair_chunks(found, groups):
+        for upper, lower in overlapping_pair_chunks(ranked_boxes, groups):
             overlap = self.overlap(exact.index_select(0, upper), exact.index_select(0, lower))
             piece = OverlapGraph(upper, lower, overlap)
             pieces.append(piece.where(piece.overlap > threshold) if threshold > 0 else piece)
         return OverlapGraph(*(torch.cat(column) for column in zip(*pieces, strict=True)))
 
     def overlap(self, boxes1: torch.Tensor, boxes2: torch.Tensor) -> torch.Tensor:
-        """(P,) overlap of each box with the one beside it, by the merger's metric."""
+        """(P,) overlap of each box in ``boxes1`` with the box in the same row of ``boxes2``."""
         return paired_overlap(boxes1, boxes2, self.metric, self.nwd_constant)
 
 
@@ -126,5 +128,5 @@ def by_falling_score(instances: Instances) -> Instances:
 
 
 def greedy_heads(count: int, graph: OverlapGraph) -> torch.Tensor:
-    """:func:`smallobj.geometry.boxes.greedy_heads` with the pairs of ``graph``."""
+    """:func:`smallobj.geometry.boxes.greedy_heads` for the pairs of ``graph``."""
     return boxes.greedy_heads(count, graph.upper, graph.lower)

@@ -1,4 +1,4 @@
-"""Soft-NMS: overlapped boxes lose score instead of being dropped."""
+"""Soft-NMS: overlapping boxes lose score instead of being dropped."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from smallobj.merging.registry import MERGER_REGISTRY
 
 DECAYS = ("gaussian", "linear")
 
-# Logarithms of scores are whole numbers of this unit (in float64, exact up to 2^53): decays then
-# add up to the same in any order, on any device.
+# Logarithms of scores are whole multiples of this unit (held in float64, exact up to 2^53), so that
+# decays add up to the same sum in any order and on any device.
 _UNIT = 2.0**-44
-# They are compared to 2^-28, which is finer than float32's neighbours and lets products that are
-# equal on paper tie.
+# Logarithms are compared at a resolution of 2^16 units, 2^-28. That is finer than the spacing of
+# float32, and products that are mathematically equal compare as equal.
 _COMPARED = 2.0**16
 # exp(-110) is 0 in float32.
 _LOWEST_LOG = -110.0
@@ -26,11 +26,11 @@ _LOWEST_LOG = -110.0
 
 @MERGER_REGISTRY.register(name="soft_nms")
 class SoftNMSMerger(OverlapMerger):
-    """Emits the best box left, lowers the scores of those that overlap it, and goes on.
+    """Repeatedly emits the best remaining box and lowers the scores of the boxes that overlap it.
 
-    Linear: s (1 - overlap) where the overlap exceeds the threshold. Gaussian: s exp(-overlap^2 /
-    sigma) at any overlap. Of boxes with equal scores left, the one that ranked first goes first.
-    Source: arXiv 1704.04503, section 3.
+    Linear decay: s (1 - overlap) where the overlap exceeds the threshold. Gaussian decay:
+    s exp(-overlap^2 / sigma) at any overlap. Of remaining boxes with equal scores, the one with the
+    better original rank is emitted first. Source: arXiv 1704.04503, section 3.
     """
 
     @configurable
@@ -38,9 +38,9 @@ class SoftNMSMerger(OverlapMerger):
         """
         Args:
             decay: "gaussian" or "linear".
-            sigma: the Gaussian's, positive.
-            score_threshold: a box with less than this left is dropped.
-            overlap: as :class:`OverlapMerger`.
+            sigma: sigma of the Gaussian decay, positive.
+            score_threshold: boxes whose lowered score is below this are dropped.
+            overlap: arguments of :class:`OverlapMerger`.
         """
         super().__init__(**overlap)
         check_choice(f"{self.key}.DECAY", decay, DECAYS)
@@ -75,30 +75,32 @@ class SoftNMSMerger(OverlapMerger):
 
 
 def _fixed(logs: torch.Tensor) -> torch.Tensor:
+    """Logarithms as whole multiples of ``_UNIT`` (fixed point)."""
     return (logs.clamp(min=_LOWEST_LOG) / _UNIT).round()
 
 
 def _decayed_scores(
     scores: torch.Tensor, graph: OverlapGraph, decays: torch.Tensor, threshold: float
 ) -> torch.Tensor:
-    """Scores when each box is emitted.
+    """The score that each box has when it is emitted.
 
-    Each round emits every box that no box left beats among those that overlap it. Scores only
-    fall, so going through all boxes one by one would emit it before these too.
+    Each round emits every box that scores best among the remaining boxes that overlap it. Scores
+    only fall, so the sequential algorithm would also emit this box before its neighbours.
 
     Args:
         scores: (N,) by falling score.
-        graph: the pairs that decay.
-        decays: (P,) logarithms of the factors, in units.
-        threshold: boxes that fall below it may be left out; they can lower none above it.
+        graph: the pairs in which the better box lowers the score of the other.
+        decays: (P,) logarithms of the factors, in multiples of ``_UNIT``.
+        threshold: boxes whose score falls below it may be skipped; they can't lower the score of
+            a box above it.
 
     Returns:
-        (N,) of the type of ``scores``; below the threshold, an upper bound.
+        (N,) with the dtype of ``scores``; values below the threshold are upper bounds.
     """
     start = _fixed(scores.double().log())
     now = start.clone()
     lowest = _fixed(scores.new_tensor([threshold], dtype=torch.float64).log())
-    # Rounding must not drop a box that stands exactly on the threshold.
+    # Rounding must not drop a box whose score equals the threshold.
     lowest -= _COMPARED
     waiting = torch.ones_like(start, dtype=torch.bool)
     upper, lower, _ = graph

@@ -1,4 +1,4 @@
-"""Box voting, hard and soft."""
+"""Box voting: a kept box is moved to the mean of the boxes that it stands for."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from smallobj.merging.registry import MERGER_REGISTRY
 
 @MERGER_REGISTRY.register(name="vote")
 class VoteMerger(OverlapMerger):
-    """Gives the best box of each cluster the cluster's mean place, weighted by scores.
+    """Gives the best box of each cluster the mean coordinates of the cluster, weighted by scores.
 
-    Score, class, mask and other fields stay the best box's. Source: arXiv 1505.01749, section 5.
-    The paper weighs in all boxes that overlap a kept one; as in RefineDet's release, a box votes
-    once here, for the best box that takes it.
+    Score, class, mask and other fields are those of the best box. Source: arXiv 1505.01749,
+    section 5. In the paper, every box that overlaps a kept box votes for it. Here, as in the
+    release of RefineDet, a box votes only once, for the best of the kept boxes that it overlaps.
     """
 
     def merge(self, ranked: Instances) -> Instances:
         return self._vote(ranked)[0]
 
     def _vote(self, ranked: Instances) -> tuple[Instances, torch.Tensor, OverlapGraph]:
-        """Voted instances, and the heads (N,) and pairs that they come from."""
+        """The voted instances, the head of each box (N,), and the overlapping pairs."""
         graph = self.graph(ranked, self.overlap_threshold)
         heads = greedy_heads(len(ranked), graph)
         boxes = ranked.pred_boxes.tensor.double()
-        weights = ranked.scores.double().clamp(min=1e-300)[:, None]  # scores of 0 weigh alike
+        weights = ranked.scores.double().clamp(min=1e-300)[
+            :, None
+        ]  # boxes of score 0 weigh equally
         total = torch.zeros_like(weights).index_add_(0, heads, weights)
         place = torch.zeros_like(boxes).index_add_(0, heads, boxes * weights)
-        # Multiplying and dividing would shake the last digit of a box alone.
+        # A cluster of one box keeps its coordinates: multiplying and dividing would round them.
         alone = torch.bincount(heads, minlength=len(heads))[:, None] == 1
         place = torch.where(alone, boxes, place / total)
         kept = heads == torch.arange(len(ranked), device=heads.device)
@@ -44,18 +46,18 @@ class VoteMerger(OverlapMerger):
 
 @MERGER_REGISTRY.register(name="soft_vote")
 class SoftVoteMerger(VoteMerger):
-    """Box voting that gives the voters back, at their score times (1 - overlap with the best).
+    """Box voting that also returns the voters, with score times (1 - overlap with the best box).
 
-    An object beside a better one, taken for the same, thus isn't lost. As in RefineDet's release
-    (arXiv 1711.06897) for COCO.
+    So an object isn't lost when it was merged with a better scored neighbour by mistake. As in the
+    release of RefineDet (arXiv 1711.06897) for COCO.
     """
 
     @configurable
     def __init__(self, *, score_threshold: float, **overlap: Any) -> None:
         """
         Args:
-            score_threshold: a voter with less than this left isn't given back.
-            overlap: as :class:`OverlapMerger`.
+            score_threshold: voters whose lowered score is below this are dropped.
+            overlap: arguments of :class:`OverlapMerger`.
         """
         super().__init__(**overlap)
         check_between(f"{self.key}.SCORE_THRESH", score_threshold, 0, 1)
@@ -68,7 +70,7 @@ class SoftVoteMerger(VoteMerger):
     def merge(self, ranked: Instances) -> Instances:
         voted, heads, (upper, lower, overlap) = self._vote(ranked)
         voter, overlap = where(heads[lower] == upper, lower, overlap)
-        # In order of rank, whatever the order of the pairs.
+        # By rank, so that the result doesn't depend on the order of the pairs.
         voter, order = voter.sort()
         scores = ranked.scores[voter] * (1 - overlap[order]).to(ranked.scores.dtype)
         strong = scores >= self.score_threshold

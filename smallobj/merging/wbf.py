@@ -19,20 +19,23 @@ WBF_SCORES = ("mean", "max")
 class WBFMerger(OverlapMerger):
     """Fuses each cluster into its mean box, weighted by scores.
 
-    Boxes go by falling score. Each joins the cluster whose *fused* box it overlaps most, if by more
-    than the threshold, and moves that; else it founds a cluster. Two things differ from the paper
-    (arXiv 1910.13302, section 3): the score isn't lowered for models, here tiles, that saw no
-    box, since most tiles don't show the object at all; and a box joins only a cluster of which
-    it overlaps one box by more than half the threshold, since a fused box may reach where
-    none of its boxes do. Class, mask and other fields are the best box's.
+    Boxes are taken by falling score. Each box joins the cluster whose *fused* box it overlaps most,
+    if by more than the threshold, and the fused box moves accordingly; otherwise it founds a new
+    cluster. Class, mask and other fields are those of the best box. Two differences from the paper
+    (arXiv 1910.13302, section 3):
+
+    - The score isn't lowered for models (here tiles) without a box, since most tiles don't show the
+      object at all.
+    - A box joins a cluster only if it also overlaps one of the boxes in it by more than half the
+      threshold, since a fused box may cover an area that none of its boxes covers.
     """
 
     @configurable
     def __init__(self, *, wbf_score: str, **overlap: Any) -> None:
         """
         Args:
-            wbf_score: score of a fused box, "mean" or "max" of its cluster's.
-            overlap: as :class:`OverlapMerger`.
+            wbf_score: score of a fused box, "mean" or "max" of the scores in its cluster.
+            overlap: arguments of :class:`OverlapMerger`.
         """
         super().__init__(**overlap)
         check_choice(f"{self.key}.WBF_SCORE", wbf_score, WBF_SCORES)
@@ -58,20 +61,21 @@ class WBFMerger(OverlapMerger):
         return merged
 
     def rescore(self, means: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
-        """What becomes of the mean scores (F,) of clusters with so many ``members`` (F,)."""
+        """Scores (F,) of F fused boxes from the mean scores (F,) and numbers of boxes (F,)."""
         return means
 
     def _fuse(
         self, boxes: torch.Tensor, scores: torch.Tensor, graph: OverlapGraph
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """
-        A box is decided once all its better neighbours are and it is the best undecided one for
-        each cluster that it may join: nothing that is still to come could move these clusters
-        before its turn. So rounds give what going one by one gives.
+        """Assigns all boxes to clusters, in rounds that give the result of the sequential rule.
+
+        A box is decided once all its better ranked neighbours are decided and it is the best
+        undecided box of each cluster that it may join: no other box could move these clusters
+        before its turn.
 
         Args:
             boxes, scores: (N, 4) and (N,) float64, by falling score.
-            graph: the pairs of which one box may join the other's cluster.
+            graph: the pairs in which the lower box may join the cluster of the upper one.
 
         Returns:
             (N,) int64 the founder of each box's cluster; (N, 4) fused boxes, in the founders' rows.
@@ -81,7 +85,7 @@ class WBFMerger(OverlapMerger):
         upper, lower, _ = graph
         heads = everyone.index_fill(0, lower, count)  # count: undecided
         none = torch.full_like(heads, count)
-        weights = scores.clamp(min=1e-300)[:, None]  # scores of 0 weigh alike
+        weights = scores.clamp(min=1e-300)[:, None]  # boxes of score 0 weigh equally
         weighted = torch.cat([boxes * weights, weights], dim=1)
         sums, fused = weighted.clone(), boxes.clone()
         while len(upper):
@@ -97,12 +101,12 @@ class WBFMerger(OverlapMerger):
                 overlap > self.overlap_threshold, box, candidate, overlap
             )
             most = torch.zeros_like(scores).scatter_reduce_(0, box, overlap, "amax")
-            # Of equally good clusters the oldest: its founder ranks first.
+            # Of equally good clusters, the oldest one: its founder has the best rank.
             box, candidate = where(overlap == most.index_select(0, box), box, candidate)
             joined = none.scatter_reduce(0, box, candidate, "amin")
             heads = torch.where(ready, torch.minimum(joined, everyone), heads)
 
-            # No cluster twice, since only one box is the first of a cluster.
+            # No index occurs twice in ``into``: at most one box joins a given cluster in a round.
             member, into = where(joined < count, everyone, joined)
             moved = sums.index_select(0, into) + weighted.index_select(0, member)
             sums[into] = moved
