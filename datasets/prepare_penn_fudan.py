@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from smallobj.checks import check_path
 from smallobj.command_line import run_command
 
 
@@ -42,6 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def prepare(args: argparse.Namespace) -> None:
     """Reads the dataset and writes one COCO file per split."""
+    check_path("folder", args.root)
     from smallobj.data.datasets.penn_fudan import coco_content, list_names, split_names
 
     root, output = str(args.root), args.output or args.root

@@ -60,6 +60,12 @@ def check_file(what: str, path: str | os.PathLike[str]) -> None:
         raise FileNotFoundError(f"{os.fspath(path)}: there is no such {what}")
 
 
+def check_path(what: str, path: str | os.PathLike[str]) -> None:
+    """Raises FileNotFoundError unless there is such a file or folder."""
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{os.fspath(path)}: there is no such {what}")
+
+
 def check_pairs(opts: Sequence[object]) -> None:
     """Raises ValueError unless the words are KEY VALUE pairs."""
     if len(opts) % 2:

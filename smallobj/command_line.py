@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from smallobj.checks import check_between, check_device_kind, check_file, check_pairs
+from smallobj.checks import check_between, check_device_kind, check_file, check_pairs, check_path
 from smallobj.detectron2_compat import MISSING
 
 BAD_INPUT = 2
@@ -65,3 +65,19 @@ def check_detector_options(args: argparse.Namespace) -> None:
     check_between("--confidence-threshold", args.confidence_threshold, 0, 1)
     if args.device and "MODEL.DEVICE" not in args.opts[::2]:
         check_device_kind(args.device)
+
+
+def check_labels_and_results(labels: str, *results: str) -> None:
+    """What can be told of ``--gt`` and of detections without reading them.
+
+    Args:
+        labels: a COCO file, or a dataset's entry "NAME=FORMAT:...", which is left unchecked.
+        results: files or folders.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+    """
+    if labels.endswith(".json") and "=" not in labels:
+        check_file("label file", labels)
+    for path in results:
+        check_path("results file or folder", path)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smallobj.checks import check_at_least, check_choice, check_not_negative
-from smallobj.command_line import run_command
+from smallobj.command_line import check_labels_and_results, run_command
 from smallobj.whole_file import require_writable, write_whole
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def compare(args: argparse.Namespace) -> None:
     check_at_least("--draws", args.draws, 100)
     check_not_negative("--seed", args.seed)
     check_not_negative("--top", args.top)
+    check_labels_and_results(args.gt, args.a, args.b)
     require_writable([str(args.json)] if args.json else [])
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
     from smallobj.evaluation.reading.load import read_detections, read_labels

@@ -14,6 +14,7 @@ import argparse
 import sys
 from functools import partial
 
+from smallobj.checks import check_path
 from smallobj.command_line import run_command
 
 # The names in smallobj.formats.FORMATS, whose import is slow.
@@ -52,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def convert(args: argparse.Namespace) -> int:
     """Reads the one format and writes the other; returns the exit status."""
+    check_path("input", args.input)
     from smallobj.data.datasets import DatasetError
     from smallobj.formats import Source, Target, read_boxes, write_boxes
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smallobj.checks import check_at_least, check_not_negative
-from smallobj.command_line import run_command
+from smallobj.command_line import check_labels_and_results, run_command
 
 if TYPE_CHECKING:
     from smallobj.evaluation.reading.tables import EvaluationSet
@@ -92,6 +92,7 @@ def write_report(args: argparse.Namespace) -> None:
     check_at_least("--max-detections", args.max_detections, 1)
     check_at_least("--gallery", args.gallery, 1)
     check_not_negative("--draws", args.draws)
+    check_labels_and_results(args.gt, args.results)
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
     from smallobj.evaluation.reading.load import load_evaluation_set
     from smallobj.evaluation.statistics.seam_figures import with_planned_tiles

@@ -181,7 +181,7 @@ def test_the_command_writes_what_the_config_reads(load_script, folder, catalog, 
     assert command(["--root", str(folder), "--test", "50"]) == 2
     assert "both sides" in capsys.readouterr().err
     assert command(["--root", str(folder / "none")]) == 2
-    assert "the folder must exist" in capsys.readouterr().err
+    assert "there is no such folder" in capsys.readouterr().err
 
 
 SMALL = [
