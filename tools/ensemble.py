@@ -79,11 +79,11 @@ def run(args: argparse.Namespace) -> None:
         cfg.TEST.ENSEMBLE.WEIGHTS = tuple(args.weights)
     check_positive("TEST.DETECTIONS_PER_IMAGE", cfg.TEST.DETECTIONS_PER_IMAGE)
     merger = build_model_merger(cfg, len(args.files))
-    told = describe_files(args.files)
-    data, category_ids = told.data, told.category_ids
+    described = describe_files(args.files)
+    data, category_ids = described.data, described.category_ids
     if args.gt:
         data, category_ids = read_labels(args.gt, needs_labels=False)
-    elif told.kind is None:
+    elif described.kind is None:
         raise ValueError(
             "the files must be of one kind, or --gt must say which images and classes they share"
         )
@@ -92,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
         print(f"{path}: {len(table)} detections on {len(np.unique(table.images))} images")
     merged = merge_tables(data, tables, merger, cfg.TEST.DETECTIONS_PER_IMAGE)
     ids = sorted(category_ids, key=category_ids.__getitem__)
-    write(args.output, told.first_kind, data.with_detections(merged), ids)
+    write(args.output, described.first_kind, data.with_detections(merged), ids)
     seen, images = len(np.unique(merged.images)), len(data.image_ids)
     print(f"wrote {args.output}: {len(merged)} detections on {seen} of {images} images")
 

@@ -72,7 +72,7 @@ def find_intervals(
 
 
 def find_tiles(args: argparse.Namespace) -> tuple[int, int] | None:
-    """Side and overlap of the tiles that the detections come from; None where nothing tells."""
+    """Side and overlap of the tiles that the detections come from; None if unknown."""
     if args.tiles:
         return args.tiles[0], args.tiles[1]
     config = args.train / "config.yaml" if args.train is not None else None

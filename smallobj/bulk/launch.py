@@ -2,7 +2,7 @@
 
 Detectron2's ``launch`` starts one process a GPU and refuses to go without; and like torchrun it
 ends all of them when one dies. Here the others go on with their work. A process finds the same
-environment as under torchrun, so what runs in it need not know who has started it.
+environment as under torchrun, so a process need not know what started it.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _report_death(processes: list[SpawnProcess], index: int, board: Board, first
     try:
         had_begun = board.post_death(first + index)
     except dist.DistError:
-        return  # machine 0 is gone; nobody is left to be told
+        return  # machine 0 is gone; no process is left to report to
     if not had_begun:
         # The others wait for it, and there is no work yet that could be lost.
         _end(processes, grace=0)

@@ -101,7 +101,7 @@ class _SharedError(Exception):
 
 @dataclasses.dataclass
 class _Report:
-    """What a process tells the others before the work."""
+    """What a process reports to the others before the work."""
 
     fingerprint: Fingerprint = dataclasses.field(default_factory=dict)
     plan: Plan | None = None

@@ -101,7 +101,7 @@ class TimeBudget(HookBase):
 
 
 class _ShareOfTime(ParamScheduler):
-    """A schedule at the share of time spent, whatever the share of iterations done."""
+    """A schedule that follows the share of time spent instead of the share of iterations."""
 
     def __init__(self, schedule: ParamScheduler, budget: TimeBudget) -> None:
         self.schedule = schedule

@@ -70,7 +70,7 @@ class Trainer(DefaultTrainer):
         return hooks
 
     def build_writers(self) -> list[EventWriter]:
-        # With a limit of time nobody knows which iteration will be the last.
+        # With a time limit the last iteration is not known in advance.
         last = None if self.max_iter == TimeBudget.NO_ITERATION else self.max_iter
         return default_writers(self.cfg.OUTPUT_DIR, last)
 
@@ -136,5 +136,5 @@ def best_metric(cfg: CfgNode) -> str:
     """
     # Without any the name stands for nothing, and no checkpoint is the best.
     metric = headline_of(cfg.TEST.METRICS) or "none"
-    # With several test sets Detectron2 puts each one's name in front; the first decides.
+    # With several test sets Detectron2 prefixes the name of the set; the first one decides.
     return metric if len(cfg.DATASETS.TEST) < 2 else f"{cfg.DATASETS.TEST[0]}/{metric}"

@@ -16,7 +16,7 @@ from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, La
 from smallobj.formats.image_names import ImageNames
 from smallobj.merging import ModelMerger
 
-# A class beyond is a mistake, which reading the file tells.
+# A class beyond these is an error, which is reported when the file is read.
 _MOST_CLASSES = 10_000
 
 
@@ -128,7 +128,7 @@ def _own_images(contents: Sequence[dict[str, Any]]) -> dict[str, tuple[int, int]
     names = _joined([str(image.get("file")) for image in images] for images in entries)
     sizes = dict.fromkeys(names, (0, 0))
     find = ImageNames(names).find
-    # Backwards, so that an image's first mention tells its size.
+    # Backwards, so that the first mention of an image sets its size.
     for image in (image for images in reversed(entries) for image in reversed(images)):
         number = find(str(image.get("file")))
         height, width = image.get("height"), image.get("width")
@@ -148,15 +148,15 @@ def _joined(files: Iterable[Iterable[str]]) -> list[str]:
 
 def _own_classes(paths: Sequence[str], contents: Sequence[dict[str, Any]]) -> list[str]:
     lists = [content.get("classes") for content in contents]
-    told = [(path, names) for path, names in zip(paths, lists, strict=True) if names]
-    if not told:
+    named = [(path, names) for path, names in zip(paths, lists, strict=True) if names]
+    if not named:
         images = [image for content in contents for image in content["images"]]
         found = [image.get("detections") for image in images if isinstance(image, dict)]
         rows = [row for rows in found if isinstance(rows, list) for row in rows]
         return _numbered(row.get("class_id") for row in rows if isinstance(row, dict))
-    path, names = told[0]
-    for other, theirs in told[1:]:
-        # What is no list of texts is told when the file is read.
+    path, names = named[0]
+    for other, theirs in named[1:]:
+        # A list that holds other things is reported when the file is read.
         if _are_texts(names) and _are_texts(theirs) and {*names} != {*theirs}:
             unshared = sorted({*names} ^ {*theirs}, key=str)
             raise ValueError(

@@ -35,7 +35,7 @@ class Source:
 
     Attributes:
         path: the file, or the folder of label files.
-        images: folder of the images; "" where it isn't needed. It tells the sizes, and images
+        images: folder of the images; "" where it isn't needed. It gives the sizes, and images
             without boxes where the format leaves them out.
         classes: file with the class names; "" where the format or the boxes tell them.
         coco_images: COCO annotation file that says what the ids in COCO results mean.

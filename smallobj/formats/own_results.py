@@ -101,7 +101,7 @@ class _ClassNames(dict[int, str]):
 def columns(
     content: dict[str, Any], images: NamedImages, sizes: np.ndarray, class_names: Sequence[str]
 ) -> ResultColumns | None:
-    """The detections as columns; None where the classes can't be told.
+    """The detections as columns; None if the classes cannot be determined.
 
     Args:
         content: of a file, or as :func:`read_lines` gives it.
@@ -153,7 +153,7 @@ def _is_object(one: Any) -> bool:
 def _check_size(
     image: dict[str, Any], where: str, size: list[int], path: str, log: ProblemLog
 ) -> None:
-    told = (image.get("height", size[0]), image.get("width", size[1]))
-    if told != tuple(size):
-        value = f"{told[1]!r} wide, {told[0]!r} high; the image is {size[1]} and {size[0]}"
+    given = (image.get("height", size[0]), image.get("width", size[1]))
+    if given != tuple(size):
+        value = f"{given[1]!r} wide, {given[0]!r} high; the image is {size[1]} and {size[0]}"
         log.report(path, f"{where} ({image['file']})", SIZE_RULE, value)

@@ -62,7 +62,7 @@ def plan_pictures(inputs: Sequence[str], output: str) -> list[str]:
 
 
 def _unique_names(inputs: Sequence[str]) -> list[str]:
-    """File names: an input's own, or as much of its folders before it as tells it from others."""
+    """File names: the input's own, prefixed by as many folders as make it unique."""
     parts = [path_parts(os.path.abspath(_with_writable_ending(path))) for path in inputs]
     names = [part[-1] for part in parts]
     depth = 1

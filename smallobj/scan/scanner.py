@@ -184,7 +184,7 @@ class Scanner:
     ) -> Instances:
         """What is found in a row of tiles; in the image's frame, on the CPU, not merged."""
         chosen = tiles if self.choose is None else self.choose(tiles, strip)
-        top, told = int(tiles[0, 1]), 0
+        top, reported = int(tiles[0, 1]), 0
 
         def inputs() -> Iterator[dict[str, Any]]:
             for x0, y0, x1, y1 in chosen.tolist():
@@ -197,9 +197,9 @@ class Scanner:
             # Without masks, of which a map would have too many.
             outputs.append(_plain(output["instances"]).to("cpu"))
             share = len(outputs) * len(tiles) // len(chosen)
-            bar.update(share - told)
-            told = share
-        bar.update(len(tiles) - told)
+            bar.update(share - reported)
+            reported = share
+        bar.update(len(tiles) - reported)
         if not outputs:
             return _nothing(image_size, with_origin=True)
         return self.detector.to_image_frame(outputs, chosen, image_size)

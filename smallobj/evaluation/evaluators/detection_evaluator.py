@@ -100,10 +100,10 @@ class DetectionEvaluator(DatasetEvaluator):
             self.logger.info(f"{self.dataset_name} has no labels: nothing to evaluate")
             return {}
         data = data.with_image_detections(found)
-        told = [tiles.get(image_id) for image_id in data.image_ids]
+        by_image = [tiles.get(image_id) for image_id in data.image_ids]
         # Of some images only it would be no property of the set.
-        known = [of_image for of_image in told if of_image is not None]
-        return self.score(data.with_tiles(known) if len(known) == len(told) else data)
+        known = [read for read in by_image if read is not None]
+        return self.score(data.with_tiles(known) if len(known) == len(by_image) else data)
 
     def write(self, found: Mapping[int | str, DetectionTable]) -> None:
         """Stores the detections by image id, where a subclass wants them stored."""

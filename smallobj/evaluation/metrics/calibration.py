@@ -1,7 +1,7 @@
 """How far scores can be read as probabilities: reliability bins, expected calibration error.
 
 The share of right detections is taken at the IoU threshold of the matching, by convention 0.5.
-Ignored detections are left out; labels that nobody found don't enter at all.
+Ignored detections are left out, and undetected labels have no influence.
 
 N: detections that count. B: bins. K: classes.
 """

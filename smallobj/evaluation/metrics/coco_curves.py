@@ -37,7 +37,7 @@ class CocoCurves(NamedTuple):
     Attributes:
         precision: (T, 101, K, A), largest precision at a recall of 0, 0.01 to 1 or more; -1 for a
             class without a label in the range.
-        recall: (T, K, A), recall of all detections that count; -1 likewise.
+        recall: (T, K, A), recall of all detections that count; -1 as above.
     """
 
     precision: np.ndarray

@@ -31,7 +31,7 @@ class Ranking(NamedTuple):
     Attributes:
         scores: (N,) float64, falling.
         right: (N,) bool, finds a label; else it's a false positive.
-        images: (N,) int64, number of each one's image.
+        images: (N,) int64, index of the image of each detection.
         detections: (N,) int64, row of each one in the table of detections.
         label_images: (M,) int64, image of each label that is to be found.
     """

@@ -109,7 +109,7 @@ def _group(data: EvaluationSet, images: np.ndarray, categories: np.ndarray) -> n
 
 
 def most_confident(scores: np.ndarray, groups: np.ndarray, most: int) -> np.ndarray:
-    """Indices by falling score, equal ones in the given order; of a group no more than ``most``."""
+    """Indices by falling score, at most ``most`` of a group; equal scores keep their order."""
     order = np.argsort(-scores, kind="stable")
     by_group = order[np.argsort(groups[order], kind="stable")]
     sorted_groups = groups[by_group]

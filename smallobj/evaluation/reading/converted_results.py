@@ -43,7 +43,7 @@ def read_converted(name: str, path: str, data: EvaluationSet) -> DetectionTable:
     """The detections of a file or folder, ordered by image, else as they stand there.
 
     Args:
-        name: its format, as :func:`format_of` tells it.
+        name: its format, from :func:`format_of`.
         path: the file or folder.
         data: what they are for; its detections are not looked at. YOLO's shares are of the sides
             of its image files, which must be there.

@@ -57,7 +57,7 @@ def load_evaluation_set(
 
 
 def read_detections(path: str, truth: GroundTruth) -> DetectionTable:
-    """The detections of a file or folder, told apart by ending and content.
+    """The detections of a file or folder; the format is detected by ending and content.
 
     Args:
         path: JSON as ``results_file.read_results`` reads it; or what
@@ -66,7 +66,7 @@ def read_detections(path: str, truth: GroundTruth) -> DetectionTable:
 
     Raises:
         ResultsError, DatasetError: all problems of the file.
-        ValueError: a format that can't be told.
+        ValueError: an unknown format.
     """
     name = format_of(path)
     if name is None:
@@ -86,7 +86,7 @@ def read_labels(
     Args:
         ground_truth: a COCO file (.json), the name of a registered dataset, or a dataset spec
             NAME=FORMAT:LABELS:IMAGES, which registers it.
-        images: folder of a COCO file's images; "" takes the sizes that the file tells.
+        images: folder of a COCO file's images; "" takes the sizes from the file.
         drop_bad_boxes: leave out label boxes that break a rule.
         needs_labels: False takes a data set of which no image is labelled, too.
 

@@ -1,6 +1,6 @@
 """Detections from a results file of any of three kinds, checked against the data set they are for.
 
-The kinds, told apart by their content, are COCO results, this project's JSON (also as .jsonl, a
+The kinds, detected by their content, are COCO results, this project's JSON (also as .jsonl, a
 line an image) and the challenge's: see :mod:`smallobj.formats.coco_results`, ``own_results`` and
 ``challenge_results``.
 

@@ -59,10 +59,10 @@ class Verdict(NamedTuple):
     """What can be said of the headline figure.
 
     Attributes:
-        winner: "A", "B", or "" where no difference can be told.
-        sentence: the verdict in words.
+        winner: "A", "B", or "" if the difference is not significant.
+        sentence: the verdict as a sentence.
         swap_p: two-sided p of the swap test.
-        images_needed: images with which a difference like the one seen would be told four times
+        images_needed: images with which a difference like this one would be detected four times
             in five; None where that can't be said.
     """
 
@@ -198,7 +198,7 @@ def bootstrap_p(differences: np.ndarray) -> float:
 
 
 def images_needed(images: int, change: float, spread: float) -> int | None:
-    """Images with which a true difference of ``change`` would be told four times in five.
+    """Images with which a true difference of ``change`` is detected four times in five.
 
     The spread falls with the root of the number of images if the further ones are like these. It
     takes the difference seen for the true one, which it needn't be at all.
