@@ -1,7 +1,7 @@
-"""The project's config keys, all created in this package, and the reader of config files.
+"""The project's config keys, all defined in this package, and the reader of config files.
 
-Each key has its meaning and unit above it, in the file of its first word: ``data`` (DATASETS and
-INPUT), ``model``, ``solver``, ``test``.
+The comment above each key gives its meaning and unit. The keys are sorted into files by their first
+word: ``data`` (DATASETS and INPUT), ``model``, ``solver``, ``test``.
 """
 
 from smallobj.config.load import add_smallobj_config, get_cfg, load_config

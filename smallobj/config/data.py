@@ -13,12 +13,13 @@ def add_data_keys(cfg: CfgNode) -> None:
 
 
 def _add_dataset_keys(cfg: CfgNode) -> None:
-    # Datasets beyond the built-in ones, one string each: "NAME=FORMAT:ANNOTATIONS:IMAGES".
-    # FORMAT is challenge, coco or yolo; relative paths start at DETECTRON2_DATASETS.
+    # Datasets beside the built-in ones, one string each: "NAME=FORMAT:ANNOTATIONS:IMAGES".
+    # FORMAT is challenge, coco or yolo. Relative paths are relative to the environment variable
+    # DETECTRON2_DATASETS.
     cfg.DATASETS.REGISTER = []
     # Check every label before training, and stop if any is bad; all bad ones are listed.
     cfg.DATASETS.CHECK = True
-    # Drop boxes that break a rule instead of stopping, and log how many.
+    # Drop boxes that break a rule, and log how many, instead of stopping.
     cfg.DATASETS.DROP_BAD_BOXES = False
 
 
@@ -26,33 +27,36 @@ def _add_input_keys(cfg: CfgNode) -> None:
     # Training mapper, by its name in MAPPER_REGISTRY.
     cfg.INPUT.MAPPER = "TileMapper"
     cfg.INPUT.TILE = CfgNode()
-    # Side of the square training tile, cut at native resolution.
+    # Side of the square training tile in pixels; tiles are cut from the image without resizing.
     cfg.INPUT.TILE.SIZE = 512
-    # Tiles cut from one decoded image: more are cheaper, fewer make batches more diverse.
+    # Tiles cut from one decoded image. More tiles save decoding; fewer make batches more diverse.
     cfg.INPUT.TILE.PER_IMAGE = 8
-    # Tiles held back and drawn from at random, so that a batch mixes several images.
+    # Number of tiles in the buffer that batches are drawn from at random, so that a batch mixes
+    # several images.
     cfg.INPUT.TILE.SHUFFLE_BUFFER = 64
-    # Share of tiles placed where no object is, in [0, 1].
+    # Share of tiles placed where there is no object, in [0, 1].
     cfg.INPUT.TILE.BACKGROUND_RATIO = 0.2
-    # 0 puts the chosen object at the tile's centre, 1 anywhere it still lies whole in the tile.
+    # Position of the chosen object in the tile: 0 is the centre, 1 any position where the object
+    # lies whole in the tile.
     cfg.INPUT.TILE.CENTER_JITTER = 1.0
-    # An object cut by the tile keeps its label while this share of its area is visible.
+    # An object cut by the tile edge keeps its label if at least this share of its area is visible.
     cfg.INPUT.TILE.MIN_VISIBLE = 0.5
-    # Mirror tiles, each with probability 0.5: any of "horizontal", "vertical".
+    # Directions in which tiles are flipped, each with probability 0.5: any of "horizontal",
+    # "vertical".
     cfg.INPUT.TILE.FLIP = ["horizontal", "vertical"]
-    # Brightness, contrast and saturation are multiplied by a factor from [1 - x, 1 + x].
+    # x: brightness, contrast and saturation are multiplied by random factors in [1 - x, 1 + x].
     cfg.INPUT.TILE.COLOR_JITTER = 0.2
 
 
 def _add_squash_keys(cfg: CfgNode) -> None:
-    """Of whole photographs squashed to one size."""
-    # Size (h, w) that whole photographs are squashed to, whatever their aspect ratio: in training
-    # by INPUT.MAPPER SquashMapper, and at test time by everything. (0, 0): they are not.
+    """Keys of whole images squashed to one size."""
+    # Size (h, w) in pixels that whole images are resized to, whatever their aspect ratio: in
+    # training with INPUT.MAPPER SquashMapper, and at test time always. (0, 0): no squashing.
     cfg.INPUT.SQUASH = (0, 0)
     cfg.INPUT.SQUASH_CACHE = CfgNode()
-    # SquashMapper keeps each squashed photograph here, to decode and resize it once instead of in
-    # each epoch; "" is the folder "squashed" in OUTPUT_DIR.
+    # Folder where SquashMapper stores the squashed images, so that each is decoded and resized only
+    # once instead of in each epoch. "": the folder "squashed" in OUTPUT_DIR.
     cfg.INPUT.SQUASH_CACHE.FOLDER = ""
-    # It stops adding to the folder once that holds so many gigabytes (10^9 bytes). 300 x 300 px
-    # take 0.27 MB. 0 keeps nothing.
+    # Largest size of that folder in gigabytes (10^9 bytes); then nothing more is added. An image of
+    # 300 x 300 px takes 0.27 MB. 0: no cache.
     cfg.INPUT.SQUASH_CACHE.MAX_GB = 8.0

@@ -35,7 +35,7 @@ def get_cfg() -> CfgNode:
 
 
 def load_config(path: str | None, opts: Sequence[str] = ()) -> CfgNode:
-    """Reads a yaml config and its ``_BASE_`` files without ever running code from them.
+    """Reads a yaml config and its ``_BASE_`` files without running code from them.
 
     Args:
         path: yaml file; None for the defaults alone.
@@ -69,7 +69,7 @@ def load_config(path: str | None, opts: Sequence[str] = ()) -> CfgNode:
 def _read_yaml(path: str) -> dict[str, Any]:
     check_file("config file", path)
     with open(path, encoding="utf-8") as file:
-        # Detectron2 would look for _BASE_ in an empty file's None.
+        # An empty file gives None, in which Detectron2 would look for _BASE_ and fail.
         if yaml.safe_load(file) is None:
             return {}
     return CfgNode.load_yaml_with_base(path, allow_unsafe=False)

@@ -1,4 +1,4 @@
-"""Keys of earlier versions: each is refused, and the message says which key took its place."""
+"""Keys of earlier versions: each is refused with a message that names the key that replaced it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RENAMED_KEYS: dict[str, str] = {
     **{f"{merger}.SCORE_THRESHOLD": f"{merger}.SCORE_THRESH" for merger in _MERGERS},
     **{f"{merger}.NWD_CONSTANT": "MODEL.NWD_CONSTANT" for merger in _MERGERS},
 }
-# What else has changed with the name.
+# Changes of the value that came with the new name.
 _NOTES = {
     "MODEL.SSD.IOU_THRESHOLD": "it is a list of one number",
     "MODEL.REFINEDET.IOU_THRESHOLD": "it is a list of one number",
@@ -27,6 +27,6 @@ _NOTES = {
 
 
 def refuse_renamed_keys(cfg: CfgNode) -> None:
-    """Makes a config raise KeyError when a file or an option sets a key of an earlier version."""
+    """Makes the config raise KeyError when a file or an option sets a key of an earlier version."""
     for old, new in RENAMED_KEYS.items():
         cfg.register_renamed_key(old, new, message=_NOTES.get(old))

@@ -1,4 +1,4 @@
-"""Keys of testing: precision, tiles, mergers, metrics, focus, TTA, ensembles: TEST."""
+"""Keys of inference and evaluation (precision, tiles, mergers, metrics, focus, TTA ...): TEST."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ def add_test_keys(cfg: CfgNode) -> None:
     _add_merger_keys(cfg)
     _add_metric_keys(cfg)
     _add_focus_keys(cfg)
-    # Behind the merger's keys, which these repeat.
+    # After the merger's keys, which these two copy.
     _add_tta_keys(cfg)
     _add_ensemble_keys(cfg)
 
 
 def _add_tile_keys(cfg: CfgNode) -> None:
-    """Of arithmetic and of tiles."""
-    # Arithmetic of backbone and heads at test time: float32, bfloat16, float16, or "auto", which
-    # takes 16 bits where the processor multiplies in them. Boxes stay in float32.
+    """Keys of precision and of tiles."""
+    # Precision of backbone and heads at test time: float32, bfloat16, float16, or "auto", which
+    # takes a 16-bit type if the hardware computes in it natively. Boxes stay in float32.
     cfg.TEST.PRECISION = "auto"
     cfg.TEST.TILE = CfgNode()
-    # Tile the image at test time; False runs it whole.
+    # Cut the image into tiles at test time; False runs the detector on the whole image.
     cfg.TEST.TILE.ENABLED = True
-    # Side of the square test tile.
+    # Side of the square test tile in pixels.
     cfg.TEST.TILE.SIZE = 1024
-    # Overlap of neighbours: at least the longest side of an object, so that a tile shows it whole.
+    # Overlap of neighbouring tiles in pixels. It should be at least the longest side of an object,
+    # so that some tile shows the object whole.
     cfg.TEST.TILE.OVERLAP = 128
     # Tiles of TEST.TILE.SIZE squared in a batch. Smaller tiles are batched up to the same number of
     # pixels. Halved when memory runs out.
@@ -34,30 +35,31 @@ def _add_tile_keys(cfg: CfgNode) -> None:
     # A batch may hold tiles of several images, which keeps a GPU busy where images have few tiles.
     # With False the result of an image is bit-identical whatever images are processed beside it.
     cfg.TEST.TILE.MIX_IMAGES = True
-    # A box closer than this to an interior tile edge counts as touching it.
+    # A box closer than this, in pixels, to an interior tile edge counts as touching it.
     cfg.TEST.TILE.SEAM_MARGIN = 2.0
-    # Such a box gives way to a whole one of another tile which, clipped to the box's own tile,
-    # overlaps it by at least this IoU, in (0, 1]. Above 1 no box gives way.
+    # Such a box is dropped in favour of a whole box from another tile if that box, clipped to the
+    # tile of the dropped one, overlaps it by at least this IoU, in (0, 1]. Above 1 none is dropped.
     cfg.TEST.TILE.SEAM_IOU = 0.5
 
 
 def _add_merger_keys(cfg: CfgNode) -> None:
-    # Merges the boxes of all tiles, by its name in MERGER_REGISTRY: nms, soft_nms, nmm, wbf, vote,
-    # soft_vote, or one of your own.
+    # The merger, which merges the boxes of all tiles, by its name in MERGER_REGISTRY: nms,
+    # soft_nms, nmm, wbf, vote, soft_vote, or one of your own.
     cfg.TEST.MERGER = CfgNode()
     cfg.TEST.MERGER.NAME = "nms"
-    # Boxes of one class that overlap by more than this are one object (Nt in the Soft-NMS paper).
+    # Boxes of one class that overlap by more than this are one object (Nt in the Soft-NMS paper);
+    # in [0, 1].
     cfg.TEST.MERGER.OVERLAP_THRESH = 0.5
-    # Overlap: "iou", intersection over union; "ios", intersection over the smaller area; "nwd",
-    # normalised Gaussian Wasserstein distance (arXiv 2110.13389) of boxes that share some area,
-    # with MODEL.NWD_CONSTANT.
+    # Measure of overlap: "iou", intersection over union; "ios", intersection over the smaller area;
+    # "nwd", normalised Gaussian Wasserstein distance (arXiv 2110.13389) of boxes that share some
+    # area, with MODEL.NWD_CONSTANT.
     cfg.TEST.MERGER.METRIC = "iou"
-    # Merge across classes too.
+    # Merge boxes of different classes too.
     cfg.TEST.MERGER.CLASS_AGNOSTIC = False
-    # soft_nms: scores times exp(-overlap^2 / SIGMA), "gaussian", or (1 - overlap) beyond the
-    # threshold, "linear".
+    # soft_nms: factor on the scores of overlapping boxes. "gaussian": exp(-overlap^2 / SIGMA);
+    # "linear": (1 - overlap) where the overlap exceeds OVERLAP_THRESH.
     cfg.TEST.MERGER.DECAY = "gaussian"
-    # sigma of arXiv 1704.04503, section 3: larger values lower scores less.
+    # soft_nms: sigma of arXiv 1704.04503, section 3: larger values lower scores less.
     cfg.TEST.MERGER.SIGMA = 0.5
     # soft_nms, soft_vote: boxes whose lowered score is below this are dropped.
     cfg.TEST.MERGER.SCORE_THRESH = 0.001
@@ -66,90 +68,97 @@ def _add_merger_keys(cfg: CfgNode) -> None:
 
 
 def _add_metric_keys(cfg: CfgNode) -> None:
-    # Which metrics to compute, by their names in EVALUATOR_REGISTRY: "coco" (boxes), "coco_masks"
-    # (masks, of labels that all have one), "challenge" (the 2021 challenge's mAP50), "analysis" (by
-    # size, best F1, misses, types of errors, calibration; and their pictures), "focus" (objects
-    # kept and area read by a network that chooses regions), or your own.
+    # Metrics to compute, by their names in EVALUATOR_REGISTRY: "coco" (boxes), "coco_masks" (masks;
+    # every label must have one), "challenge" (the 2021 challenge's mAP50), "analysis" (results by
+    # size, best F1, missed objects, types of errors, calibration; with their pictures), "focus"
+    # (share of objects kept and of area read by a network that chooses regions), or your own.
     cfg.TEST.METRICS = ["coco", "challenge", "analysis"]
-    # Sizes of objects (square root of the area) that "analysis" looks at apart: bounds in px, or
-    # "default" (10,20,40,70,100), "coco", "ai-tod".
+    # Bins of object size (square root of the area) in "analysis": bounds in px, or "default"
+    # (10,20,40,70,100), "coco", "ai-tod".
     cfg.TEST.SIZE_BINS = "default"
-    # The challenge's scorer adds 1 px to widths and heights before IoU; False leaves them alone.
+    # True adds 1 px to widths and heights before IoU, as the challenge's scorer does.
     cfg.TEST.CHALLENGE = CfgNode()
     cfg.TEST.CHALLENGE.PLUS_ONE = True
-    # It compares a detection with the ground truth of highest IoU only; True tries the next ones
-    # when that one is taken.
+    # False compares a detection only with the ground truth of highest IoU, as the challenge's
+    # scorer does. True tries the next ones if that one is already matched.
     cfg.TEST.CHALLENGE.FALL_BACK = False
-    # Validation images drawn to TensorBoard at each evaluation, truth beside predictions.
+    # Number of validation images drawn to TensorBoard at each evaluation, with the ground truth
+    # beside the detections.
     cfg.TEST.VIS_IMAGES = 4
-    # Lowest score that is drawn there.
+    # Lowest score of the detections drawn there.
     cfg.TEST.VIS_SCORE_THRESH = 0.5
 
 
 def _add_focus_keys(cfg: CfgNode) -> None:
-    """Of choosing regions with a trained FocusNet."""
-    # Choosing regions with a trained FocusNet. 0 or () below takes what the network's config says.
+    """Keys for choosing regions with a trained FocusNet.
+
+    The values 0 and () mean: as in the network's config.
+    """
     cfg.TEST.FOCUS = CfgNode()
-    # The detector reads only the regions that the network chooses.
+    # Run the detector only on the regions that the network chooses.
     cfg.TEST.FOCUS.ENABLED = False
-    # yaml of the network, which names its weights; "" is the bundled one.
+    # yaml config of the network, which names its weights; "": the bundled network.
     cfg.TEST.FOCUS.CONFIG = ""
-    # Weights of the network; "" takes those that its config names.
+    # Weights of the network; "": those that its config names.
     cfg.TEST.FOCUS.WEIGHTS = ""
     # Cells of at least this heat, in (0, 1), are read.
     cfg.TEST.FOCUS.HEAT_THRESH = 0.0
-    # Sides of the kinds of regions, rising multiples of 32.
+    # Sides of the kinds of regions in pixels: rising multiples of 32.
     cfg.TEST.FOCUS.WINDOWS = ()
-    # A cell that is read lies whole in a region with this many pixels around it, for each kind. A
-    # cell takes the first kind whose margin is no less than the object expected there is long.
+    # Margin in pixels, one for each kind of region: a cell that is read lies in a region that also
+    # covers this margin around it. A cell gets the first kind whose margin is at least the longer
+    # side of the object expected there.
     cfg.TEST.FOCUS.MARGINS = ()
-    # Regions cover at most this share of a photograph, the hottest cells first; overlaps count
-    # each time.
+    # Largest share of an image that its regions may cover; the hottest cells come first, and
+    # overlaps of regions count repeatedly.
     cfg.TEST.FOCUS.MAX_AREA = 0.0
-    # Decode files at reduced scale first, and at full scale only where something is hot: quicker
-    # where most photographs show nothing. False decodes once, at full scale, which is quicker where
-    # nearly all show something.
+    # True decodes files at reduced scale first, and at full scale only if a cell is hot: faster if
+    # most images show nothing. False decodes once, at full scale: faster if nearly all images show
+    # something.
     cfg.TEST.FOCUS.REDUCED_FIRST = False
-    # Share of objects that the threshold reported beside the metric "focus" keeps.
+    # The metric "focus" also reports a heat threshold: the one that keeps this share of the
+    # objects.
     cfg.TEST.FOCUS.KEEP = 0.995
 
 
 def _add_tta_keys(cfg: CfgNode) -> None:
+    """Keys of test-time augmentation."""
     cfg.TEST.TTA = CfgNode()
-    # Run the detector several times over each image, scaled and mirrored, and merge what it finds.
+    # Run the detector on several scaled and flipped copies of each image and merge the detections.
     cfg.TEST.TTA.ENABLED = False
     # A published list of passes: refinedet320, refinedet320_coco, refinedet512, refinedet512_coco.
-    # "" takes the three keys below, which a preset leaves aside.
+    # "": the passes are given by SCALES, FLIPS and KEEP, which a preset overrides.
     cfg.TEST.TTA.PRESET = ""
-    # Sides of the image that is looked at over those of the image: a number, or (longer, shorter)
-    # side. 1 leaves it alone.
+    # Sides of the scaled image over those of the original: a number, or a pair for the (longer,
+    # shorter) side. 1: not scaled.
     cfg.TEST.TTA.SCALES = (1.0,)
-    # At each scale the image as it is, and once for each of these: horizontal, vertical (mirrored
-    # left to right, top to bottom), both, transpose, transverse (mirrored in a diagonal),
-    # clockwise, counterclockwise (turned by 90 degrees).
+    # At each scale there is one pass over the unflipped image and one for each of these:
+    # horizontal, vertical (mirrored left to right, top to bottom), both, transpose, transverse
+    # (mirrored in a diagonal), clockwise, counterclockwise (turned by 90 degrees).
     cfg.TEST.TTA.FLIPS = ("horizontal",)
-    # Which boxes count at each scale, one text a scale: "min<96" or "max>32", the shorter or the
-    # longer side in pixels of the photograph; "" all; several with commas. () all at every scale.
+    # Boxes to keep at each scale, one string per scale: "min<96" or "max>32" limits the shorter or
+    # longer side in pixels of the original image; several conditions are separated by commas; ""
+    # keeps all. () keeps all at every scale.
     cfg.TEST.TTA.KEEP = ()
     # False: passes over the whole image, each cut into tiles of TEST.TILE.SIZE. True: passes over
-    # each tile, as a scan of a huge image needs it; memory grows with the scale squared.
+    # each tile, as needed to scan a huge image; memory grows with the square of the scale.
     cfg.TEST.TTA.PER_TILE = False
-    # Merges the boxes of all passes; keys as TEST.MERGER.
+    # Merger of the boxes of all passes; keys as in TEST.MERGER.
     cfg.TEST.TTA.MERGER = cfg.TEST.MERGER.clone()
     cfg.TEST.TTA.MERGER.NAME = "vote"
 
 
 def _add_ensemble_keys(cfg: CfgNode) -> None:
     cfg.TEST.ENSEMBLE = CfgNode()
-    # Models that look at each image beside this config's own: "CONFIG.yaml:WEIGHTS", or
-    # "CONFIG.yaml", whose MODEL.WEIGHTS count. Each with tiles, resizing, precision and TTA of its
-    # own config. All must have the same classes.
+    # Further models of the ensemble, beside the model of this config: "CONFIG.yaml:WEIGHTS", or
+    # "CONFIG.yaml" for the weights in its MODEL.WEIGHTS. Each model uses the tiles, resizing,
+    # precision and TTA of its own config. All must have the same classes.
     cfg.TEST.ENSEMBLE.MEMBERS = []
-    # Weight of each model's scores, w in arXiv 1910.13302: this config's own first, then those of
-    # MEMBERS. () all alike.
+    # Weight of each model's scores, w in arXiv 1910.13302: first the model of this config, then
+    # MEMBERS. (): equal weights.
     cfg.TEST.ENSEMBLE.WEIGHTS = ()
-    # Merges the boxes of all models; keys as TEST.MERGER. Here wbf lowers the score of what not all
-    # models found, as published (section 3); on tiles it doesn't.
+    # Merger of the boxes of all models; keys as in TEST.MERGER. Here wbf lowers the score of a box
+    # that not all models found, as published (section 3); on tiles it doesn't.
     cfg.TEST.ENSEMBLE.MERGER = cfg.TEST.MERGER.clone()
     cfg.TEST.ENSEMBLE.MERGER.NAME = "wbf"
     cfg.TEST.ENSEMBLE.MERGER.OVERLAP_THRESH = 0.55

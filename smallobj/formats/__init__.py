@@ -1,7 +1,8 @@
 """Labels and detections in the formats of other tools, both ways.
 
 Each module holds one format: a reader ``(Source) -> (BoxSet, problems)`` and a writer
-``(BoxSet, Target) -> None``. docs/formats.md says what each keeps.
+``(BoxSet, Target) -> None``. docs/formats.md says what each
+format can hold.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from smallobj.formats.targets import Target
 
 @dataclass(frozen=True)
 class Format:
-    """One format's two directions."""
+    """Reader and writer of one format."""
 
     read: Callable[[Source], tuple[BoxSet, list[Problem]]]
     write: Callable[[BoxSet, Target], None]
@@ -35,15 +36,15 @@ FORMATS = {
 
 
 def read_boxes(name: str, source: Source, drop_bad_boxes: bool = False) -> BoxSet:
-    """Labels or detections in the format ``name``, a key of ``FORMATS``.
+    """Reads labels or detections in the format ``name``, a key of ``FORMATS``.
 
     Args:
         name: the format.
-        source: where they are.
-        drop_bad_boxes: leave out boxes that break a rule; what else is wrong still raises.
+        source: the files to read.
+        drop_bad_boxes: leave out boxes that break a rule; other errors still raise.
 
     Raises:
-        DatasetError: files break rules; it lists them.
+        DatasetError: files break rules; the message lists all violations.
         ValueError: the format is unknown, or needs a part of ``source`` that is empty.
     """
     boxes, problems = _format(name).read(source)
@@ -54,7 +55,7 @@ def read_boxes(name: str, source: Source, drop_bad_boxes: bool = False) -> BoxSe
 
 
 def write_boxes(name: str, boxes: BoxSet, target: Target) -> None:
-    """Writes them in the format ``name``, a key of ``FORMATS``.
+    """Writes labels or detections in the format ``name``, a key of ``FORMATS``.
 
     Raises:
         ValueError: the format is unknown, cannot hold what is in ``boxes``, or a file exists.
