@@ -1,6 +1,6 @@
-"""Anchors that fit a set of boxes: k-means by IoU, the form that Detectron2 can express, recall.
+"""Fitting anchors to a set of boxes: k-means by IoU, sizes and ratios for Detectron2, recall.
 
-Pure NumPy. Sides are (w, h) in the pixels that the network sees; an aspect ratio is h / w.
+Pure NumPy. Sides are (w, h) in pixels of the network's input; an aspect ratio is h / w.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-# Rows handled together, which bounds the memory of the tables of overlaps.
+# Number of rows processed at once; bounds the memory of the IoU tables.
 _CHUNK = 20_000
 # Logarithms of the sizes and of the ratios of a level.
 _Level = tuple[np.ndarray, np.ndarray]
@@ -18,12 +18,12 @@ _Level = tuple[np.ndarray, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Anchors:
-    """What Detectron2's DefaultAnchorGenerator makes of SIZES and ASPECT_RATIOS.
+    """Anchors of Detectron2's DefaultAnchorGenerator for given SIZES and ASPECT_RATIOS.
 
     Attributes:
-        sizes: square roots of the areas, some for each level.
-        ratios: h / w, some for each level; a level has every size in every ratio.
-        strides: distance of neighbouring anchors of each level.
+        sizes: square roots of the areas, for each level.
+        ratios: h / w, for each level; a level has an anchor for every pair of a size and a ratio.
+        strides: distance between neighbouring anchors, for each level.
         offset: of the first anchor from the image's corner, in strides.
     """
 
@@ -48,11 +48,11 @@ class Anchors:
 
 @dataclasses.dataclass(frozen=True)
 class SideAnchors:
-    """Anchors of any sides, as YOLO has them.
+    """Anchors with arbitrary sides, as in YOLO.
 
     Attributes:
-        sides: (w, h) of each anchor, some for each level.
-        strides: distance of neighbouring anchors of each level.
+        sides: (w, h) of each anchor, for each level.
+        strides: distance between neighbouring anchors, for each level.
         offset: of the first anchor from the image's corner, in strides.
     """
 
@@ -77,7 +77,11 @@ def _shapes(sizes: np.ndarray, ratios: np.ndarray) -> np.ndarray:
 
 
 def shape_iou(sides: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """IoU of boxes that share their centre: (N, 2) and (K, 2) to (N, K)."""
+    """IoU of boxes with a common centre: sides (N, 2) and (K, 2) to (N, K).
+
+    >>> shape_iou(np.array([[10.0, 20.0]]), np.array([[10.0, 10.0], [10.0, 20.0]])).tolist()
+    [[0.5, 1.0]]
+    """
     common = np.minimum(sides[:, None], others[None]).prod(axis=-1)
     return common / (sides.prod(axis=1)[:, None] + others.prod(axis=1)[None] - common)
 
@@ -87,18 +91,19 @@ def cluster_sides(
 ) -> np.ndarray:
     """k-means with the distance 1 - IoU (arXiv 1612.08242, section 2, dimension clusters).
 
-    Started as k-means++ is: each next centre is a box drawn with its distance to the nearest
-    centre so far as weight. The same input and seed give the same clusters.
+    Initialised as in k-means++: each next centre is a random box, with a probability proportional
+    to its distance from the nearest centre so far. The same input and seed give the same clusters.
 
     Args:
         sides: (N, 2), N >= 1.
         count: number of clusters, K.
 
     Returns:
-        (K, 2) means of the clusters, by rising area; some equal if the boxes have fewer shapes.
+        (K, 2) means of the clusters, by increasing area. Some are equal if the boxes have fewer
+        than K different shapes.
 
     Raises:
-        ValueError: no box, or a side that isn't positive.
+        ValueError: there is no box, or a side is not positive.
     """
     if len(sides) == 0 or not (sides > 0).all():
         raise ValueError("anchors are fitted to boxes with positive sides, one at least")
@@ -117,7 +122,7 @@ def cluster_sides(
         members = nearest
         sizes = np.bincount(members, minlength=count)[:, None]
         sums = np.stack([np.bincount(members, sides[:, i], minlength=count) for i in (0, 1)], 1)
-        # A cluster that lost all its boxes stays where it was.
+        # A cluster without boxes keeps its centre.
         centres = np.where(sizes > 0, sums / np.maximum(sizes, 1), centres)
     return centres[np.argsort(centres.prod(axis=1), kind="stable")]
 
@@ -128,25 +133,27 @@ def fit_sides(sides: np.ndarray, count: int, starts: int = 5, most: int = 4000) 
     Args:
         sides: (N, 2), N >= 1.
         count: number of anchors, K.
-        starts: k-means ends where it began near; so many beginnings are tried.
-        most: objects that are looked at; a random sample of them where there are more.
+        starts: number of runs, since the result of k-means depends on its initialisation.
+        most: largest number of objects used; of more, a random sample is taken.
 
     Returns:
-        (K, 2) by rising area, in tenths of a pixel.
+        (K, 2) by increasing area, rounded to tenths of a pixel.
 
     Raises:
         ValueError: as :func:`cluster_sides`.
     """
     if len(sides) > most:
         sides = sides[np.random.default_rng(0).choice(len(sides), most, replace=False)]
-    found = [cluster_sides(sides, count, seed) for seed in range(starts)]
-    best = max(found, key=lambda centres: shape_iou(sides, centres).max(axis=1).mean())
+    runs = [cluster_sides(sides, count, seed) for seed in range(starts)]
+    best = max(runs, key=lambda centres: shape_iou(sides, centres).max(axis=1).mean())
     return np.maximum(best.round(1), 0.1)
 
 
 def grid_phases(count: int) -> np.ndarray:
-    """(P, 2) places in the unit square, evenly spread (the R2 sequence): where objects' centres
-    lie relative to the anchors' grid."""
+    """(P, 2) positions of objects' centres in a cell of the anchor grid, the unit square.
+
+    They are evenly spread: the R2 sequence.
+    """
     golden = 1.32471795724474602596  # root of x^3 = x + 1
     steps = np.arange(1, count + 1)[:, None] * np.array([1 / golden, 1 / golden**2])
     return (0.5 + steps) % 1
@@ -155,16 +162,16 @@ def grid_phases(count: int) -> np.ndarray:
 def level_overlaps(
     sides: np.ndarray, shapes: np.ndarray, stride: int, offset: float, centres: np.ndarray
 ) -> np.ndarray:
-    """IoU of each object with the best anchor of a level, anchors lying on their grid.
+    """IoU of each object with the best anchor of a level, with the anchors on their grid.
 
     Args:
         sides: (N, 2).
         shapes: (A, 2) anchors of the level.
         stride, offset: of the level's grid.
-        centres: (P, 2) positions, in pixels, at which each object is tried.
+        centres: (P, 2) positions, in pixels, at which each object is placed.
 
     Returns:
-        (N, P). The nearest anchor of each shape counts: none further off overlaps more.
+        (N, P). Only the nearest anchor of each shape is used, since no other one overlaps more.
     """
     off = np.abs((centres - (offset - 0.5) * stride) % stride - stride / 2)
     reach = (sides[:, None, None] + shapes[None, None]) / 2 - off[None, :, None]
@@ -177,24 +184,24 @@ def level_overlaps(
 def best_overlaps(
     sides: np.ndarray, anchors: Anchors | SideAnchors, phases: int = 16
 ) -> np.ndarray:
-    """IoU of each object with its best anchor, at ``phases`` places relative to the grid.
+    """IoU of each object with its best anchor, at ``phases`` positions relative to the grid.
 
-    Objects lie anywhere and anchors at multiples of their stride, which costs a 10 px object on
-    a grid of 16 px most of the overlap that its shape alone would have.
+    Objects can lie anywhere, but anchors lie at multiples of their stride. A 10 px object on a grid
+    of 16 px loses most of the IoU that its shape alone would give.
 
     Returns:
         (N, phases).
     """
     centres = grid_phases(phases) * max(anchors.strides)
-    found = np.zeros((len(sides), phases))
+    best = np.zeros((len(sides), phases))
     for start in range(0, len(sides), _CHUNK):
         rows = slice(start, start + _CHUNK)
         for level, stride in enumerate(anchors.strides):
             overlap = level_overlaps(
                 sides[rows], anchors.shapes(level), stride, anchors.offset, centres
             )
-            found[rows] = np.maximum(found[rows], overlap)
-    return found
+            best[rows] = np.maximum(best[rows], overlap)
+    return best
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,10 +209,10 @@ class AnchorFit:
     """How well anchors fit objects.
 
     Attributes:
-        recall: share of objects whose best anchor reaches the IoU that is the key; anchors lie on
-            their grid, each object at several places relative to it. "Best possible recall".
-        mean: mean IoU of the best anchor, likewise.
-        shape_recall, shape_mean: the same by shape alone, as if an anchor lay on each object.
+        recall: by IoU threshold, the share of objects whose best anchor reaches it, with the
+            anchors on their grid and each object at several positions. "Best possible recall".
+        mean: mean IoU of the best anchor, for the same positions.
+        shape_recall, shape_mean: the same by shape alone, with anchors centred on each object.
     """
 
     recall: dict[float, float]
@@ -217,7 +224,7 @@ class AnchorFit:
 def measure_anchors(
     sides: np.ndarray, anchors: Anchors | SideAnchors, thresholds: tuple[float, ...] = (0.5, 0.7)
 ) -> AnchorFit:
-    """The fit of anchors to objects (N, 2), N >= 1."""
+    """Measures the fit of anchors to the sides (N, 2) of objects, N >= 1."""
     placed = best_overlaps(sides, anchors)
     shapes = anchors.all_shapes
     chunks = [sides[i : i + _CHUNK] for i in range(0, len(sides), _CHUNK)]
@@ -231,19 +238,20 @@ def measure_anchors(
 
 
 def fit_anchors(sides: np.ndarray, like: Anchors, seed: int = 0, most: int = 2000) -> Anchors:
-    """Anchors for objects, as many on each level as another set has.
+    """Fits anchors to objects, with the levels and the number of anchors of another set.
 
-    k-means gives as many clusters as there are anchors. They are dealt to the levels by area, and
-    the sizes and ratios of a level are geometric means over its clusters, since Detectron2 makes
-    every size in every ratio. What that loses is won back by moving one size or ratio at a time
-    while recall on the grid rises (:func:`_utility`). The same is done from ``like``, and the
-    better of the two results is returned, which is therefore no worse than ``like`` on the sample.
+    k-means gives one cluster for each anchor. The clusters are assigned to the levels by area. The
+    sizes and ratios of a level are geometric means over its clusters, because Detectron2 combines
+    every size with every ratio. This loses some of the fit, so coordinate ascent then changes one
+    size or ratio at a time while recall on the grid rises (:func:`_utility`). The ascent also runs
+    from ``like``. The better of the two results is returned, so it is no worse than ``like`` on the
+    sample.
 
     Args:
         sides: (N, 2), N >= 1.
-        like: gives the levels and the number of sizes and of ratios on each.
-        seed: of the start and of the sample.
-        most: objects that are looked at; a random sample of them where there are more.
+        like: gives the levels, and the number of sizes and of ratios of each.
+        seed: of the k-means initialisation and of the sample.
+        most: largest number of objects used; of more, a random sample is taken.
 
     Raises:
         ValueError: as :func:`cluster_sides`.
@@ -258,28 +266,29 @@ def fit_anchors(sides: np.ndarray, like: Anchors, seed: int = 0, most: int = 200
         from_clusters.append(_factors(clusters[begin:end], len(sizes), len(ratios)))
         begin = end
     from_like = [(np.log(s), np.log(r)) for s, r in zip(like.sizes, like.ratios, strict=True)]
-    found = [_refine(sides, start, like) for start in (from_clusters, from_like)]
-    return max(found, key=lambda result: result[0])[1]
+    results = [_refine(sides, start, like) for start in (from_clusters, from_like)]
+    return max(results, key=lambda result: result[0])[1]
 
 
 def _factors(clusters: np.ndarray, sizes: int, ratios: int) -> _Level:
-    """The sizes and ratios whose product comes near a level's clusters."""
+    """Logarithms of sizes and ratios whose combinations approximate the clusters of a level."""
     size = np.sort(np.log(clusters).mean(axis=1)).reshape(sizes, ratios).mean(axis=1)
     ratio = np.sort(np.log(clusters[:, 1] / clusters[:, 0])).reshape(ratios, sizes).mean(axis=1)
     return size, ratio
 
 
 def _utility(overlaps: np.ndarray) -> float:
-    """What fitting raises: recall at IoU 0.5, and a little the mean of the best anchors' IoU.
+    """The objective of the fit: recall at IoU 0.5, plus a quarter of the mean best IoU.
 
-    A threshold has no slope to climb, so a ramp around it stands in. The mean alone would trade
-    objects of unusual shape, which are lost, for a better fit of those that are found anyway.
+    A threshold has no slope to climb, so a ramp from 0.45 to 0.55 replaces it. With the mean alone,
+    objects of unusual shape would be missed in exchange for a better fit of the common shapes,
+    which are found anyway.
     """
     return float(np.clip((overlaps - 0.45) / 0.1, 0, 1).mean() + overlaps.mean() / 4)
 
 
 def _refine(sides: np.ndarray, logs: list[_Level], like: Anchors) -> tuple[float, Anchors]:
-    """Coordinate ascent from given logarithms; levels keep their order of size."""
+    """Coordinate ascent from the given logarithms; the levels stay ordered by size."""
     logs = list(logs)
     centres = grid_phases(4) * max(like.strides)
 
@@ -302,10 +311,10 @@ def _refine(sides: np.ndarray, logs: list[_Level], like: Anchors) -> tuple[float
             for part, index, sign in _moves(pair):
                 trial = (logs[level][0].copy(), logs[level][1].copy())
                 trial[part][index] += sign * step
-                found = overlaps(level, trial)
-                value = _utility(np.maximum(rest, found))
+                overlap = overlaps(level, trial)
+                value = _utility(np.maximum(rest, overlap))
                 if value > best + 1e-6 and in_order([*logs[:level], trial, *logs[level + 1 :]]):
-                    logs[level], table[level], best, moved = trial, found, value, True
+                    logs[level], table[level], best, moved = trial, overlap, value, True
         if not moved:
             step /= 2
     fitted = dataclasses.replace(
@@ -317,7 +326,7 @@ def _refine(sides: np.ndarray, logs: list[_Level], like: Anchors) -> tuple[float
 
 
 def _moves(pair: _Level) -> list[tuple[int, int, int]]:
-    """(sizes or ratios, which of them, up or down) for each way to change a level."""
+    """(0 for sizes or 1 for ratios, index, sign) of each possible change of a level."""
     return [
         (part, index, sign)
         for part in (0, 1)

@@ -1,7 +1,7 @@
-"""Masks of an image's objects, none stored larger than its object. Pure geometry, no model.
+"""Masks of an image's objects, each stored as a crop of the object's size. Pure geometry.
 
-N objects. A frame is (h, w) in pixels; ``origins`` are (x, y) of a crop's first pixel in it.
-A run-length mask ("RLE") is COCO's compressed one, {"size": [h, w], "counts": text}.
+N objects. A frame is (h, w) in pixels; ``origins`` are (x, y) of each crop's first pixel in it.
+A run-length mask (RLE) is in COCO's compressed form, {"size": [h, w], "counts": text}.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ Rle = dict[str, Any]
 
 
 class CropMasks:
-    """N masks as crops: of 100 small objects in 2800 x 2100 px some kilobytes, not 588 MB.
+    """N masks as crops: for 100 small objects in 2800 x 2100 px, a few kilobytes, not 588 MB.
 
-    Stands where Detectron2 has a bool tensor (N, H, W): it can be indexed, concatenated and moved
-    like one, and makes the full-size bitmap of an object when that is asked for, by iteration or by
-    ``numpy.asarray``. So Detectron2's Visualizer and COCOEvaluator take it as it is.
+    Replaces Detectron2's bool tensor (N, H, W). It can be indexed, concatenated and moved to a
+    device like a tensor. Iteration and ``numpy.asarray`` compute the full-size bitmaps, so
+    Detectron2's Visualizer and COCOEvaluator accept it.
+
+    >>> masks = torch.zeros(1, 4, 6, dtype=torch.bool)
+    >>> masks[0, 1:3, 2:5] = True
+    >>> crops = CropMasks.from_bitmasks(masks)
+    >>> crops.corners().tolist(), crops.areas().tolist()
+    ([[2, 1, 5, 3]], [6])
 
     Attributes:
         crops: N bool tensors (h_i, w_i).
@@ -39,13 +45,13 @@ class CropMasks:
 
     @classmethod
     def from_bitmasks(cls, masks: torch.Tensor) -> CropMasks:
-        """From (N, H, W), which may be freed afterwards; an empty mask gets an empty crop."""
+        """From (N, H, W), of which nothing is kept; an empty mask becomes an empty crop."""
         masks = masks.bool()
         first, last = [], []
         for axis in (1, 2):  # extent along x, then along y
             used = masks.any(dim=axis)
             is_empty = ~used.any(dim=1)
-            ranked = used.to(torch.uint8)  # argmax, the first of the largest, takes no bool
+            ranked = used.to(torch.uint8)  # argmax does not accept bool
             end = used.shape[1] - ranked.flip(1).argmax(dim=1)
             first.append(ranked.argmax(dim=1).masked_fill(is_empty, 0))
             last.append(end.masked_fill(is_empty, 0))
@@ -60,12 +66,12 @@ class CropMasks:
 
     @classmethod
     def of(cls, masks: CropMasks | torch.Tensor) -> CropMasks:
-        """Of what a detector leaves in pred_masks: CropMasks as they are, or (N, H, W) bool."""
+        """From the pred_masks of a detector: CropMasks, returned as they are, or (N, H, W) bool."""
         return masks if isinstance(masks, CropMasks) else cls.from_bitmasks(masks)
 
     @staticmethod
     def cat(parts: Sequence[CropMasks]) -> CropMasks:
-        """All masks of one frame together; for ``Instances.cat``."""
+        """Concatenates masks of the same frame; for ``Instances.cat``."""
         assert len({part.image_size for part in parts}) == 1
         crops = [crop for part in parts for crop in part.crops]
         return CropMasks(crops, torch.cat([p.origins for p in parts]), parts[0].image_size)
@@ -74,7 +80,7 @@ class CropMasks:
         return len(self.crops)
 
     def __getitem__(self, item: int | slice | torch.Tensor) -> CropMasks:
-        """As a tensor's rows; an integer gives one mask, still as CropMasks."""
+        """Indexes like the rows of a tensor; an integer gives CropMasks of one mask."""
         if isinstance(item, torch.Tensor):
             item = item.cpu()
         rows = torch.arange(len(self))[item].reshape(-1)
@@ -88,7 +94,7 @@ class CropMasks:
             yield self.bitmask(index)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """(N, H, W), all at once."""
+        """(N, H, W) bool, or another ``dtype``."""
         full = self.to_bitmasks().cpu().numpy()
         return full if dtype is None else full.astype(dtype)
 
@@ -97,25 +103,25 @@ class CropMasks:
         return self.crops[0].device if self.crops else torch.device("cpu")
 
     def to(self, *args: Any, **kwargs: Any) -> CropMasks:
-        """The crops elsewhere, as ``Tensor.to``."""
+        """The masks with ``Tensor.to`` applied to the crops."""
         crops = [crop.to(*args, **kwargs) for crop in self.crops]
         return CropMasks(crops, self.origins, self.image_size)
 
     def corners(self) -> torch.Tensor:
-        """(N, 4) int64 XYXY: where each crop lies."""
+        """(N, 4) int64 XYXY of each crop in the frame."""
         sides = torch.tensor([crop.shape[::-1] for crop in self.crops], dtype=torch.int64)
         return torch.cat([self.origins, self.origins + sides.reshape(-1, 2)], dim=1)
 
     def areas(self) -> torch.Tensor:
-        """(N,) int64 number of pixels."""
+        """(N,) int64 number of pixels of each mask."""
         return torch.tensor([int(crop.sum()) for crop in self.crops], dtype=torch.int64)
 
     def moved(self, x: int, y: int, image_size: tuple[int, int]) -> CropMasks:
-        """In the frame of which this one is the part that begins at (x, y)."""
+        """The masks in a larger frame, in which this frame begins at (x, y)."""
         return CropMasks(self.crops, self.origins + torch.tensor([x, y]), image_size)
 
     def mirrored(self, horizontal: bool, vertical: bool) -> CropMasks:
-        """With left and right, or top and bottom, or both exchanged."""
+        """The masks flipped left to right, top to bottom, or both, as is the frame."""
         height, width = self.image_size
         x0, y0, x1, y1 = self.corners().unbind(dim=1)
         origins = [width - x1 if horizontal else x0, height - y1 if vertical else y0]
@@ -124,12 +130,12 @@ class CropMasks:
         return CropMasks(crops, torch.stack(origins, dim=1), self.image_size)
 
     def transposed(self) -> CropMasks:
-        """With x and y exchanged, also of the frame."""
+        """The masks with x and y exchanged, as are the frame's sides."""
         height, width = self.image_size
         return CropMasks([crop.T for crop in self.crops], self.origins.flip(1), (width, height))
 
     def resized(self, image_size: tuple[int, int]) -> CropMasks:
-        """In the same image at another size: each pixel takes what lies nearest to its centre."""
+        """The masks resized to ``image_size`` by nearest neighbour, at the centres of pixels."""
         if tuple(image_size) == tuple(self.image_size):
             return self
         crops, origins = [], []
@@ -142,7 +148,7 @@ class CropMasks:
         return CropMasks(crops, torch.tensor(origins), image_size)
 
     def bitmask(self, index: int) -> torch.Tensor:
-        """(H, W) bool of one object."""
+        """The full-size mask of one object, (H, W) bool."""
         crop = self.crops[index]
         x, y = self.origins[index].tolist()
         full = torch.zeros(self.image_size, dtype=torch.bool, device=crop.device)
@@ -150,14 +156,14 @@ class CropMasks:
         return full
 
     def to_bitmasks(self) -> torch.Tensor:
-        """(N, H, W) bool: everything at full size, N * H * W bytes."""
+        """The full-size masks, (N, H, W) bool: N * H * W bytes."""
         full = torch.zeros(len(self), *self.image_size, dtype=torch.bool, device=self.device)
         for index, (crop, (x, y)) in enumerate(zip(self.crops, self.origins.tolist(), strict=True)):
             full[index, y : y + crop.shape[0], x : x + crop.shape[1]] = crop
         return full
 
     def rles(self) -> list[Rle]:
-        """A run-length mask each, made without a full-size bitmap."""
+        """The masks run-length encoded, without full-size bitmaps."""
         origins = self.origins.tolist()
         return [
             crop_rle(crop.cpu().numpy(), x, y, self.image_size)
@@ -166,9 +172,17 @@ class CropMasks:
 
 
 def _nearest(start: int, length: int, before: int, after: int) -> tuple[int, torch.Tensor]:
-    """Along one axis: first pixel of a crop in the new frame, and the old pixel of each.
+    """Nearest-neighbour resize of a crop along one axis.
 
-    Old pixel p covers the centres c of new pixels with p <= (c + 0.5) * before / after < p + 1.
+    New pixel c takes old pixel p if p <= (c + 0.5) * before / after < p + 1.
+
+    Args:
+        start, length: first pixel and length of the crop in the old frame.
+        before, after: length of the old and of the new frame.
+
+    Returns:
+        First pixel of the crop in the new frame; for each of its new pixels, the index of the old
+        one in the crop.
     """
     centres = (torch.arange(after, dtype=torch.float64) + 0.5) * before / after
     source = centres.floor().long().clamp(max=before - 1) - start
@@ -177,10 +191,10 @@ def _nearest(start: int, length: int, before: int, after: int) -> tuple[int, tor
 
 
 def crop_rle(crop: np.ndarray, x: int, y: int, image_size: tuple[int, int]) -> Rle:
-    """The run-length mask of a (h, w) bool crop whose first pixel is (x, y) of the image."""
+    """The run-length mask of a crop, (h, w) bool, whose first pixel is (x, y) of the image."""
     height, width = image_size
     columns, rows = crop.T.nonzero()
-    # COCO counts pixels column by column.
+    # COCO orders pixels column by column.
     place = (columns + x) * height + rows + y
     first = np.flatnonzero(np.diff(place, prepend=-2) != 1)
     starts = place[first]
@@ -193,7 +207,7 @@ def crop_rle(crop: np.ndarray, x: int, y: int, image_size: tuple[int, int]) -> R
 
 
 def coco_annotation(number: int, image_id: int, category_id: int, rle: Rle) -> dict[str, Any]:
-    """An object of COCO JSON: its run-length mask, and the box (x, y, w, h) that fits it."""
+    """A COCO JSON annotation from a run-length mask, with its tight box (x, y, w, h)."""
     return {
         "id": number,
         "image_id": image_id,
@@ -206,12 +220,12 @@ def coco_annotation(number: int, image_id: int, category_id: int, rle: Rle) -> d
 
 
 def compressed(rle: Rle) -> Rle:
-    """A run-length mask with its list of counts as text, which JSON and pycocotools take."""
+    """Compresses a run-length mask: its list of counts as text, for JSON and pycocotools."""
     height, width = rle["size"]
     packed = mask_util.frPyObjects(rle, height, width)
     return {"size": [height, width], "counts": packed["counts"].decode("ascii")}
 
 
 def mask_rles(masks: CropMasks | torch.Tensor) -> list[Rle]:
-    """Run-length masks of what a detector leaves in pred_masks."""
+    """Run-length masks of the pred_masks of a detector."""
     return CropMasks.of(masks).rles()

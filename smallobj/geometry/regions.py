@@ -1,6 +1,6 @@
-"""Regions: which parts of an image to read where a heat map says that objects may lie.
+"""Regions: the parts of an image to process, chosen by a heat map of where objects may be.
 
-Pure functions. A region is (x0, y0, x1, y1) in image pixels, integer, end exclusive; so is a tile.
+Pure functions. A region is (x0, y0, x1, y1) in integer image pixels, end exclusive, like a tile.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# A cover of so much of the area that is allowed is good enough: the search for the last cell that
-# still fits takes as long as a convolution.
+# The search stops at this share of the allowed area: finding the last cell that still fits would
+# take as long as a convolution.
 _NEARLY = 0.95
 
 
@@ -25,34 +25,35 @@ def choose_regions(
     margins: Sequence[int],
     max_area: float,
 ) -> np.ndarray:
-    """Few windows that hold each hot cell whole, and a margin around it that suits its object.
+    """A small set of windows that contain each hot cell with a margin for its object's size.
 
-    Where that would be more than ``max_area`` of the image, the coolest cells are given up, until
-    between 95% and all of it are read, if any number of cells comes to that.
+    If the windows would cover more than ``max_area`` of the image, the coolest cells are dropped.
+    The search stops when the windows cover between 95% and 100% of ``max_area``, if any number of
+    cells gives that.
 
-    A hot cell goes to the first kind of window whose margin is at least the side that its object is
-    expected to have, or to the last kind. The largest windows are placed first, and cells that
-    they happen to serve need no window of their own. Cells of one kind are covered one after
-    another, from the top row down: of the windows that hold the next one, that which holds most of
-    the others yet to be covered. Each window is then centred on what it holds.
+    Each hot cell is assigned to the first kind of window whose margin is at least the expected side
+    of its object, or else to the last kind. The largest windows are placed first; cells that
+    already lie in them with their margin need no other window. The cells of a kind are then covered
+    greedily from the top row down: of all windows that contain the next cell, the one with the most
+    uncovered cells is taken. Each window is finally centred on its cells.
 
     Args:
-        heat: (h, w) in [0, 1]; cell (i, j) stands for image pixels from (j, i) * stride on.
-        side: (h, w), expected longer side of an object at that cell, in pixels.
+        heat: (h, w) in [0, 1]; cell (i, j) covers image pixels from (x, y) = (j, i) * stride on.
+        side: (h, w), expected longer side of an object at each cell, in pixels.
         stride: side of a cell in pixels.
         image_size: (H, W) of the image.
         threshold: cells of at least this heat are hot.
-        windows: sides of the kinds of windows, rising; along an image side shorter than a window,
-            that side.
-        margins: pixels, one for each kind, rising. Around cells at the image's border there may be
-            fewer.
-        max_area: as :func:`area_share` counts.
+        windows: side of each kind of window, in pixels, increasing. Windows are clipped to the
+            image's sides.
+        margins: margin of each kind, in pixels, increasing; may be smaller at the image's border.
+        max_area: largest total area, as :func:`area_share` measures it.
 
     Returns:
-        (T, 4) int64 inside the image, sorted by size, largest first; T = 0 where nothing is hot.
+        (T, 4) int64 inside the image, largest windows first; T = 0 if no cell is hot.
 
     Raises:
-        ValueError: windows or margins don't rise, or a window doesn't hold a cell and its margins.
+        ValueError: windows or margins are not increasing, or a window is smaller than a cell and
+            its margins.
     """
     check_windows(windows, margins, stride)
     kind = np.searchsorted(np.array(margins[:-1]), side)
@@ -66,7 +67,7 @@ def choose_regions(
     cells = np.flatnonzero(heat >= threshold)
     cells = cells[np.argsort(-heat.ravel()[cells], kind="stable")]
     regions, low, high = regions[:0], 0, len(cells)
-    # The hottest ``low`` cells fit, the hottest ``high`` don't; each try halves what is between.
+    # Bisection: the hottest ``low`` cells fit, the hottest ``high`` do not.
     while high - low > 1 and area_share(regions, image_size) < _NEARLY * max_area:
         count = (low + high) // 2
         hot = np.zeros(heat.size, dtype=bool)
@@ -87,21 +88,22 @@ def _cover_kinds(
     windows: Sequence[int],
     margins: Sequence[int],
 ) -> np.ndarray:
-    """Windows (T, 4) for the hot cells (h, w), each of the kind (h, w) that it goes to."""
+    """Windows (T, 4) that cover the hot cells (h, w), given each cell's kind of window (h, w)."""
     chosen = np.zeros((0, 4), dtype=np.int64)
     for index in reversed(range(len(windows))):
         cells = np.argwhere(hot & (kind == index))
         grown = _grow(cells, stride, margins[index])
         cells = cells[~lies_whole_in_any(grown, chosen, image_size, 0)]
-        left = np.zeros_like(hot)
-        left[tuple(cells.T)] = True
-        groups = _cover(left, (windows[index] - 2 * margins[index]) // stride) * stride
+        uncovered = np.zeros_like(hot)
+        uncovered[tuple(cells.T)] = True
+        groups = _cover(uncovered, (windows[index] - 2 * margins[index]) // stride) * stride
         chosen = np.concatenate([chosen, _place(groups, windows[index], image_size)])
     return chosen
 
 
 def check_windows(windows: Sequence[int], margins: Sequence[int], stride: int) -> None:
-    """
+    """Checks the kinds of windows of :func:`choose_regions`.
+
     Raises:
         ValueError: as :func:`choose_regions`.
     """
@@ -120,36 +122,36 @@ def check_windows(windows: Sequence[int], margins: Sequence[int], stride: int) -
 
 
 def _grow(cells: np.ndarray, stride: int, margin: int) -> np.ndarray:
-    """Cells (N, 2), row and column, and their margins: (N, 4) XYXY in pixels."""
+    """Boxes (N, 4) XYXY, in pixels, of cells (N, 2) (row, column) with their margins."""
     start = cells[:, ::-1] * stride
     return np.concatenate([start - margin, start + stride + margin], axis=1)
 
 
 def _place(groups: np.ndarray, window: int, image_size: tuple[int, int]) -> np.ndarray:
-    """A window (T, 4) about the middle of each group (T, 4) XYXY, moved into the image."""
+    """Windows (T, 4) centred on groups (T, 4) XYXY, moved into the image."""
     height, width = image_size
     sides = np.array([min(window, width), min(window, height)])
-    # Twice the centre, for whole numbers; a cell at the border may stick out of the image.
+    # Twice the centre, to stay with integers. A cell at the border may extend beyond the image.
     centre = groups[:, :2] + np.minimum(groups[:, 2:], [width, height])
     start = np.clip((centre - sides) // 2, 0, np.array([width, height]) - sides)
     return np.concatenate([start, start + sides], axis=1)
 
 
 def _cover(hot: np.ndarray, reach: int) -> np.ndarray:
-    """Extents (T, 4) XYXY, in cells, of groups of hot cells that fit into reach x reach each."""
-    left = np.pad(hot, ((0, reach), (reach, reach)))
-    rows, columns = np.nonzero(left)
-    every = np.ones(reach, dtype=np.int64)
+    """Extents (T, 4) XYXY, in cells, of groups of hot cells that each fit into reach x reach."""
+    uncovered = np.pad(hot, ((0, reach), (reach, reach)))
+    rows, columns = np.nonzero(uncovered)
+    ones = np.ones(reach, dtype=np.int64)
     extents = []
     for y, x in zip(rows.tolist(), columns.tolist(), strict=True):
-        if not left[y, x]:
+        if not uncovered[y, x]:
             continue
-        # Rows above are done, so a square that holds this cell and is of use begins in its row.
-        strip = left[y : y + reach, x - reach + 1 : x + reach]
-        counts = np.convolve(strip.sum(axis=0), every, mode="valid")
-        # Of equals the rightmost: what lies to the left in this row is done.
+        # All cells in the rows above are covered, so the best square starts in this cell's row.
+        strip = uncovered[y : y + reach, x - reach + 1 : x + reach]
+        counts = np.convolve(strip.sum(axis=0), ones, mode="valid")
+        # Of equal counts the rightmost, since cells to the left in this row are covered.
         first = x - reach + 1 + len(counts) - 1 - int(np.argmax(counts[::-1]))
-        square = left[y : y + reach, first : first + reach]
+        square = uncovered[y : y + reach, first : first + reach]
         ys, xs = np.nonzero(square)
         extents.append([first + xs.min(), y, first + xs.max() + 1, y + ys.max() + 1])
         square[...] = False
@@ -159,32 +161,41 @@ def _cover(hot: np.ndarray, reach: int) -> np.ndarray:
 def lies_whole_in_any(
     boxes: np.ndarray, regions: np.ndarray, image_size: tuple[int, int], spare: float
 ) -> np.ndarray:
-    """Which boxes at least one region holds whole, with a few pixels to spare.
+    """Whether each box lies entirely in at least one region, with a distance to its edges.
+
+    >>> regions = np.array([[100, 100, 200, 200]])
+    >>> boxes = np.array([[110.0, 110, 150, 150], [90, 110, 150, 150]])
+    >>> lies_whole_in_any(boxes, regions, (640, 960), spare=4).tolist()
+    [True, False]
 
     Args:
         boxes: (N, 4) XYXY in image pixels.
         regions: (T, 4).
-        image_size: (H, W); at the image's own border nothing needs to be spared.
-        spare: pixels between the box and the region's edges.
+        image_size: (H, W); no distance is needed at the image's border.
+        spare: least distance, in pixels, of the box from the region's edges.
 
     Returns:
         (N,) bool.
     """
     height, width = image_size
-    wanted = np.concatenate(
+    padded = np.concatenate(
         [
             np.maximum(boxes[:, :2] - spare, 0),
             np.minimum(boxes[:, 2:] + spare, [width, height]),
         ],
         axis=1,
     )
-    after = np.all(wanted[:, None, :2] >= regions[None, :, :2], axis=2)
-    before = np.all(wanted[:, None, 2:] <= regions[None, :, 2:], axis=2)
+    after = np.all(padded[:, None, :2] >= regions[None, :, :2], axis=2)
+    before = np.all(padded[:, None, 2:] <= regions[None, :, 2:], axis=2)
     inside: np.ndarray = np.any(after & before, axis=1)
     return inside
 
 
 def area_share(regions: np.ndarray, image_size: tuple[int, int]) -> float:
-    """Sum of the regions' areas, overlaps counted each time, over the image's."""
+    """Sum of the regions' areas, with overlaps counted repeatedly, divided by the image's area.
+
+    >>> area_share(np.array([[0, 0, 10, 10], [0, 0, 10, 10]]), (20, 20))
+    0.5
+    """
     sides = regions[:, 2:] - regions[:, :2]
     return float(sides.prod(axis=1).sum()) / (image_size[0] * image_size[1])

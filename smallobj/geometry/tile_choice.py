@@ -1,4 +1,4 @@
-"""The tile to use: the cheapest that fits a budget and shows every object whole somewhere.
+"""Choice of the tile size: the cheapest that fits a budget and shows every object whole.
 
 Pure functions. Sizes are (h, w) in pixels.
 """
@@ -13,19 +13,19 @@ import numpy as np
 from smallobj.checks import check_not_negative
 from smallobj.geometry.tiling import tiles_along
 
-# Below this ratio of tile to overlap, most of what is computed is computed twice or more.
+# With a smaller ratio of tile to overlap, most pixels would be computed at least twice.
 _LEAST_TILE_PER_OVERLAP = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class TileChoice:
-    """A tile for ``tiling.plan_tiles``, and what it comes to on each image size.
+    """A tile size for ``tiling.plan_tiles``, and the resulting tiles of each image.
 
     Attributes:
         tile: longest side of a tile, TEST.TILE.SIZE.
-        overlap: least overlap of neighbours, TEST.TILE.OVERLAP.
+        overlap: least overlap of neighbouring tiles, TEST.TILE.OVERLAP.
         counts: (N,) number of tiles of each image.
-        sides: (N, 2) tile size (h, w) of each image, padded as the model pads it.
+        sides: (N, 2) tile size (h, w) of each image, including the model's padding.
     """
 
     tile: int
@@ -35,32 +35,35 @@ class TileChoice:
 
     @property
     def whole(self) -> bool:
-        """Every image goes through the model in one pass."""
+        """Whether every image is a single tile."""
         return bool((self.counts == 1).all())
 
     @property
     def largest_side(self) -> tuple[int, int]:
-        """(h, w) of the largest pass."""
+        """(h, w) of the largest tile, including padding."""
         height, width = self.sides[self.sides.prod(axis=1).argmax()]
         return int(height), int(width)
 
     @property
     def pass_pixels(self) -> int:
-        """Pixels of the largest pass."""
+        """Pixels of the largest tile, including padding."""
         return int(self.sides.prod(axis=1).max())
 
     @property
     def image_pixels(self) -> np.ndarray:
-        """(N,) pixels computed for each image, overlap and padding included."""
+        """(N,) pixels computed for each image, including overlap and padding."""
         return self.counts * self.sides.prod(axis=1)
 
 
 def overlap_for(largest_object: float, margin: float) -> int:
-    """Overlap at which each object lies whole in a tile, and not within ``margin`` of its seams.
+    """The overlap that shows each object whole in some tile, away from the tile's seams.
+
+    >>> overlap_for(100, margin=2)
+    104
 
     Args:
-        largest_object: longest side of any object.
-        margin: TEST.TILE.SEAM_MARGIN; a box closer than this to a seam counts as cut by it.
+        largest_object: longest side of any object, in pixels.
+        margin: TEST.TILE.SEAM_MARGIN; boxes within this distance of a seam count as cut by it.
     """
     return math.ceil(largest_object + 2 * margin)
 
@@ -74,22 +77,23 @@ def choose_tile(
     pass_cost: float = 0.0,
     multiple: int = 32,
 ) -> TileChoice:
-    """The tile with which all images cost least.
+    """The tile size with the lowest total cost over all images.
 
     An image costs tiles x (padded pixels of a tile + ``pass_cost``). A single pass over the whole
-    image costs least of all, so that is what comes out wherever the budget allows it. Of equal
-    costs the smallest tile wins, a multiple of ``multiple`` first.
+    image costs least, so it is the result whenever the budget allows it. Ties are broken by fewer
+    tiles, then by divisibility by ``multiple``, then by the smaller tile.
 
     Args:
         image_sizes: (N, 2) int.
         overlap: as :func:`overlap_for`.
-        max_pixels: most pixels, padding included, that one pass may have.
-        weights: (N,) how often each size occurs; all once if left out.
-        pass_cost: what a pass costs beside its pixels (its proposals), in pixels.
+        max_pixels: largest number of pixels, including padding, of one pass of the model.
+        weights: (N,) how often each size occurs; None: once each.
+        pass_cost: cost of a pass besides its pixels (that is, of its proposals), in pixels.
         multiple: the model's size divisibility.
 
     Raises:
-        ValueError: no image, or a budget too small for tiles of twice the overlap.
+        ValueError: there is no image, a size is not positive, the overlap is negative, or tiles of
+            twice the overlap exceed the budget.
     """
     sizes = np.asarray(image_sizes, dtype=np.int64).reshape(-1, 2)
     if len(sizes) == 0 or sizes.min() < 1:
@@ -119,7 +123,7 @@ def choose_tile(
 
 
 def lay_out(image_sizes: np.ndarray, tile: int, overlap: int, multiple: int = 32) -> TileChoice:
-    """What a tile comes to on images (N, 2), as ``tiling.plan_tiles`` lays it."""
+    """The tiles of images (N, 2) for a given tile size, as ``tiling.plan_tiles`` lays them."""
     plans = [_plan(size[:, None], np.array([tile]), overlap, multiple) for size in image_sizes]
     return TileChoice(
         tile=tile,
@@ -130,8 +134,8 @@ def lay_out(image_sizes: np.ndarray, tile: int, overlap: int, multiple: int = 32
 
 
 def _candidates(longest_image: int, overlap: int, multiple: int) -> np.ndarray:
-    """Every tile side that is worth a look, ascending."""
-    # A single tile needs no ratio to the overlap, but TEST.TILE.SIZE must exceed the overlap.
+    """All tile sides to compare, increasing."""
+    # The ratio to the overlap does not matter for a single tile, but TEST.TILE.SIZE > OVERLAP.
     least = min(_LEAST_TILE_PER_OVERLAP * overlap, longest_image)
     least = max(least, overlap + 1)
     most = -(-max(longest_image, least) // multiple) * multiple
@@ -141,6 +145,6 @@ def _candidates(longest_image: int, overlap: int, multiple: int) -> np.ndarray:
 def _plan(
     size: np.ndarray, tiles: np.ndarray, overlap: int, multiple: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tile counts (S,) and padded tile sizes (2, S) of one image (2, 1) for S tile sides (S,)."""
+    """Tile counts (S,) and padded tile sizes (2, S) of one image (2, 1) for tile sides (S,)."""
     counts, sides = tiles_along(size, tiles[None], overlap, multiple)
     return counts.prod(axis=0), -(-sides // multiple) * multiple

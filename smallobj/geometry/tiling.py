@@ -1,7 +1,7 @@
-"""Tiles: where they lie, how boxes move between frames, which boxes a seam has cut.
+"""Tiles: their positions in an image, tiles for training, and boxes cut by the seams of tiles.
 
-Pure functions on NumPy arrays and tensors. A tile is (x0, y0, x1, y1) in image pixels, integer,
-end exclusive. Sizes are (h, w).
+Pure functions on NumPy arrays and tensors. A tile is (x0, y0, x1, y1) in integer image pixels, end
+exclusive. Sizes are (h, w).
 """
 
 from __future__ import annotations
@@ -17,23 +17,26 @@ from smallobj.checks import check_between
 def plan_tiles(
     image_size: tuple[int, int], tile: int, overlap: int, multiple: int = 32
 ) -> np.ndarray:
-    """The fewest tiles of one size that cover an image, no larger than they must be.
+    """Covers an image with the fewest tiles of one size, which is as small as possible.
 
-    Neighbours share at least ``overlap`` pixels along each axis, so an object whose sides are
-    both at most ``overlap`` lies whole in at least one tile.
+    Neighbouring tiles share at least ``overlap`` pixels along each axis, so an object whose sides
+    are both at most ``overlap`` lies whole in at least one tile.
+
+    >>> plan_tiles((60, 100), tile=60, overlap=20, multiple=1).tolist()
+    [[0, 0, 60, 60], [40, 0, 100, 60]]
 
     Args:
         image_size: (h, w) of the image.
         tile: longest side of a tile.
-        overlap: least overlap of neighbours, 0 <= overlap < tile.
-        multiple: sides are rounded up to it where ``tile`` and the image allow, since detectors
-            pad their input to the stride of their coarsest features.
+        overlap: least overlap of neighbouring tiles, 0 <= overlap < tile.
+        multiple: sides are rounded up to a multiple of it, but not above ``tile`` and the image's
+            side, since detectors pad their input to the stride of their coarsest features.
 
     Returns:
         (T, 4) int64, row by row from the top left; all T tiles have the same size.
 
     Raises:
-        ValueError: an empty image or an overlap outside [0, tile).
+        ValueError: the image is empty, or the overlap lies outside [0, tile).
     """
     height, width = image_size
     if height < 1 or width < 1:
@@ -48,10 +51,10 @@ def plan_tiles(
 def tiles_along(
     length: np.ndarray | int, tile: np.ndarray | int, overlap: int, multiple: int = 32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How many tiles :func:`plan_tiles` lays along an axis, and their side; broadcasts.
+    """Number and side of the tiles of :func:`plan_tiles` along one axis; broadcasts.
 
     Args:
-        length: of the axis.
+        length: of the image along the axis.
         tile, overlap, multiple: as :func:`plan_tiles`.
     """
     count = np.where(length <= tile, 1, -((overlap - length) // (tile - overlap)))
@@ -61,14 +64,17 @@ def tiles_along(
 
 
 def _spread(length: int, tile: int, overlap: int, multiple: int) -> tuple[np.ndarray, int]:
-    """Starts of the fewest tiles along one axis, and the side that these need."""
+    """Starts of the tiles along one axis, and their side."""
     count, side = (int(value) for value in tiles_along(length, tile, overlap, multiple))
-    # Integer arithmetic: rounded float positions could pull two tiles further apart than promised.
+    # Integer arithmetic, since rounded float positions could make two tiles overlap too little.
     return np.arange(count, dtype=np.int64) * (length - side) // max(count - 1, 1), side
 
 
 def visible_fraction(boxes: np.ndarray, tile: np.ndarray) -> np.ndarray:
     """Share of each box's area that lies in a tile.
+
+    >>> visible_fraction(np.array([[0.0, 0, 10, 10]]), np.array([5, 0, 100, 100])).tolist()
+    [0.5]
 
     Args:
         boxes: (N, 4) XYXY in image pixels.
@@ -91,24 +97,24 @@ def place_on_box(
     tile: int,
     jitter: float,
 ) -> np.ndarray:
-    """A tile that holds a box whole (if it fits), off centre by chance.
+    """A tile at a random position that contains a box, entirely if it fits.
 
     Args:
-        rng: source of chance.
+        rng: random generator.
         image_size: (h, w).
         box: (4,) XYXY in image pixels.
         tile: side of the tile.
-        jitter: 0 centres the box, 1 allows every place at which it is still whole.
+        jitter: 0 centres the tile on the box, 1 allows every position that contains the whole box.
 
     Returns:
-        (4,) int64, inside the image; smaller than ``tile`` along an image side shorter than it.
+        (4,) int64, inside the image; clipped along an image side shorter than ``tile``.
     """
     start = []
     for axis, length in ((0, image_size[1]), (1, image_size[0])):
         low, high = box[axis], box[axis + 2]
         slack = max(tile - (high - low), 0.0) / 2 * jitter
         origin = round((low + high - tile) / 2 + rng.uniform(-slack, slack))
-        # Rounding must not cut what the tile can hold.
+        # Rounding must not cut a box that fits into the tile.
         first, last = math.ceil(high - tile), math.floor(low)
         if first <= last:
             origin = min(max(origin, first), last)
@@ -123,7 +129,7 @@ def place_on_background(
     tile: int,
     attempts: int = 20,
 ) -> np.ndarray:
-    """A tile that meets no box; of several attempts the one that shows least of any, if all do.
+    """A random tile without boxes, or the one of several attempts that shows the least of them.
 
     Args and returns: as :func:`place_on_box`, with boxes (N, 4).
     """
@@ -156,17 +162,17 @@ def sample_training_tiles(
     background_ratio: float,
     jitter: float,
 ) -> np.ndarray:
-    """Tiles for training: on objects in turn, or on background.
+    """Random tiles for training, each on the next object or on background.
 
-    Objects are taken from a random permutation, so that all are seen before one is seen twice.
+    Objects are taken from a random permutation, so all are used before any is used twice.
 
     Args:
-        rng: source of chance.
+        rng: random generator.
         image_size: (h, w).
         boxes: (N, 4) XYXY in image pixels; N = 0 gives background only.
         tile, jitter: as :func:`place_on_box`.
         count: number of tiles.
-        background_ratio: chance that a tile is placed on background.
+        background_ratio: probability that a tile is placed on background.
 
     Returns:
         (count, 4) int64.
@@ -186,15 +192,15 @@ def sample_training_tiles(
 def cut_by_seam(
     boxes: torch.Tensor, tiles: torch.Tensor, image_size: tuple[int, int], margin: float
 ) -> torch.Tensor:
-    """Which boxes touch an interior edge of the tile in which they were found.
+    """Whether each box touches a seam: an edge of its tile that is inside the image.
 
-    Such a box may be a fragment: the tile shows nothing of what lies beyond the edge.
+    Such a box may be a fragment of an object that continues beyond the edge.
 
     Args:
         boxes: (N, 4) XYXY in image pixels.
-        tiles: (N, 4), each box's tile, or (4,) for all.
-        image_size: (h, w); its own border cuts nothing.
-        margin: a box closer than this to an edge, in pixels, touches it.
+        tiles: (N, 4), the tile in which each box was detected, or (4,) for all.
+        image_size: (h, w); the image's border is no seam.
+        margin: largest distance from an edge, in pixels, at which a box touches it.
 
     Returns:
         (N,) bool.
@@ -215,7 +221,7 @@ def superseded(
     pairs: tuple[torch.Tensor, torch.Tensor],
     min_iou: float,
 ) -> torch.Tensor:
-    """Which cut boxes are fragments of an object that another tile shows whole.
+    """Whether each cut box is a fragment of an object that another tile shows whole.
 
     A box is a whole copy of a fragment if, clipped to the fragment's tile, it coincides with the
     fragment. So a nut that lies on a ruler is no fragment of the ruler, whatever the classes. A cut
@@ -223,30 +229,34 @@ def superseded(
 
     Args:
         boxes: (N, 4) XYXY in image pixels.
-        tiles: (N, 4), the tile in which each was found.
-        cut: (N,) bool, as :func:`cut_by_seam` gives it.
-        pairs: two (P,) int64, the pairs of boxes that overlap, each once in either order.
-        min_iou: a fragment coincides with the clipped copy from this IoU on.
+        tiles: (N, 4), the tile in which each box was detected.
+        cut: (N,) bool, the result of :func:`cut_by_seam`.
+        pairs: two (P,) int64, the pairs of overlapping boxes, each once in either order.
+        min_iou: least IoU at which a fragment and the clipped copy coincide.
 
     Returns:
-        (N,) bool, never true for a box that isn't cut.
+        (N,) bool, never true for a box that is not cut.
     """
     first, second = pairs
-    # One of the two is cut and the other whole, or there is nothing to decide.
+    # Only pairs of a cut and a whole box matter.
     mixed = cut[first] != cut[second]
     first, second = first[mixed], second[mixed]
     fragment = torch.where(cut[first], first, second)
     copy = first + second - fragment
     window = tiles[fragment].to(boxes)
-    seen = boxes[copy]
-    seen = torch.cat(
-        [torch.maximum(seen[:, :2], window[:, :2]), torch.minimum(seen[:, 2:], window[:, 2:])], 1
+    clipped = boxes[copy]
+    clipped = torch.cat(
+        [
+            torch.maximum(clipped[:, :2], window[:, :2]),
+            torch.minimum(clipped[:, 2:], window[:, 2:]),
+        ],
+        1,
     )
-    shared = torch.minimum(seen[:, 2:], boxes[fragment, 2:]) - torch.maximum(
-        seen[:, :2], boxes[fragment, :2]
+    common = torch.minimum(clipped[:, 2:], boxes[fragment, 2:]) - torch.maximum(
+        clipped[:, :2], boxes[fragment, :2]
     )
-    intersection = shared.clamp(min=0).prod(dim=1)
-    union = _areas(seen) + _areas(boxes[fragment]) - intersection
+    intersection = common.clamp(min=0).prod(dim=1)
+    union = _areas(clipped) + _areas(boxes[fragment]) - intersection
     elsewhere = (tiles[copy] != tiles[fragment]).any(dim=1)
     coincide = elsewhere & (intersection > 0) & (intersection >= min_iou * union)
     result = torch.zeros_like(cut)

@@ -23,7 +23,7 @@ from smallobj.geometry.anchors import (
 PLAIN = Anchors(((14.0,), (28.0,)), ((0.5, 1.0, 2.0),) * 2, (4, 8))
 
 
-def some_sides(count, seed=0):
+def random_sides(count, seed=0):
     rng = np.random.default_rng(seed)
     size, ratio = (
         np.exp(rng.uniform(np.log(8), np.log(60), count)),
@@ -38,7 +38,7 @@ def centred(sides):
 
 def test_shape_iou_by_hand_and_as_detectron2_computes_it():
     assert shape_iou(np.array([[10.0, 20.0]]), np.array([[20.0, 10.0]])) == pytest.approx(1 / 3)
-    sides, others = some_sides(30, 1), some_sides(20, 2)
+    sides, others = random_sides(30, 1), random_sides(20, 2)
     expected = pairwise_iou(centred(sides), centred(others)).numpy()
     assert np.allclose(shape_iou(sides, others), expected)
 
@@ -55,12 +55,12 @@ def generator(anchors):
 @pytest.mark.parametrize("offset", [0.0, 0.5])
 def test_shapes_and_best_overlaps_are_those_of_detectron2s_anchors(offset):
     anchors = Anchors(((10.0, 14.0), (28.0, 40.0)), ((0.5, 2.0), (1.0, 1.5)), (4, 16), offset)
-    made = generator(anchors)
-    for level, cell in enumerate(made.cell_anchors):
+    generated = generator(anchors)
+    for level, cell in enumerate(generated.cell_anchors):
         assert np.allclose(anchors.shapes(level), (cell[:, 2:] - cell[:, :2]).numpy(), atol=1e-4)
-    grid = made([torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 16, 16)])
+    grid = generated([torch.zeros(1, 1, 64, 64), torch.zeros(1, 1, 16, 16)])
     boxes = Boxes.cat(grid)
-    sides, phases = some_sides(25), 5
+    sides, phases = random_sides(25), 5
     found = best_overlaps(sides, anchors, phases)
     # In the middle of 256 px, where the grid reaches as far as any object.
     for phase, place in enumerate(grid_phases(phases) * 16 + 128):
@@ -78,7 +78,7 @@ def test_phases_lie_evenly_in_the_unit_square():
 
 
 def test_clusters_are_a_fixed_point_of_k_means():
-    sides = some_sides(200)
+    sides = random_sides(200)
     clusters = cluster_sides(sides, 6)
     members = [[] for _ in clusters]
     for w, h in sides:
@@ -87,9 +87,9 @@ def test_clusters_are_a_fixed_point_of_k_means():
             common = min(w, cw) * min(h, ch)
             distances.append(1 - common / (w * h + cw * ch - common))
         members[int(np.argmin(distances))].append((w, h))
-    for cluster, own in zip(clusters, members, strict=True):
-        assert own
-        assert np.allclose(cluster, np.mean(own, axis=0))
+    for cluster, boxes in zip(clusters, members, strict=True):
+        assert boxes
+        assert np.allclose(cluster, np.mean(boxes, axis=0))
     assert (np.diff(clusters.prod(axis=1)) >= 0).all()
 
 
@@ -111,13 +111,13 @@ def test_fewer_shapes_than_clusters():
 
 
 @pytest.mark.parametrize("sides", [np.zeros((0, 2)), np.array([[10.0, 0.0]])])
-def test_nothing_to_fit_to_is_refused(sides):
+def test_no_boxes_and_empty_boxes_are_refused(sides):
     with pytest.raises(ValueError, match="positive sides, one at least"):
         cluster_sides(sides, 2)
 
 
-def test_a_fit_keeps_the_form_and_is_no_worse():
-    sides = some_sides(400, 3)
+def test_a_fit_keeps_the_number_of_anchors_and_is_no_worse():
+    sides = random_sides(400, 3)
     large = dataclasses.replace(PLAIN, sizes=((32.0,), (64.0,)))
     fitted = fit_anchors(sides, large)
     assert [len(level) for level in fitted.sizes] == [1, 1]
@@ -128,12 +128,12 @@ def test_a_fit_keeps_the_form_and_is_no_worse():
     assert after.recall[0.5] > before.recall[0.5] + 0.2
     assert after.mean > before.mean + 0.1
     assert fit_anchors(sides, large) == fitted
-    # From anchors that are good already no harm is done, whatever the clusters are.
+    # A fit that starts from good anchors is no worse, whatever the clusters are.
     good = measure_anchors(sides, fit_anchors(sides, fitted))
     assert good.recall[0.5] >= after.recall[0.5] - 0.01
 
 
-def test_objects_of_one_shape_are_hit():
+def test_anchors_fit_objects_of_one_shape():
     fitted = fit_anchors(np.array([[30.0, 10.0]] * 10), PLAIN)
     fit = measure_anchors(np.array([[30.0, 10.0]]), fitted)
     assert fit.shape_recall == {0.5: 1, 0.7: 1}
@@ -141,15 +141,15 @@ def test_objects_of_one_shape_are_hit():
     assert fit.mean > measure_anchors(np.array([[30.0, 10.0]]), PLAIN).mean + 0.2
 
 
-def test_several_sizes_a_level_are_kept():
+def test_several_sizes_per_level_are_kept():
     like = Anchors(((10.0, 14.0),), ((0.5, 1.0, 2.0),), (4,))
-    fitted = fit_anchors(some_sides(100), like)
+    fitted = fit_anchors(random_sides(100), like)
     assert [len(fitted.sizes[0]), len(fitted.ratios[0])] == [2, 3]
 
 
 def test_recall_by_hand():
-    # One 16 px anchor at multiples of 16: by shape the object is hit exactly; half a stride off
-    # along an axis it keeps a third.
+    # One 16 px anchor at multiples of 16. By shape the IoU of a 16 px object is 1; half a stride
+    # off along one axis it is a third.
     anchors = Anchors(((16.0,),), ((1.0,),), (16,))
     fit = measure_anchors(np.array([[16.0, 16.0], [8.0, 8.0]]), anchors)
     assert fit.shape_recall == {0.5: 0.5, 0.7: 0.5}
@@ -162,7 +162,7 @@ def test_recall_by_hand():
 
 
 def test_the_best_of_several_runs_of_k_means():
-    sides = some_sides(200)
+    sides = random_sides(200)
     fitted = fit_sides(sides, 9, starts=4)
     runs = [cluster_sides(sides, 9, seed) for seed in range(4)]
     means = [shape_iou(sides, centres).max(axis=1).mean() for centres in runs]
@@ -171,15 +171,15 @@ def test_the_best_of_several_runs_of_k_means():
     assert np.allclose(fitted * 10, np.round(fitted * 10))
 
 
-def test_of_many_objects_a_sample_is_enough():
-    sides = some_sides(3000)
+def test_a_fit_to_a_sample_of_many_objects_is_about_as_good():
+    sides = random_sides(3000)
     every, sampled = fit_sides(sides, 9, 2), fit_sides(sides, 9, 2, most=500)
     means = [shape_iou(sides, anchors).max(axis=1).mean() for anchors in (every, sampled)]
     assert means[1] == pytest.approx(means[0], abs=0.02)
     assert np.array_equal(sampled, fit_sides(sides, 9, 2, most=500))
 
 
-def test_no_side_is_rounded_to_nothing():
+def test_no_side_is_rounded_to_zero():
     assert fit_sides(np.array([[0.01, 3.0]]), 2).tolist() == [[0.1, 3.0], [0.1, 3.0]]
 
 
@@ -187,4 +187,4 @@ def test_anchors_of_any_sides_are_measured_like_those_of_sizes_and_ratios():
     levels = tuple(tuple(map(tuple, PLAIN.shapes(level).tolist())) for level in (0, 1))
     same = SideAnchors(levels, PLAIN.strides, PLAIN.offset)
     assert np.array_equal(same.all_shapes, PLAIN.all_shapes)
-    assert measure_anchors(some_sides(50), same) == measure_anchors(some_sides(50), PLAIN)
+    assert measure_anchors(random_sides(50), same) == measure_anchors(random_sides(50), PLAIN)

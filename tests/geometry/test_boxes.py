@@ -38,7 +38,7 @@ def test_wasserstein_similarity_is_one_for_equal_boxes_and_has_a_slope_there():
     assert torch.isfinite(boxes.grad).all()
 
 
-def test_wasserstein_similarity_is_symmetric_and_blind_to_position():
+def test_wasserstein_similarity_is_symmetric_and_independent_of_position():
     generator = torch.Generator().manual_seed(0)
     corners = torch.rand(50, 4, generator=generator) * 100
     a = torch.cat([corners[:, :2], corners[:, :2] + corners[:, 2:] + 1], dim=1)
@@ -48,7 +48,7 @@ def test_wasserstein_similarity_is_symmetric_and_blind_to_position():
     torch.testing.assert_close(there, wasserstein_similarity(a + 64, b + 64, 20), atol=1e-4, rtol=0)
 
 
-def made_boxes(count, seed=0, far=0.0):
+def random_boxes(count, seed=0, far=0.0):
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(count, 4, generator=generator) * 60
     return torch.cat([corners[:, :2], corners[:, :2] + corners[:, 2:] + 1], dim=1) + far
@@ -56,7 +56,7 @@ def made_boxes(count, seed=0, far=0.0):
 
 @pytest.mark.parametrize("far", [0.0, 3000.0])
 def test_the_matrix_holds_the_similarity_of_each_pair(far):
-    a, b = made_boxes(40, 1, far), made_boxes(30, 2, far)
+    a, b = random_boxes(40, 1, far), random_boxes(30, 2, far)
     matrix = wasserstein_matrix(a, b, 12.8)
     assert matrix.shape == (40, 30)
     for i in range(40):
@@ -69,8 +69,8 @@ def test_the_matrix_holds_the_similarity_of_each_pair(far):
 @pytest.mark.parametrize("threshold", [0.3, 0.85])
 @pytest.mark.parametrize("count", [0, 1, 200])
 def test_wasserstein_nms_against_a_slow_reference(count, threshold):
-    boxes = made_boxes(count)
-    boxes[count // 2 :: 7] = boxes[:1].clone()  # equal ones, too
+    boxes = random_boxes(count)
+    boxes[count // 2 :: 7] = boxes[:1].clone()  # some boxes are equal
     kept = []
     for i in range(count):
         alike = wasserstein_similarity(boxes[i].expand(len(kept), 4), boxes[kept], 12.8)
@@ -80,18 +80,18 @@ def test_wasserstein_nms_against_a_slow_reference(count, threshold):
     assert count < 2 or 1 < len(kept) < count
 
 
-def test_wasserstein_nms_of_more_boxes_than_are_looked_at_together():
-    boxes = made_boxes(5000).round()
+def test_wasserstein_nms_of_more_boxes_than_one_chunk():
+    boxes = random_boxes(5000).round()
     kept = wasserstein_nms(boxes, 0.7, 12.8)
     alike = wasserstein_matrix(boxes[kept], boxes, 12.8) > 0.7
     assert not alike[:, kept].triu(1).any()
-    # Each box that went is like a better one that stayed.
+    # Each removed box is similar to a better box that is kept.
     gone = torch.ones(5000, dtype=torch.bool).index_fill(0, kept, False).nonzero()[:, 0]
     earlier = kept[:, None] < gone[None]
     assert (alike[:, gone] & earlier).any(dim=0).all()
 
 
-def test_a_box_that_was_taken_takes_none():
+def test_a_taken_box_takes_no_other_box():
     # 0 takes 1 and 2, so 1 can't take 3; 3 takes 4.
     upper, lower = torch.tensor([0, 0, 1, 3]), torch.tensor([1, 2, 3, 4])
     assert greedy_heads(6, upper, lower).tolist() == [0, 0, 0, 3, 3, 5]
@@ -131,7 +131,7 @@ def slow_pairs(boxes, groups):
 
 
 def scene(kind, count, generator):
-    """Boxes that try the bands: equal edges, all sizes, far from the origin, one on another."""
+    """Boxes that are hard for bands: equal edges, all sizes, far from the origin, identical."""
     if kind == "grid":
         corner = torch.randint(12, (count, 2), generator=generator).float()
         sides = torch.randint(4, (count, 2), generator=generator).float()  # 0: without area
@@ -162,7 +162,7 @@ def test_overlapping_pairs_against_a_slow_reference(kind, grouped):
             assert len(pairs) == len(set(pairs))
             assert set(pairs) == expected
         assert count < 90 or expected
-        # Small pieces hold the same pairs.
+        # Small chunks contain the same pairs.
         pieces = list(overlapping_pair_chunks(boxes, groups, limit=5))
         assert torch.equal(torch.cat([piece[0] for piece in pieces]), i)
         assert torch.equal(torch.cat([piece[1] for piece in pieces]), j)

@@ -1,4 +1,4 @@
-"""Masks as crops: everything that a tensor of full-size bitmaps would give."""
+"""Masks as crops give the same results as a tensor of full-size bitmaps."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def random_bitmasks(seed=0, count=12, size=SIZE):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_bitmaps_come_back(seed):
+def test_bitmaps_survive_the_round_trip(seed):
     masks = random_bitmasks(seed)
     crops = CropMasks.from_bitmasks(masks)
     assert len(crops) == len(masks)
@@ -54,7 +54,7 @@ def test_crops_hold_no_full_bitmap():
     "item",
     [3, -1, slice(2, 7), torch.tensor([4, 4, 0]), torch.arange(12) % 3 == 0, torch.zeros(12) > 0],
 )
-def test_indexing_is_a_tensors(item):
+def test_indexing_is_that_of_a_tensor(item):
     masks = random_bitmasks()
     expected = masks[item]
     if expected.dim() == 2:
@@ -62,18 +62,18 @@ def test_indexing_is_a_tensors(item):
     assert torch.equal(CropMasks.from_bitmasks(masks)[item].to_bitmasks(), expected)
 
 
-def test_masks_go_through_instances():
+def test_masks_work_in_instances():
     masks = random_bitmasks()
-    found = Instances(SIZE)
-    found.pred_masks = CropMasks.from_bitmasks(masks)
-    found.scores = torch.rand(len(masks))
-    chosen = found.to("cpu")[torch.tensor([1, 5])]
-    both = Instances.cat([chosen, found[2:4]])
+    instances = Instances(SIZE)
+    instances.pred_masks = CropMasks.from_bitmasks(masks)
+    instances.scores = torch.rand(len(masks))
+    chosen = instances.to("cpu")[torch.tensor([1, 5])]
+    both = Instances.cat([chosen, instances[2:4]])
     assert torch.equal(both.pred_masks.to_bitmasks(), masks[torch.tensor([1, 5, 2, 3])])
     assert both.pred_masks.device == torch.device("cpu")
 
 
-def test_none_at_all():
+def test_no_masks():
     none = CropMasks.from_bitmasks(torch.zeros(0, *SIZE, dtype=torch.uint8))
     assert len(none) == 0
     assert none.to_bitmasks().shape == (0, *SIZE)
@@ -84,7 +84,7 @@ def test_none_at_all():
     assert len(CropMasks.cat([none, none])) == 0
 
 
-def test_a_tiles_masks_in_the_image():
+def test_masks_of_a_tile_are_moved_into_the_image():
     masks = random_bitmasks()
     moved = CropMasks.from_bitmasks(masks).moved(5, 11, (60, 70)).to_bitmasks()
     expected = torch.zeros(len(masks), 60, 70, dtype=torch.bool)
@@ -97,7 +97,7 @@ def test_resizing_is_that_of_the_full_bitmap(size):
     masks = random_bitmasks()
     resized = CropMasks.from_bitmasks(masks).resized(size)
     assert resized.image_size == size
-    # "nearest-exact" looks at centres of pixels, in float32: ties may fall to either side.
+    # "nearest-exact" uses centres of pixels, in float32, so ties may be rounded either way.
     expected = torch.nn.functional.interpolate(masks[None].float(), size, mode="nearest-exact")[0]
     wrong = (resized.to_bitmasks() != expected.bool()).float().mean()
     assert wrong <= 0.02
@@ -107,13 +107,15 @@ def test_resizing_is_that_of_the_full_bitmap(size):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_run_lengths_are_pycocotools(seed):
+def test_run_lengths_are_those_of_pycocotools(seed):
     masks = random_bitmasks(seed)
     expected = [
         mask_util.encode(np.asfortranarray(mask.numpy().astype(np.uint8))) for mask in masks
     ]
     for rles in (CropMasks.from_bitmasks(masks).rles(), mask_rles(masks)):
-        assert [rle["counts"] for rle in rles] == [one["counts"].decode() for one in expected]
+        assert [rle["counts"] for rle in rles] == [
+            expected_rle["counts"].decode() for expected_rle in expected
+        ]
         assert all(rle["size"] == list(SIZE) for rle in rles)
 
 
@@ -125,16 +127,16 @@ def test_a_run_over_the_end_of_a_column():
     assert rle["counts"] == mask_util.encode(np.asfortranarray(full))["counts"].decode()
 
 
-def test_detectron2s_evaluator_takes_them():
+def test_detectron2s_evaluator_accepts_crops():
     masks = random_bitmasks()[1:]
-    found = Instances(SIZE)
-    found.pred_boxes = Boxes(torch.tensor([[0.0, 0, 5, 5]]).repeat(len(masks), 1))
-    found.scores = torch.rand(len(masks))
-    found.pred_classes = torch.zeros(len(masks), dtype=torch.int64)
-    found.pred_masks = masks
-    expected = instances_to_coco_json(found, 7)
-    found.pred_masks = CropMasks.from_bitmasks(masks)
-    assert instances_to_coco_json(found, 7) == expected
+    instances = Instances(SIZE)
+    instances.pred_boxes = Boxes(torch.tensor([[0.0, 0, 5, 5]]).repeat(len(masks), 1))
+    instances.scores = torch.rand(len(masks))
+    instances.pred_classes = torch.zeros(len(masks), dtype=torch.int64)
+    instances.pred_masks = masks
+    expected = instances_to_coco_json(instances, 7)
+    instances.pred_masks = CropMasks.from_bitmasks(masks)
+    assert instances_to_coco_json(instances, 7) == expected
 
 
 @pytest.mark.parametrize("horizontal", [False, True])
@@ -147,14 +149,14 @@ def test_mirrors_are_those_of_the_full_bitmap(horizontal, vertical):
     assert torch.equal(mirrored.to_bitmasks(), masks.flip(axes) if axes else masks)
 
 
-def test_the_transposed_is_that_of_the_full_bitmap():
+def test_transposing_is_that_of_the_full_bitmap():
     masks = random_bitmasks(4)
     transposed = CropMasks.from_bitmasks(masks).transposed()
     assert transposed.image_size == SIZE[::-1]
     assert torch.equal(transposed.to_bitmasks(), masks.transpose(1, 2))
 
 
-def test_crops_are_taken_as_they_are_and_bitmaps_cut():
+def test_crops_are_taken_as_they_are_and_bitmaps_are_cropped():
     masks = random_bitmasks(5)
     crops = CropMasks.from_bitmasks(masks)
     assert CropMasks.of(crops) is crops

@@ -12,7 +12,7 @@ STRIDE = 16
 
 
 def choose(heat, size=SIZE, threshold=0.5, window=192, margin=48):
-    """With one kind of window."""
+    """Chooses regions with one kind of window."""
     side = np.full(heat.shape, 1000.0)
     options = {"windows": (window,), "margins": (margin,), "max_area": np.inf}
     options["threshold"] = threshold
@@ -44,7 +44,7 @@ def test_nothing_hot_gives_no_region():
     assert regions.dtype == np.int64
 
 
-def test_one_cell_lies_in_the_middle_of_its_region():
+def test_a_single_cell_is_in_the_middle_of_its_region():
     assert choose(heat_with((20, 30))).tolist() == [[392, 232, 584, 424]]
 
 
@@ -59,7 +59,7 @@ def test_cells_that_fit_together_share_a_region():
     # 192 px hold (192 - 2 x 48) / 16 = 6 cells.
     assert len(choose(heat_with((10, 10), (15, 15)))) == 1
     assert len(choose(heat_with((10, 10), (15, 16)))) == 2
-    # The row's first cell is better off with its left neighbour below than alone.
+    # The first cell shares a window with a cell below it on the left.
     assert len(choose(heat_with((10, 10), (12, 7)))) == 1
 
 
@@ -97,7 +97,7 @@ def test_every_hot_cell_lies_whole_with_its_margin_in_one_region(share, window, 
 
 
 def fewest(cells, reach):
-    """The least number of reach x reach squares that hold all cells: every square is tried."""
+    """The least number of reach x reach squares that contain all cells, by brute force."""
     starts = {(y - dy, x - dx) for y, x in cells for dy in range(reach) for dx in range(reach)}
     covers = {
         sum(1 << i for i, c in enumerate(cells) if 0 <= c[0] - y < reach and 0 <= c[1] - x < reach)
@@ -158,7 +158,7 @@ def test_every_hot_cell_has_the_margin_of_its_kind(share):
 
 
 @pytest.mark.parametrize(
-    ("windows", "margins", "told"),
+    ("windows", "margins", "message"),
     [
         ((96,), (48,), "at least 16 .* got 96 and 48"),
         ((96, 192), (48,), "as many numbers"),
@@ -168,16 +168,16 @@ def test_every_hot_cell_has_the_margin_of_its_kind(share):
         ((), (), "as many numbers"),
     ],
 )
-def test_windows_that_make_no_sense_are_refused(windows, margins, told):
+def test_inconsistent_windows_are_refused(windows, margins, message):
     heat = heat_with()
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         choose_regions(
             heat, heat, 16, SIZE, threshold=0.5, windows=windows, margins=margins, max_area=1
         )
 
 
 @pytest.mark.parametrize("max_area", [0.01, 0.1, 0.3, 0.9])
-def test_the_coolest_cells_are_given_up_where_they_would_be_too_many(max_area):
+def test_the_coolest_cells_are_dropped_where_windows_exceed_the_area(max_area):
     rng = np.random.default_rng(3)
     heat = np.where(rng.random((40, 60)) < 0.05, rng.uniform(0.5, 1, (40, 60)), 0)
     side = rng.uniform(5, 100, heat.shape)
@@ -190,17 +190,17 @@ def test_the_coolest_cells_are_given_up_where_they_would_be_too_many(max_area):
         if not lies_whole_in_any(box, regions, SIZE, 0).all():
             given_up.append(heat[row, column])
     hottest = max(given_up)
-    # All that are hotter than the first one given up are read, and one more would be too much.
+    # All cells hotter than the hottest dropped one are covered; one more would exceed the area.
     assert area_share(choose_kinds(np.where(heat > hottest, heat, 0), side), SIZE) <= max_area
     assert area_share(choose_kinds(np.where(heat >= hottest, heat, 0), side), SIZE) > max_area
 
 
-def test_not_even_one_window_may_fit():
+def test_an_area_below_one_window_gives_no_region():
     heat = heat_with((20, 20))
     assert len(choose_kinds(heat, heat * 100, max_area=0.01)) == 0
 
 
-def test_a_box_lies_whole_with_pixels_to_spare():
+def test_a_box_lies_whole_with_a_distance_to_the_edges():
     region = np.array([[100, 100, 200, 200]])
     boxes = np.array([[104, 104, 196, 196], [103, 104, 150, 150], [110, 110, 201, 150]], float)
     assert lies_whole_in_any(boxes, region, SIZE, 4).tolist() == [True, False, False]
@@ -209,14 +209,14 @@ def test_a_box_lies_whole_with_pixels_to_spare():
     assert lies_whole_in_any(boxes[:0], region, SIZE, 0).shape == (0,)
 
 
-def test_nothing_is_spared_at_the_images_border():
+def test_no_distance_is_needed_at_the_images_border():
     region = np.array([[0, 0, 100, 100]])
     box = np.array([[0.0, 1.0, 50.0, 50.0]])
     assert lies_whole_in_any(box, region, SIZE, 4).all()
     assert not lies_whole_in_any(box, region + np.array([1, 0, 1, 0]), SIZE, 4).any()
 
 
-def test_halves_of_two_regions_are_no_whole_copy():
+def test_a_box_halved_by_two_regions_is_not_whole():
     regions = np.array([[0, 0, 100, 100], [100, 0, 200, 100]])
     assert not lies_whole_in_any(np.array([[90.0, 10, 110, 30]]), regions, SIZE, 0).any()
 

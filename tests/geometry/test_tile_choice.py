@@ -1,4 +1,4 @@
-"""The chosen tile against a search over every tile, laid one by one."""
+"""The chosen tile against a slow search over all tiles."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def fewest(length, tile, overlap):
 
 
 def least_side(length, tile, overlap, multiple):
-    """The smallest multiple with which the same number of tiles still reaches the end."""
+    """The smallest multiple with which the same number of tiles covers the length."""
     count = fewest(length, tile, overlap)
     for side in range(multiple, length + tile + multiple, multiple):
         if side >= min(tile, length):
@@ -27,9 +27,9 @@ def least_side(length, tile, overlap, multiple):
 
 
 def slow_choice(sizes, overlap, max_pixels, pass_cost, multiple):
-    """(cost, tiles) of the best of all tiles, or None."""
+    """(cost, number of tiles) of the best tile side, or None."""
     longest = max(max(size) for size in sizes)
-    found = []
+    candidates = []
     for tile in range(overlap + 1, longest + multiple + 1):
         if tile < 2 * overlap and tile < longest:
             continue
@@ -40,8 +40,8 @@ def slow_choice(sizes, overlap, max_pixels, pass_cost, multiple):
             cost, tiles = cost + count * (h * w + pass_cost), tiles + count
             fits = fits and h * w <= max_pixels
         if fits:
-            found.append((cost, tiles))
-    return min(found) if found else None
+            candidates.append((cost, tiles))
+    return min(candidates) if candidates else None
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -126,7 +126,7 @@ def test_each_object_lies_whole_and_off_the_seams():
 
 
 @pytest.mark.parametrize(
-    ("sizes", "overlap", "budget", "told"),
+    ("sizes", "overlap", "budget", "message"),
     [
         ([], 10, 100, "at least"),
         ([(0, 5)], 10, 100, "positive"),
@@ -134,6 +134,6 @@ def test_each_object_lies_whole_and_off_the_seams():
         ([(2100, 2800)], 400, 400**2, r"2 x the overlap \(400 px\).*budget is 160000"),
     ],
 )
-def test_impossible_plans_say_which_rule_they_break(sizes, overlap, budget, told):
-    with pytest.raises(ValueError, match=told):
+def test_impossible_plans_say_which_rule_they_break(sizes, overlap, budget, message):
+    with pytest.raises(ValueError, match=message):
         choose_tile(sizes, overlap, budget)

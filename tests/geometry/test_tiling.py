@@ -33,15 +33,15 @@ def test_a_plan_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("size", "tile", "overlap", "told"),
+    ("size", "tile", "overlap", "message"),
     [
         ((0, 5), 10, 0, r"\(0, 5\)"),
         ((5, 5), 10, 10, r"overlap must lie in \[0, 10\); got 10"),
         ((5, 5), 10, -1, r"overlap must lie in \[0, 10\); got -1"),
     ],
 )
-def test_impossible_plans_are_refused(size, tile, overlap, told):
-    with pytest.raises(ValueError, match=told):
+def test_impossible_plans_are_refused(size, tile, overlap, message):
+    with pytest.raises(ValueError, match=message):
         plan_tiles(size, tile, overlap)
 
 
@@ -84,7 +84,7 @@ def test_every_object_up_to_the_overlap_lies_whole_in_some_tile():
 
 
 def shown(boxes, tiles):
-    """What each tile shows of each box: parts (N, 4), their tiles (N, 4), indices of the boxes."""
+    """Parts (N, 4) of boxes that are visible in tiles, their tiles (N, 4), indices of the boxes."""
     low = np.maximum(boxes[:, None, :2], tiles[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], tiles[None, :, 2:])
     index, tile = np.nonzero((high > low).all(axis=2))
@@ -127,7 +127,7 @@ def test_of_an_object_up_to_the_overlap_only_whole_copies_stay(whole_pixels):
 
 @pytest.mark.parametrize("overlap", [16, 64, 100])
 def test_a_box_is_dropped_only_for_a_whole_copy(overlap):
-    """Objects of any size up to nearly a tile: what has no whole copy stays, every piece of it."""
+    """Objects up to nearly the size of a tile keep all fragments if no copy is whole."""
     rng = np.random.default_rng(6)
     margin, size = 2.0, (700, 900)
     tiles = plan_tiles(size, 256, overlap)
@@ -145,7 +145,7 @@ def test_a_box_is_dropped_only_for_a_whole_copy(overlap):
 
 
 def slow_superseded(boxes, tiles, cut, min_iou):
-    """The rule, word for word."""
+    """The rule of the docstring, box by box."""
     result = []
     for f in range(len(boxes)):
         drop = False
@@ -170,12 +170,12 @@ def slow_superseded(boxes, tiles, cut, min_iou):
 def test_seam_rule_against_a_slow_reference(min_iou):
     rng = np.random.default_rng(8)
     tiles = plan_tiles((300, 400), 160, 40)
-    tiles = np.vstack([tiles, [[30, 20, 190, 180], [100, 90, 260, 250]]])  # off the grid, too
+    tiles = np.vstack([tiles, [[30, 20, 190, 180], [100, 90, 260, 250]]])  # two tiles off the grid
     dropped = 0
     for _ in range(5):
         boxes = random_boxes(rng, 25, (300, 400), 90, whole_pixels=True)
         parts, homes, _ = shown(boxes, tiles)
-        # A detector is off by a few pixels, which also makes equal boxes and ties.
+        # Like a detector, off by a few pixels; this also gives equal boxes and ties.
         parts = parts + torch.tensor(rng.integers(-3, 4, parts.shape))
         cut = cut_by_seam(parts, homes, (300, 400), 2.0)
         found = superseded(parts, homes, cut, overlaps(parts), min_iou)
@@ -260,7 +260,7 @@ def test_a_tile_on_an_object_holds_it_whole(jitter):
         assert visible_fraction(box[None], tile)[0] == pytest.approx(1, abs=1e-9), (box, tile)
 
 
-def test_jitter_moves_the_object_about_the_tile():
+def test_jitter_moves_the_object_within_the_tile():
     rng, box = np.random.default_rng(9), np.array([500.0, 500, 520, 520])
 
     def starts(jitter):
@@ -283,7 +283,7 @@ def test_an_object_larger_than_the_tile_fills_it():
     assert tile.tolist() == [450, 450, 550, 550]
 
 
-def test_background_meets_no_object_where_there_is_room():
+def test_background_shows_no_object_where_there_is_room():
     rng = np.random.default_rng(10)
     boxes = np.array([[0, 0, 60, 400], [300, 300, 330, 330]], float)
     for _ in range(300):
