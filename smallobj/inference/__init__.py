@@ -1,4 +1,4 @@
-"""Running a detector: tiles, predictor."""
+"""Inference: loading a detector, detection on tiles, and the predictor."""
 
 from smallobj.inference.detector import load_detector, wrap_for_test
 from smallobj.inference.model import load_model

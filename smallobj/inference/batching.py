@@ -17,7 +17,7 @@ Item = dict[str, Any]
 
 
 def stream_through(detector: Any, items: Iterable[Item]) -> Iterator[Item]:
-    """Outputs in order: by the detector's own ``stream``, which batches, or else one by one."""
+    """Yields outputs in order: from the detector's ``stream``, which batches, or one by one."""
     if hasattr(detector, "stream"):
         yield from detector.stream(items)
         return
@@ -28,19 +28,19 @@ def stream_through(detector: Any, items: Iterable[Item]) -> Iterator[Item]:
 
 
 class BatchRunner:
-    """Feeds consecutive inputs of one shape to a model together; none is ever padded.
+    """Runs a model on batches of consecutive inputs that have the same shape, without padding.
 
-    When memory runs out the batch is halved, for good, and the run goes on.
+    When memory runs out, the batch size is halved permanently and the run continues.
 
     Attributes:
-        max_pixels: pixels that go through the model together, unless a single input has more.
+        max_pixels: most pixels in a batch, unless a single input has more.
     """
 
     def __init__(self, model: nn.Module, max_pixels: int) -> None:
         """
         Args:
             model: list[dict] in, list[dict] out, as Detectron2's models in evaluation mode.
-            max_pixels: pixels that go through it together.
+            max_pixels: most pixels in a batch.
 
         Raises:
             ValueError: less than one pixel.
@@ -52,7 +52,7 @@ class BatchRunner:
     def __call__(self, inputs: Iterable[Item]) -> Iterator[Item]:
         """
         Args:
-            inputs: dicts with "image" (C, h, w), taken one batch ahead of the outputs.
+            inputs: dicts with "image" (C, h, w), read one batch ahead of the outputs.
 
         Yields:
             The model's output for each input, in order.
@@ -73,7 +73,7 @@ class BatchRunner:
             yield from self._run(group)
 
     def batch_size(self, item: Item) -> int:
-        """How many inputs like this one go through the model together, at most."""
+        """The most inputs of this one's size that fit into a batch."""
         return max(self.max_pixels // _pixels(item), 1)
 
     def _run(self, group: list[Item]) -> Iterator[Item]:
@@ -88,7 +88,7 @@ class BatchRunner:
             start += len(batch)
 
     def _try(self, batch: list[Item]) -> list[Item] | None:
-        """The outputs, or None where memory ran out."""
+        """The model's outputs, or None if memory ran out."""
         try:
             with torch.no_grad():
                 return self.model(batch)
@@ -101,7 +101,7 @@ class BatchRunner:
                     f"out of memory with a single input of {width}x{height} pixels; "
                     "lower TEST.TILE.SIZE"
                 ) from error
-        # Out of the handler, whose traceback holds on to the failed batch's tensors.
+        # Outside the handler, whose traceback keeps the failed batch's tensors alive.
         return None
 
     def _halve(self, batch: list[Item]) -> None:
@@ -119,12 +119,12 @@ def _pixels(item: Item) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or on the CPU."""
+    """Whether an error means that memory ran out, on a GPU or on the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # PyTorch's CPU allocator and cuDNN have no class of their own for it.
-    told = str(error)
+    # PyTorch's CPU allocator and cuDNN raise a plain RuntimeError.
+    message = str(error)
     return any(
-        words in told
+        words in message
         for words in ("can't allocate memory", "not enough memory", "CUDNN_STATUS_ALLOC_FAILED")
     )

@@ -1,4 +1,4 @@
-"""What validation, ``--eval-only`` and the demo run: a model, wrapped as TEST says."""
+"""The detector that validation, ``--eval-only`` and the demo run: a model wrapped as in TEST."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from smallobj.modeling.score_threshold import lower_score_threshold
 
 
 def load_detector(cfg: CfgNode, score_threshold: float | None = None) -> nn.Module:
-    """The detector that a config describes, ready to run.
+    """Builds the detector that a config describes, ready to run.
 
     >>> detector = load_detector(cfg)
     >>> (output,) = detector([{"image": torch.zeros(3, 2100, 2800, dtype=torch.uint8)}])
     >>> output["instances"].pred_boxes  # in pixels of the image
 
     Args:
-        cfg: of the detector.
-        score_threshold: detections of at least this score come out, though the config's own
-            threshold may be higher, or that of another model in TEST.ENSEMBLE; None leaves these
-            thresholds alone.
+        cfg: config of the detector.
+        score_threshold: lowers the score thresholds of the config and of the models in
+            TEST.ENSEMBLE so that all detections of at least this score are returned; None leaves
+            the thresholds unchanged.
 
     Raises:
         ValueError, FileNotFoundError: as :func:`load_model` and :func:`wrap_for_test`.
@@ -40,20 +40,19 @@ def load_detector(cfg: CfgNode, score_threshold: float | None = None) -> nn.Modu
 def wrap_for_test(
     cfg: CfgNode, model: nn.Module, score_threshold: float | None = None
 ) -> nn.Module:
-    """The model as TEST says: in tiles, where a focus network points, seen several times, and
-    beside other models.
+    """Wraps a model as TEST says: tiling, test-time augmentation, focus and ensemble.
 
-    From the inside out: passes over each tile (TEST.TTA.PER_TILE), tiles, passes over the image,
-    focus, ensemble. Each is there only where its key asks for it.
+    From the inside out: augmentation of each tile (TEST.TTA.PER_TILE), tiles, augmentation of the
+    whole image, focus, ensemble. Each wrapper is added only if its key is set.
 
     Args:
-        cfg: of the model.
+        cfg: config of the model.
         model: with Detectron2's contract.
-        score_threshold: as :func:`load_detector`, for the other models of an ensemble.
+        score_threshold: as in :func:`load_detector`, for the other models of an ensemble.
 
     Raises:
-        ValueError: keys that don't go together, or one out of range.
-        FileNotFoundError: no file where TEST.FOCUS or TEST.ENSEMBLE says.
+        ValueError: keys that contradict each other, or a value out of range.
+        FileNotFoundError: a file named in TEST.FOCUS or TEST.ENSEMBLE does not exist.
     """
     detector = _wrap_alone(cfg, model)
     if cfg.TEST.ENSEMBLE.MEMBERS:

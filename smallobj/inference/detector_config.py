@@ -1,4 +1,4 @@
-"""Which config and which weights a detector runs with; the bundled ones where none are given."""
+"""The config and weights that a detector runs with; by default those of the bundled model."""
 
 from __future__ import annotations
 
@@ -23,21 +23,23 @@ def prepare_detector_config(
     device: str | None = None,
     opts: Sequence[str] = (),
 ) -> CfgNode:
-    """The config of a detector that is ready to run.
+    """Prepares the config of a detector so that it is ready to run.
 
-    With neither config nor weights it is the bundled model's. Weights alone go with the
-    config.yaml beside them, which training writes; a config's weights may lie beside it.
+    Without a config and weights, this is the bundled model's. Given only weights, the config is the
+    config.yaml beside them, which training writes. The weights that a config names may be given
+    relative to its folder.
 
     Args:
         config_file: yaml file.
-        weights: path; stands for MODEL.WEIGHTS, which wins when ``opts`` has it.
-        device: "cpu" or "cuda"; None takes CUDA if there is any. MODEL.DEVICE in ``opts`` wins.
+        weights: path of the weights; MODEL.WEIGHTS in ``opts`` takes precedence.
+        device: "cpu" or "cuda"; None uses CUDA if available. MODEL.DEVICE in ``opts`` takes
+            precedence.
         opts: KEY VALUE pairs.
 
     Raises:
-        FileNotFoundError: no such config, or the bundled model is missing.
-        ValueError: as :func:`smallobj.load_config`; no weights are named; nothing says what the
-            classes are; or the device isn't there.
+        FileNotFoundError: the config does not exist, or the bundled model is missing.
+        ValueError: as :func:`smallobj.load_config`; no weights are named; the classes are not
+            known; or the device is not available.
     """
     keys = [str(key) for key in opts[::2]]
     weights = None if _WEIGHTS_KEY in keys else weights
@@ -74,7 +76,7 @@ def _find_config(config_file: str | None, weights: str | None, has_weights_optio
 
 
 def _weights_beside(config_file: str, named: str) -> str:
-    """The weights that a config names: as written, or else relative to the config's own folder."""
+    """The weights that a config names: as written, or else relative to the config's folder."""
     if os.path.isfile(named):
         return named
     beside = os.path.join(os.path.dirname(config_file), named)
@@ -108,10 +110,10 @@ def _check_device(device: str) -> None:
 
 
 def _fill_in_classes(cfg: CfgNode, config_file: str) -> None:
-    """Fills in what the config leaves open about classes, from its datasets where they are there.
+    """Fills in the classes that the config leaves open, from its datasets if they exist.
 
     Raises:
-        ValueError: their number is open and no dataset tells it.
+        ValueError: neither the config nor a dataset gives the number of classes.
     """
     numbers = (cfg.MODEL.ROI_HEADS.NUM_CLASSES, cfg.MODEL.RETINANET.NUM_CLASSES)
     if cfg.MODEL.CLASS_NAMES:

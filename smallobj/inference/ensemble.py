@@ -26,30 +26,30 @@ Wrap = Callable[[CfgNode, nn.Module], nn.Module]
 
 @dataclass(frozen=True)
 class InputView:
-    """How a member takes an image: its own resizing and order of channels.
+    """The input that a member of an ensemble expects: its own resizing and channel order.
 
     Attributes:
-        resize: of whole images at test time.
-        swap_channels: it takes the other order of channels than the photographs come in.
+        resize: resizing of whole images at test time.
+        swap_channels: reverse the channel order of the images (RGB to BGR, or BGR to RGB).
     """
 
     resize: T.Augmentation
     swap_channels: bool = False
 
     def __call__(self, item: Item) -> Item:
-        """The photograph as this member takes it; boxes stay asked for in the frame they were."""
+        """The item with its image as this member expects it; the frame of the boxes is kept."""
         pixels = item["image"].cpu().permute(1, 2, 0).numpy()
-        # image_tensor calls its input BGR, and "RGB" what has its channels turned round.
+        # image_tensor takes its input to be BGR; "RGB" makes it reverse the channels.
         order = "RGB" if self.swap_channels else "BGR"
         height, width = image_size(item)
-        shown = image_tensor(pixels, self.resize, order).to(item["image"].device)
-        return {"height": height, "width": width, **item, "image": shown}
+        image = image_tensor(pixels, self.resize, order).to(item["image"].device)
+        return {"height": height, "width": width, **item, "image": image}
 
 
 class EnsembleDetector(nn.Module):
-    """Runs several detectors over each image and merges what they find.
+    """Runs several detectors on each image and merges their detections.
 
-    The first is the config's own, which training may be training; the others only ever test.
+    The first is the config's own and may be in training; the others are only used for inference.
     """
 
     def __init__(
@@ -63,10 +63,10 @@ class EnsembleDetector(nn.Module):
         """
         Args:
             members: detectors; all but the first in evaluation mode.
-            views: one for each.
-            merger: of the boxes of all.
-            max_detections: most boxes that an image may have.
-            configs: of all but the first.
+            views: one for each member.
+            merger: merges the boxes of all members.
+            max_detections: most detections of an image.
+            configs: configs of all members but the first.
         """
         super().__init__()
         self.members = nn.ModuleList(members)
@@ -85,31 +85,32 @@ class EnsembleDetector(nn.Module):
     def forward(self, batched_inputs: list[Item]) -> list[Item]:
         """
         Args:
-            batched_inputs: dicts with "image" (C, H, W) of a photograph's own size, and "height"
-                and "width" of the frame in which boxes are wanted (the image's where absent).
+            batched_inputs: dicts with "image" (C, H, W) at its original size, and "height" and
+                "width" of the frame in which boxes are returned (default: the image's).
 
         Returns:
             A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
-            score, at most ``max_detections``; and "tiles", what the first member read, if it says
-            so.
+            score, at most ``max_detections``; and "tiles", those that the first member read, if
+            its output has them.
         """
         return list(self.stream(batched_inputs))
 
     @torch.no_grad()
-    def _found(self, items: Iterable[Item], index: int) -> Iterator[Item]:
+    def _outputs(self, items: Iterable[Item], index: int) -> Iterator[Item]:
         yield from stream_through(self.members[index], map(self.views[index], items))
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
-        """As :meth:`forward`, over a stream of images of any length.
+        """As :meth:`forward`, for a stream of images of any length.
 
-        Each member batches as it does alone, so its detections are bit-identical. Images stay in
-        memory until the slowest member has read them.
+        Each member forms the same batches as when it runs alone, so its detections are
+        bit-identical. Images that one member has read stay in memory until all others have read
+        them.
         """
         copies = tee(items, len(self.members))
-        streams = [self._found(copy, index) for index, copy in enumerate(copies)]
+        streams = [self._outputs(copy, index) for index, copy in enumerate(copies)]
         for outputs in zip(*streams, strict=True):
-            found = self.merger([output["instances"] for output in outputs])
-            result: Item = {"instances": found[: self.max_detections]}
+            merged = self.merger([output["instances"] for output in outputs])
+            result: Item = {"instances": merged[: self.max_detections]}
             if "tiles" in outputs[0]:
                 result["tiles"] = outputs[0]["tiles"]
             yield result
@@ -118,19 +119,19 @@ class EnsembleDetector(nn.Module):
 def build_ensemble(
     cfg: CfgNode, own: nn.Module, wrap: Wrap, score_threshold: float | None = None
 ) -> EnsembleDetector:
-    """The config's own detector with TEST.ENSEMBLE.MEMBERS beside it.
+    """Builds the ensemble of a config's own detector and TEST.ENSEMBLE.MEMBERS.
 
     Args:
-        cfg: of the first member.
-        own: that detector, wrapped for test.
-        wrap: wraps another one as its config says.
-        score_threshold: the others give detections of at least this score, too; None leaves it to
-            their configs.
+        cfg: config of the first member.
+        own: the first member, wrapped for inference.
+        wrap: wraps another member as its config says.
+        score_threshold: the other members return all detections of at least this score; None uses
+            the thresholds of their configs.
 
     Raises:
-        ValueError: a member is an ensemble itself, or finds other classes; or as
+        ValueError: a member is an ensemble itself, or has other classes; or as
             :func:`prepare_detector_config` and :func:`load_weights`.
-        FileNotFoundError: there is no config, or there are no weights, where a member says.
+        FileNotFoundError: the config or the weights of a member do not exist.
     """
     names = list(cfg.TEST.ENSEMBLE.MEMBERS)
     merger = build_model_merger(cfg, 1 + len(names))
@@ -168,7 +169,7 @@ def _check_classes(cfg: CfgNode, other: CfgNode, config_file: str) -> None:
     if all(names) and names[0] != names[1]:
         differing = [i for i, pair in enumerate(zip(*names, strict=False)) if pair[0] != pair[1]]
         first = differing[0] if differing else min(map(len, names))
-        ours, theirs = (repr(some[first]) if first < len(some) else "none" for some in names)
+        ours, theirs = (repr(own[first]) if first < len(own) else "none" for own in names)
         raise ValueError(
             "the models of an ensemble must find the same classes in the same order; class "
             f"{first} is {ours} in this config ({len(names[0])} classes) and {theirs} in "

@@ -1,4 +1,4 @@
-"""What the results of a run depend on, so that results of another run are not mixed in."""
+"""Fingerprint of what a run's results depend on, so that runs that differ are not mixed."""
 
 from __future__ import annotations
 
@@ -12,43 +12,43 @@ import smallobj
 from smallobj.modeling.precision import precision_at_test
 
 Fingerprint = dict[str, Any]
-# Paths and devices do not change detections.
+# Paths and the device's name do not change the detections.
 _VOLATILE_KEYS = ("OUTPUT_DIR", "MODEL.WEIGHTS", "MODEL.DEVICE")
 
 
 def detector_fingerprint(cfg: CfgNode, model: torch.nn.Module, threads: int) -> Fingerprint:
-    """What the detections of a loaded model depend on besides the images, as plain JSON values.
+    """Everything but the images that the detections of a loaded model depend on, ready for JSON.
 
     Args:
-        cfg: of the detector.
-        model: with its wrappers, such as a focus network.
-        threads: number of CPU threads.
+        cfg: config of the detector.
+        model: the detector with all its wrappers, such as a focus network.
+        threads: number of threads that the CPU computes with.
     """
     kind = torch.device(cfg.MODEL.DEVICE).type
-    # The config names an ensemble's other members only by their paths.
+    # The config holds only the paths of an ensemble's other members.
     members = [config_digest(member) for member in getattr(model, "configs", ())]
     return {
         **({"members": members} if members else {}),
         "config": config_digest(cfg),
         "weights": model_digest(model),
         "device": kind,
-        # "auto" depends on the processor.
+        # The precision that "auto" chooses depends on the processor.
         "precision": str(precision_at_test(cfg)),
-        # Sums are rounded in an order that depends on the number of threads.
+        # The number of threads changes the order of summation, and so the rounding.
         "threads": threads if kind == "cpu" else None,
         "versions": [smallobj.__version__, torch.__version__],
     }
 
 
 def config_digest(cfg: CfgNode) -> str:
-    """SHA-256 of all keys that results depend on."""
+    """SHA-256 of all keys that the results depend on."""
     stable = cfg.clone()
     stable.merge_from_list([word for key in _VOLATILE_KEYS for word in (key, "")])
     return hashlib.sha256(stable.dump().encode()).hexdigest()
 
 
 def model_digest(model: torch.nn.Module) -> str:
-    """SHA-256 of all that a model has learned, whatever files it comes from."""
+    """SHA-256 of a model's parameters and buffers, whatever files they come from."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())

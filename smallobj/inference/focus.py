@@ -1,4 +1,4 @@
-"""Detection of what a focus network points at: the detector reads a few regions, not all tiles."""
+"""Detection with a focus network: the detector reads only the regions that the network chooses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Item = dict[str, Any]
 
 _FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "weights")
 BUNDLED_FOCUS = os.path.join(_FOLDER, "focus_synthetic.yaml")
-# Arguments of RegionChooser, and the keys that hold them.
+# Arguments of RegionChooser and their keys in TEST.FOCUS.
 _SETTINGS = {
     "threshold": "HEAT_THRESH",
     "windows": "WINDOWS",
@@ -32,7 +32,7 @@ _SETTINGS = {
 
 
 class TileReader(Protocol):
-    """A detector whose items may carry "tiles", as a TiledDetector's may."""
+    """A detector whose input items may hold "tiles", such as a TiledDetector."""
 
     training: bool
 
@@ -40,7 +40,7 @@ class TileReader(Protocol):
 
 
 class RegionChooser(nn.Module):
-    """Looks at a photograph at reduced scale and says which regions a detector should read."""
+    """Runs a focus network on an image at reduced scale to choose the regions for a detector."""
 
     def __init__(
         self,
@@ -55,8 +55,8 @@ class RegionChooser(nn.Module):
         """
         Args:
             network: a FocusNet in evaluation mode.
-            threshold, windows, margins, max_area: as ``regions.choose_regions``.
-            swap_channels: photographs come in the other order of channels than the network's.
+            threshold, windows, margins, max_area: as in ``regions.choose_regions``.
+            swap_channels: the images' channel order is the reverse of the network's.
 
         Raises:
             ValueError: a value out of range.
@@ -77,11 +77,11 @@ class RegionChooser(nn.Module):
 
     @torch.no_grad()
     def look(self, item: Item) -> tuple[np.ndarray, np.ndarray, int]:
-        """Heat (h, w), expected sides of objects (h, w), and the side of a cell in pixels.
+        """Heat (h, w), expected sides of objects (h, w), and the side of a cell in image pixels.
 
         Args:
-            item: a dict with "image" (3, H, W) uint8; and "reduced", the same at the network's
-                scale, if the loader has decoded that too.
+            item: a dict with "image" (3, H, W) uint8; and "reduced", the same image at the
+                network's scale, if the loader has decoded it.
         """
         reduced = item.get("reduced")
         if reduced is None:
@@ -92,7 +92,7 @@ class RegionChooser(nn.Module):
         return output["focus"].cpu().numpy(), output["side"].cpu().numpy(), output["stride"]
 
     def forward(self, item: Item) -> np.ndarray:
-        """Regions (T, 4) int64 XYXY, perhaps none."""
+        """Regions (T, 4) int64 XYXY; T may be 0."""
         return self.choose(*self.look(item), item["image"].shape[-2:])
 
     def choose(
@@ -112,16 +112,16 @@ class RegionChooser(nn.Module):
 
 
 class FocusedDetector(nn.Module):
-    """A tiled detector that reads the regions a :class:`RegionChooser` names, and nothing else.
+    """A tiled detector that reads only the regions that a :class:`RegionChooser` chooses.
 
-    Keeps Detectron2's contract. A photograph in which nothing is hot costs the detector nothing and
-    has no detections.
+    Keeps Detectron2's contract. If no cell of an image's heat map exceeds the threshold, the
+    detector doesn't run and the image has no detections.
     """
 
     def __init__(self, chooser: RegionChooser, detector: Any) -> None:
         """
         Args:
-            chooser: names the regions.
+            chooser: chooses the regions.
             detector: a :class:`TileReader`.
         """
         super().__init__()
@@ -130,27 +130,28 @@ class FocusedDetector(nn.Module):
         self.train(detector.training)
 
     def train(self, mode: bool = True) -> FocusedDetector:
-        """The network that chooses is never trained here, and stays in evaluation mode."""
+        """Sets the detector's mode; the focus network always stays in evaluation mode."""
         super().train(mode)
         self.chooser.eval()
         return self
 
     def forward(self, batched_inputs: list[Item]) -> list[Item]:
-        """As the detector, whose "tiles" are the regions."""
+        """As the detector's ``forward``; "tiles" in the outputs are the chosen regions."""
         return list(self.stream(batched_inputs))
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
-        """As :meth:`forward`, over a stream of images of any length."""
+        """As :meth:`forward`, for a stream of images of any length."""
         return self.detector.stream({**item, "tiles": self.chooser(item)} for item in items)
 
 
 def build_focus(cfg: CfgNode) -> RegionChooser:
-    """The chooser that a detector's TEST.FOCUS describes; a 0 there is what the network's own
-    config says.
+    """Builds the chooser that a detector's TEST.FOCUS describes.
+
+    Where a key is 0 or empty, the focus network's own config decides.
 
     Raises:
-        FileNotFoundError: no config or no weights where they are said to be.
-        ValueError: another kind of model, weights that don't fit, or a value out of range.
+        FileNotFoundError: the config or the weights do not exist.
+        ValueError: the model is not a FocusNet, its weights don't fit, or a value is out of range.
     """
     node = cfg.TEST.FOCUS
     path = node.CONFIG or BUNDLED_FOCUS

@@ -1,4 +1,4 @@
-"""A trained model, ready for inference, without what wraps it."""
+"""Loading a trained model for inference, without the wrappers around it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ def load_model(cfg: CfgNode) -> nn.Module:
     The result is for inference only: its norms are gone and its weights may be 16 bits wide.
 
     Args:
-        cfg: of the model. MODEL.WEIGHTS names a file.
+        cfg: config of the model; MODEL.WEIGHTS names a file.
 
     Returns:
         The model in evaluation mode, with Detectron2's contract: list[dict] in, list[dict] out.
 
     Raises:
-        ValueError: weights that do not fit the config or are unsafe to read, or a bad key.
+        ValueError: weights that do not fit the config or are unsafe to load, or a wrong value of a
+            key.
         FileNotFoundError: there is no file at MODEL.WEIGHTS.
     """
     model = build_model(cfg)

@@ -1,4 +1,4 @@
-"""Photographs in, their detections out."""
+"""A predictor that takes images or image files and returns their detections."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What became of one image file.
+    """The result of one image file.
 
     Attributes:
         path: as it was given.
-        image: (H, W, 3) uint8, BGR; None where the file can't be read, or was not read at full
-            scale because nothing seemed to be in it.
-        instances: on the CPU, in the image's pixels, by falling score; None where the file can't
-            be read.
-        tiles: (T, 4) XYXY in the image's pixels, where the detector looked, if in tiles.
-        error: a sentence that says why, else "".
+        image: (H, W, 3) uint8, BGR; None if the file can't be read, or if it was not decoded at
+            full scale because the focus network chose no region in it.
+        instances: detections on the CPU, in the image's pixels, by falling score; None if the file
+            can't be read.
+        tiles: (T, 4) XYXY in the image's pixels, the tiles that a tiled detector read.
+        error: why the file can't be read, else "".
     """
 
     path: str
@@ -60,27 +60,27 @@ class _Opened:
 
 
 class SmallObjectPredictor(DefaultPredictor):
-    """Detectron2's predictor with tiles and with safe weights; what validation runs.
+    """Detectron2's predictor with tiling and safe loading of weights; the detector of validation.
 
     Attributes:
         model: the detector, tiled if TEST.TILE.ENABLED.
         class_names: names of the classes, in the order of pred_classes.
-        score_threshold: lowest score of a detection.
+        score_threshold: lowest score of a detection, or None.
     """
 
     def __init__(self, cfg: CfgNode, score_threshold: float | None = None) -> None:
         """
         Args:
-            cfg: of the detector, as :func:`prepare_detector_config` gives it.
-            score_threshold: lowest score of a detection, in [0, 1]: lower ones are left out, and
-                no threshold of the config hides the others. None: what the config says.
+            cfg: config of the detector, as :func:`prepare_detector_config` returns it.
+            score_threshold: lowest score of a detection, in [0, 1]; replaces the thresholds of the
+                config, higher ones too. None: as the config says.
 
         Raises:
-            ValueError: weights that don't fit the config or are unsafe to read, or a threshold
+            ValueError: weights that don't fit the config or are unsafe to load, or a threshold
                 outside [0, 1].
             FileNotFoundError: there is no file at MODEL.WEIGHTS.
         """
-        # Not the base's __init__, which would unpickle the weights.
+        # The base class's __init__ is not called, since it would unpickle the weights.
         self.cfg = cfg.clone()
         self.score_threshold = score_threshold
         if score_threshold is not None:
@@ -102,8 +102,8 @@ class SmallObjectPredictor(DefaultPredictor):
             original_image: (H, W, 3) uint8, BGR.
 
         Returns:
-            {"instances": Instances} in the image's pixels, by falling score; of a tiled detector
-            "tiles", too.
+            {"instances": Instances} in the image's pixels, by falling score; and "tiles" if the
+            detector is tiled.
         """
         return self._above_threshold(self.model([self._item(original_image)])[0])
 
@@ -114,19 +114,19 @@ class SmallObjectPredictor(DefaultPredictor):
         return {**output, "instances": instances[instances.scores >= self.score_threshold]}
 
     def stream(self, paths: Iterable[str]) -> Iterator[Prediction]:
-        """Detects in image files, the next ones being decoded while the model computes.
+        """Runs the detector on image files, and decodes the next ones while the model computes.
 
         Args:
-            paths: image files, taken a few ahead of the results.
+            paths: image files, read a few ahead of the results.
 
         Yields:
-            A prediction for each, in order; a broken file gives one with an error.
+            A prediction for each file, in order; that of a broken file has an error.
         """
         waiting: deque[_Opened] = deque()
         workers, ahead = _decoders(), _decoders() + 1
         detector = self.model
         if isinstance(detector, FocusedDetector) and self.cfg.TEST.FOCUS.REDUCED_FIRST:
-            detector = detector.detector  # the regions are chosen before the file is opened
+            detector = detector.detector  # regions are chosen before decoding at full scale
             glanced = map(self._point, map_ahead(self._glance, paths, workers, ahead))
             files = map_ahead(self._open_chosen, glanced, workers, ahead)
         else:
@@ -160,7 +160,7 @@ class SmallObjectPredictor(DefaultPredictor):
         return _Opened(path, image, self._item(image))
 
     def _glance(self, path: str) -> _Opened:
-        """The file at reduced scale; a stand-in without pixels takes the image's place."""
+        """Decodes a file at reduced scale; "image" is a placeholder of the full size."""
         try:
             reduced = read_image(path, self.model.chooser.network.reduction)
         except (ValueError, OSError) as error:
@@ -192,5 +192,5 @@ class SmallObjectPredictor(DefaultPredictor):
 
 
 def _decoders() -> int:
-    """Threads that decode: one for every four cores, since the model wants the others."""
+    """Number of decoding threads: one for every four cores, as the model needs the others."""
     return min(max((os.cpu_count() or 1) // 4, 1), 8)

@@ -25,10 +25,10 @@ Item = dict[str, Any]
 
 
 class TiledDetector(nn.Module):
-    """Runs any detector over tiles of each image and merges what it finds.
+    """Runs any detector on the tiles of each image and merges the detections.
 
-    Wrapped or bare, a detector takes and gives the same things, so evaluators, predictors and
-    other wrappers need not know.
+    Inputs and outputs are those of the wrapped detector, so that evaluators, predictors and other
+    wrappers work unchanged.
     """
 
     @configurable
@@ -47,14 +47,14 @@ class TiledDetector(nn.Module):
     ) -> None:
         """
         Args:
-            model: detector in evaluation mode; sees tiles as images of their own.
-            tile, overlap: as :func:`smallobj.geometry.tiling.plan_tiles`.
-            batch_size: tiles of full size that go through the model together; of smaller ones as
-                many as have the same number of pixels.
-            seam_margin: as :func:`smallobj.geometry.tiling.cut_by_seam`.
-            seam_iou: as :func:`smallobj.geometry.tiling.superseded`; above 1 no box gives way.
-            merger: boxes of all tiles in, one an object out.
-            max_detections: most boxes that an image may have.
+            model: detector in evaluation mode; takes each tile as a separate image.
+            tile, overlap: as in :func:`smallobj.geometry.tiling.plan_tiles`.
+            batch_size: tiles of full size in a batch; a batch of smaller tiles has as many as fit
+                into the same number of pixels.
+            seam_margin: as in :func:`smallobj.geometry.tiling.cut_by_seam`.
+            seam_iou: as in :func:`smallobj.geometry.tiling.superseded`; above 1 no box is dropped.
+            merger: merges the boxes of all tiles into one per object.
+            max_detections: most detections of an image.
             mix_images: a batch may hold tiles of several images.
 
         Raises:
@@ -82,7 +82,7 @@ class TiledDetector(nn.Module):
         self.merger = merger
         self.max_detections = max_detections
         self.mix_images = mix_images
-        self.train(model.training)  # a wrapper made in mid-training must hand that mode back
+        self.train(model.training)  # after inference this mode is restored, the model's too
 
     @classmethod
     def from_config(cls, cfg: CfgNode, model: nn.Module) -> dict[str, Any]:
@@ -104,18 +104,18 @@ class TiledDetector(nn.Module):
         """
         Args:
             batched_inputs: dicts with "image" (C, H, W), "height" and "width" of the frame in
-                which boxes are wanted (the image's own where absent), and "tiles" (T, 4) XYXY
-                where others than the planned grid are to be read.
+                which boxes are returned (default: the image's), and optionally "tiles" (T, 4)
+                XYXY, to be read instead of the planned grid.
 
         Returns:
             A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
             score, at most ``max_detections``, and pred_masks as CropMasks if the model gives masks;
-            and "tiles" (T, 4) float64 XYXY, in the same frame: what was read.
+            and "tiles" (T, 4) float64 XYXY, in the same frame: those that were read.
         """
         return list(self.stream(batched_inputs))
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
-        """As :meth:`forward`, over a stream of any length, read one batch ahead of the results."""
+        """As :meth:`forward`, for a stream of any length, read a batch ahead of the results."""
         if self.mix_images:
             yield from self._stream(items)
         else:
@@ -144,13 +144,13 @@ class TiledDetector(nn.Module):
             yield self._finish(item, tiles, [])
 
     def tiles(self, item: Item) -> np.ndarray:
-        """(T, 4) int64 XYXY: what will be read of an image."""
+        """The tiles of an image that are read, (T, 4) int64 XYXY."""
         if "tiles" in item:
             return np.asarray(item["tiles"], dtype=np.int64).reshape(-1, 4)
         return plan_tiles(image_size(item), self.tile, self.overlap)
 
     def tile_detections(self, item: Item) -> Instances:
-        """What is found in the tiles of an image, before fragments go and copies are merged.
+        """Detections in the tiles of an image, before fragments are dropped and copies merged.
 
         Returns:
             As :meth:`to_image_frame`.
@@ -167,7 +167,7 @@ class TiledDetector(nn.Module):
         if len(tiles) > 1:
             instances = self.merge_tiles(self.to_image_frame(outputs, tiles, size))
         elif outputs:
-            # A single tile is the model's own answer: no copies, and the model has merged already.
+            # With a single tile there are no copies: the model's own suppression has run.
             instances = self.to_image_frame(outputs, tiles, size)
         else:
             instances = self._nothing(size)
@@ -181,7 +181,7 @@ class TiledDetector(nn.Module):
     def to_image_frame(
         self, outputs: list[Instances], tiles: np.ndarray, size: tuple[int, int]
     ) -> Instances:
-        """What was found in each of T >= 1 tiles, together.
+        """Combines the detections of T >= 1 tiles.
 
         Args:
             outputs: T Instances, each in its tile's frame.
@@ -189,9 +189,9 @@ class TiledDetector(nn.Module):
             size: (h, w) of the image.
 
         Returns:
-            Instances in the image's frame with pred_boxes, scores, pred_classes, pred_masks where
-            each of ``outputs`` has them as CropMasks, and of each box "tile" (N, 4) int64 and "cut"
-            (N,) bool (touches a seam), as :meth:`merge_tiles` wants them.
+            Instances in the image's frame with pred_boxes, scores, pred_classes, pred_masks if
+            each of ``outputs`` has them as CropMasks, and for :meth:`merge_tiles` "tile" (N, 4)
+            int64, the tile of each box, and "cut" (N,) bool, whether the box touches a seam.
         """
         counts = torch.tensor([len(output) for output in outputs])
         boxes = torch.cat([output.pred_boxes.tensor for output in outputs])
@@ -213,10 +213,10 @@ class TiledDetector(nn.Module):
         return found
 
     def merge_tiles(self, found: Instances) -> Instances:
-        """One box an object: fragments give way to whole copies, then the merger does its work.
+        """Drops fragments that a whole copy replaces, then merges to one box per object.
 
-        Both only ever relate boxes that overlap. So boxes that overlap none of the others, nor are
-        linked to them by a chain of overlaps, may be merged apart from them, with the same result.
+        Both steps only relate boxes that overlap. So groups of boxes that no chain of overlaps
+        links can be merged separately, with the same result.
         """
         boxes = found.pred_boxes.tensor
         if found.cut.any():
@@ -236,7 +236,7 @@ class TiledDetector(nn.Module):
 
 
 def with_crop_masks(found: Instances) -> Instances:
-    """The same with masks, if any, as CropMasks: those of all tiles at full size fill memory."""
+    """Converts masks, if any, to CropMasks: full-size masks of all tiles would fill the memory."""
     if found.has("pred_masks"):
         found.pred_masks = CropMasks.of(found.pred_masks)
     return found
@@ -248,7 +248,8 @@ def resized_instances(found: Instances, height: int, width: int) -> Instances:
         return detector_postprocess(found, height, width)
     masks = found.pred_masks
     found = Instances(found.image_size, **found.get_fields())
-    # In the place of the masks, which it would paste at full size: it may drop boxes.
+    # detector_postprocess may drop boxes and would paste masks at full size, so an index of each
+    # box goes through it in place of the masks.
     found.remove("pred_masks")
     found.number = torch.arange(len(masks), device=found.pred_boxes.device)
     found = detector_postprocess(found, height, width)
@@ -259,10 +260,10 @@ def resized_instances(found: Instances, height: int, width: int) -> Instances:
 
 def _crop(item: Item, tile: list[int]) -> Item:
     x0, y0, x1, y1 = tile
-    # The tile's own height and width, or postprocessing would stretch its boxes to the image.
+    # The tile's height and width, as postprocessing would stretch its boxes to the image's.
     return {"image": item["image"][:, y0:y1, x0:x1], "height": y1 - y0, "width": x1 - x0}
 
 
 def image_size(item: Item) -> tuple[int, int]:
-    """(h, w) of a model input's pixels."""
+    """(h, w) of a model input's image."""
     return item["image"].shape[-2], item["image"].shape[-1]

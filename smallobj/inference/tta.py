@@ -1,7 +1,7 @@
 """Test-time augmentation, behind Detectron2's model contract: list[dict] in, list[dict] out.
 
-Detectron2's own, GeneralizedRCNNWithTTA, calls the inner parts of a two-stage model; this one calls
-nothing but the model, so that dense, tiled and nested detectors go with it.
+Detectron2's GeneralizedRCNNWithTTA calls the inner parts of a two-stage model. This one only calls
+the model as a whole, so it also works with dense, tiled and nested detectors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Item = dict[str, Any]
 
 
 class TTADetector(nn.Module):
-    """Runs any detector over several views of each image and merges what it finds."""
+    """Runs any detector on several views of each image and merges the detections."""
 
     @configurable
     def __init__(
@@ -37,18 +37,18 @@ class TTADetector(nn.Module):
     ) -> None:
         """
         Args:
-            detector: in evaluation mode; sees each view as an image of its own.
-            views: one at least. What a single one finds goes out unmerged; if that is the image
-                as it is, the detector's output is passed on untouched.
-            merger: boxes of all views in, one an object out.
-            max_detections: most boxes that an image may have.
+            detector: in evaluation mode; takes each view as a separate image.
+            views: at least one. Detections of a single view are not merged; if that view is the
+                unchanged image, the detector's output is returned unchanged.
+            merger: merges the boxes of all views into one per object.
+            max_detections: most detections of an image.
         """
         super().__init__()
         self.detector = detector
         self.views = list(views)
         self.merger = merger
         self.max_detections = max_detections
-        self.train(detector.training)  # a wrapper made in mid-training must hand that mode back
+        self.train(detector.training)  # after inference this mode is restored, the model's too
 
     @classmethod
     def from_config(cls, cfg: CfgNode, detector: Any) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class TTADetector(nn.Module):
 
     @property
     def changes_nothing(self) -> bool:
-        """The only view is the image itself."""
+        """Whether the only view is the unchanged image."""
         return self.views == [View()]
 
     @torch.no_grad()
@@ -72,33 +72,34 @@ class TTADetector(nn.Module):
         """
         Args:
             batched_inputs: dicts with "image" (C, H, W), "height" and "width" of the frame in
-                which boxes are wanted (the image's own where absent), and "tiles" (T, 4) XYXY in
-                the image's pixels where a tiled detector is to read those, in every view.
+                which boxes are returned (default: the image's), and optionally "tiles" (T, 4)
+                XYXY in the image's pixels, for a tiled detector to read in every view.
 
         Returns:
             A dict for each image with "instances": pred_boxes, scores and pred_classes by falling
-            score, at most ``max_detections``, with pred_masks (CropMasks) where all views have
-            masks; and "tiles", what was read in the first view, if the
-            detector says so.
+            score, at most ``max_detections``, with pred_masks (CropMasks) if all views have masks;
+            and "tiles", those read in the first view, if the detector's output has them.
         """
         if self.changes_nothing:
             return self.detector(batched_inputs)
         shapes = {tuple(item["image"].shape) for item in batched_inputs}
         if len(shapes) != 1 or hasattr(self.detector, "stream"):
             return list(self.stream(batched_inputs))
-        # Tiles of one shape: the views of all together, as the detector would see the tiles.
-        found: list[list[Item]] = [[] for _ in batched_inputs]
-        cuts = [self._cut(item) for item in batched_inputs]
+        # Inputs of one shape: the same view of all of them makes a batch.
+        outputs_of_inputs: list[list[Item]] = [[] for _ in batched_inputs]
+        views_of_inputs = [self._view_items(item) for item in batched_inputs]
         for _ in self.views:
-            for outputs, output in zip(found, self.detector(list(map(next, cuts))), strict=True):
+            batch = self.detector(list(map(next, views_of_inputs)))
+            for outputs, output in zip(outputs_of_inputs, batch, strict=True):
                 outputs.append(output)
-        return [self._finish(*pair) for pair in zip(batched_inputs, found, strict=True)]
+        pairs = zip(batched_inputs, outputs_of_inputs, strict=True)
+        return [self._finish(*pair) for pair in pairs]
 
     def stream(self, items: Iterable[Item]) -> Iterator[Item]:
-        """As :meth:`forward`, over a stream of images of any length.
+        """As :meth:`forward`, for a stream of images of any length.
 
-        A scaled image is in memory while its views are being read, and with a tiled detector
-        until their last batch is through; never all scales at once.
+        A scaled image stays in memory while its views are read, and with a tiled detector until
+        their last batch is done. The scales of an image are never all in memory at once.
         """
         if self.changes_nothing:
             yield from stream_through(self.detector, items)
@@ -108,7 +109,7 @@ class TTADetector(nn.Module):
         def inputs() -> Iterator[Item]:
             for item in items:
                 waiting.append(item)
-                yield from self._cut(item)
+                yield from self._view_items(item)
 
         outputs: list[Item] = []
         for output in stream_through(self.detector, inputs()):
@@ -117,25 +118,25 @@ class TTADetector(nn.Module):
                 yield self._finish(waiting.popleft(), outputs)
                 outputs = []
 
-    def _cut(self, item: Item) -> Iterator[Item]:
-        """The item of each view, made when it is asked for."""
+    def _view_items(self, item: Item) -> Iterator[Item]:
+        """Yields the input item of each view, each made only when it is needed."""
         size = image_size(item)
-        # What else an item holds is about its image; a view is another one.
+        # The item's other fields describe the original image, not its views.
         named: Item = {key: item[key] for key in ("file_name", "image_id") if key in item}
         scaled, scale = item["image"], (1.0, 1.0)
         unread = "tiles" in item and not len(item["tiles"])
         for view in self.views:
             if unread:
-                # Whatever its pixels were, nobody will look at them.
+                # No tile is read, so the pixels don't matter and a single one takes their place.
                 scaled, scale = scaled.new_zeros(()).expand(len(scaled), 1, 1), view.scale
             elif view.scale != scale:
                 scaled, scale = _resize(item["image"], view.scaled_size(size)), view.scale
             height, width = view.turn.size(view.scaled_size(size))
-            # In the view's own frame: a model that stretched boxes into another would round them.
-            cut = {**named, "image": view.turn.image(scaled), "height": height, "width": width}
+            # Boxes in the view's own frame: the model would round when it stretches them.
+            turned = {**named, "image": view.turn.image(scaled), "height": height, "width": width}
             if "tiles" in item:
-                cut["tiles"] = _view_tiles(item["tiles"], view, size)
-            yield cut
+                turned["tiles"] = _view_tiles(item["tiles"], view, size)
+            yield turned
 
     def _finish(self, item: Item, outputs: list[Item]) -> Item:
         size = image_size(item)
@@ -145,7 +146,7 @@ class TTADetector(nn.Module):
             _back(output["instances"], view, size, frame, with_masks)
             for output, view in zip(outputs, self.views, strict=True)
         ]
-        # A single view holds no copies, and the detector has merged already.
+        # A single view has no copies, and the detector has already merged.
         found = self.merger(Instances.cat(parts)) if len(parts) > 1 else parts[0]
         result: Item = {"instances": found[: self.max_detections]}
         if "tiles" in outputs[0]:
@@ -155,7 +156,7 @@ class TTADetector(nn.Module):
 
 
 def _resize(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """(C, h, w), by the resizing of whole images at test time."""
+    """The image (C, h, w), resized as whole images are at test time."""
     if tuple(image.shape[1:]) == size:
         return image
     pixels = image.cpu().permute(1, 2, 0).numpy()
@@ -163,9 +164,9 @@ def _resize(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def _view_tiles(tiles: Any, view: View, size: tuple[int, int]) -> np.ndarray:
-    """Tiles (T, 4) of the image in a view, on whole pixels that hold all of theirs."""
+    """Tiles (T, 4) of the image in a view's frame, enlarged to whole pixels."""
     given = torch.as_tensor(np.asarray(tiles, dtype=np.float64).reshape(-1, 4))
-    # Else 0.1 * 30 would reach into a pixel beyond.
+    # Without rounding, 0.1 * 30 > 3 would add a row of pixels.
     placed = view.boxes(given, size).round(decimals=6).numpy()
     return np.concatenate([np.floor(placed[:, :2]), np.ceil(placed[:, 2:])], axis=1).astype(int)
 
@@ -177,7 +178,7 @@ def _back(
     frame: tuple[int, int],
     with_masks: bool,
 ) -> Instances:
-    """What was found in a view that counts, in the frame (height, width) of the photograph."""
+    """The detections that the view's rules keep, in the frame (height, width) of the image."""
     boxes = view.boxes_back(instances.pred_boxes.tensor.double(), size, frame)
     kept = view.keeps(boxes)
     found = Instances(frame)

@@ -1,7 +1,7 @@
-"""Views of an image, scaled, mirrored or turned, and the mapping of detections back to it.
+"""Views of an image, scaled, mirrored or turned, and how their boxes and masks are mapped back.
 
-Pure functions and values. H, W: the image. h, w: it scaled. Boxes are (N, 4) float64 XYXY; sizes
-are (h, w).
+Pure functions and values. H, W: size of the image. h, w: size of the scaled image. Boxes are (N, 4)
+float64 XYXY; sizes are (h, w).
 """
 
 from __future__ import annotations
@@ -20,36 +20,41 @@ Size = tuple[int, int]
 
 
 class Turn(NamedTuple):
-    """One of the eight ways to lay a rectangle: transposed first, then mirrored."""
+    """One of the eight symmetries of a rectangle: transposed first, then mirrored.
+
+    >>> turn = Turn(transpose=True, horizontal=True, vertical=False)  # clockwise
+    >>> turn.boxes(torch.tensor([[0.0, 0.0, 10.0, 5.0]]), (20, 30))
+    tensor([[15.,  0., 20., 10.]])
+    """
 
     transpose: bool
     horizontal: bool
     vertical: bool
 
     def image(self, image: torch.Tensor) -> torch.Tensor:
-        """(C, h, w), or (C, w, h) where transposed."""
+        """The turned image: (C, h, w), or (C, w, h) if transposed."""
         if self.transpose:
             image = image.transpose(1, 2)
         axes = [axis for axis, flip in ((2, self.horizontal), (1, self.vertical)) if flip]
         return image.flip(axes) if axes else image
 
     def size(self, size: Size) -> Size:
-        """Of the image turned."""
+        """Size of the turned image."""
         return size[::-1] if self.transpose else size
 
     def boxes(self, boxes: torch.Tensor, size: Size) -> torch.Tensor:
-        """Boxes of an image of that size, in the frame of the turned one."""
+        """Maps boxes of an image of this size to the frame of the turned image."""
         if self.transpose:
             boxes = boxes[:, [1, 0, 3, 2]]
         return self._mirror(boxes, self.size(size))
 
     def boxes_back(self, boxes: torch.Tensor, size: Size) -> torch.Tensor:
-        """The other way round from :meth:`boxes`; ``size`` is that of the image not turned."""
+        """Inverse of :meth:`boxes`; ``size`` is the size of the image before turning."""
         boxes = self._mirror(boxes, self.size(size))
         return boxes[:, [1, 0, 3, 2]] if self.transpose else boxes
 
     def masks_back(self, masks: CropMasks) -> CropMasks:
-        """Masks found in the turned image, in the frame of the one not turned."""
+        """Maps masks of the turned image to the frame of the image before turning."""
         masks = masks.mirrored(self.horizontal, self.vertical)
         return masks.transposed() if self.transpose else masks
 
@@ -82,7 +87,7 @@ class SizeRule(NamedTuple):
     bound: float
 
     def keeps(self, boxes: torch.Tensor) -> torch.Tensor:
-        """(N,) bool of boxes (N, 4) in the photograph's frame."""
+        """Whether each of the boxes (N, 4), in the image's frame, is kept: (N,) bool."""
         sides = boxes[:, 2:] - boxes[:, :2]
         length = sides.amin(dim=1) if self.side == "min" else sides.amax(dim=1)
         return length < self.bound if self.relation == "<" else length > self.bound
@@ -93,9 +98,9 @@ class View:
     """One pass of test-time augmentation.
 
     Attributes:
-        scale: of the image's longer and shorter side.
-        turn: after scaling.
-        rules: of boxes found in this view, all are to be kept.
+        scale: factors of the image's longer and shorter side.
+        turn: applied after scaling.
+        rules: a box found in this view is kept only if all of these keep it.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
@@ -103,28 +108,28 @@ class View:
     rules: tuple[SizeRule, ...] = ()
 
     def scaled_size(self, size: Size) -> Size:
-        """(h, w) of an image (H, W) scaled, at least a pixel."""
+        """(h, w) of a scaled image (H, W), each at least one pixel."""
         longer, shorter = self.scale
         factors = (shorter, longer) if size[0] < size[1] else (longer, shorter)
         height, width = (max(round(n * f), 1) for n, f in zip(size, factors, strict=True))
         return height, width
 
     def boxes(self, boxes: torch.Tensor, size: Size) -> torch.Tensor:
-        """Boxes of the image (H, W) in this view's frame."""
+        """Maps boxes of the image (H, W) to this view's frame."""
         scaled = self.scaled_size(size)
         return self.turn.boxes(_stretch(boxes, size, scaled), scaled)
 
     def boxes_back(self, boxes: torch.Tensor, size: Size, frame: Size) -> torch.Tensor:
-        """Boxes of this view of an image (H, W), in a frame into which the image is stretched."""
+        """Maps boxes of this view of an image (H, W) to a frame to which the image is resized."""
         scaled = self.scaled_size(size)
         return _stretch(self.turn.boxes_back(boxes, scaled), scaled, frame)
 
     def masks_back(self, masks: CropMasks, frame: Size) -> CropMasks:
-        """Masks of this view in a frame into which the image is stretched."""
+        """Maps masks of this view to a frame to which the image is resized."""
         return self.turn.masks_back(masks).resized(frame)
 
     def keeps(self, boxes: torch.Tensor) -> torch.Tensor:
-        """(N,) bool: what all rules keep."""
+        """Whether all rules keep each box: (N,) bool."""
         kept = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
         for rule in self.rules:
             kept &= rule.keeps(boxes)
@@ -132,14 +137,14 @@ class View:
 
 
 def _stretch(boxes: torch.Tensor, size: Size, target: Size) -> torch.Tensor:
-    # Multiplied first: a side of 30 px at 0.6 is 18 then and back, not 18.000000000000004.
+    # Multiply before dividing: else a side of 30 px scaled by 0.6 would be 18.000000000000004.
     new = boxes.new_tensor([target[1], target[0]]).repeat(2)
     return boxes * new / boxes.new_tensor([size[1], size[0]]).repeat(2)
 
 
 # RefineDet's multi-scale tests (arXiv 1711.06897, section 4.4), with the numbers of its release:
-# scale, and which boxes count. Sides there are those of PASCAL's and COCO's images, about 500 px,
-# counted with both end pixels.
+# scale, and which boxes are kept. The bounds are for images of PASCAL and COCO, about 500 px a
+# side, and count both end pixels of a box.
 _REFINEDET_320: list[tuple[Any, str]] = [
     (1.0, ""),
     ((1.0, 0.6), ""),
@@ -172,7 +177,7 @@ PRESETS = {
 
 
 def preset_views(name: str) -> list[View]:
-    """The passes of a published test, each as it is and mirrored left to right.
+    """The views of a published test: each scale unchanged and mirrored left to right.
 
     Raises:
         ValueError: there is no such preset.
@@ -183,14 +188,14 @@ def preset_views(name: str) -> list[View]:
 
 
 def make_views(scales: Sequence[Any], flips: Sequence[str], keep: Sequence[str]) -> list[View]:
-    """A view at each scale as it is, and one for each way to turn it, in this order.
+    """The views at each scale: first the unturned one, then one for each of ``flips``.
 
     Args:
         scales, flips, keep: as the keys TEST.TTA.SCALES, FLIPS and KEEP.
 
     Raises:
-        ValueError: no scale, one that isn't positive, another flip or rule, something twice, or
-            rules for another number of scales.
+        ValueError: no scale, a scale that isn't positive, an unknown flip or rule, a flip or scale
+            given twice, or not as many rules as scales.
     """
     if not scales:
         raise ValueError("TEST.TTA.SCALES must name a scale at least; got ()")
@@ -215,8 +220,10 @@ def make_views(scales: Sequence[Any], flips: Sequence[str], keep: Sequence[str])
 def _scale(scale: Any) -> tuple[float, float]:
     pair = tuple(scale) if isinstance(scale, (list, tuple)) else (scale, scale)
     good = len(pair) == 2 and all(
-        isinstance(one, (int, float)) and not isinstance(one, bool) and 0 < one < float("inf")
-        for one in pair
+        isinstance(factor, (int, float))
+        and not isinstance(factor, bool)
+        and 0 < factor < float("inf")
+        for factor in pair
     )
     if not good:
         raise ValueError(
