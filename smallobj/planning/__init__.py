@@ -1,1 +1,1 @@
-"""Advice before training: tile, overlap and anchors for a dataset, and what they cost."""
+"""Planning before training: tile size, overlap and anchors for a dataset, and their cost."""

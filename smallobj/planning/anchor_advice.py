@@ -1,4 +1,4 @@
-"""Whether anchors fitted to a survey are better than those that a config has."""
+"""Comparison of anchors fitted to a survey with the anchors of a config."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from smallobj.geometry.anchors import (
 )
 from smallobj.modeling.yolo import YOLOPriorGenerator
 
-# Changed anchors cost the weights that were trained with the old ones: a trifle isn't worth that.
+# Weights trained with the old anchors do not suit new ones, so a small gain is not worth it.
 _LEAST_RECALL_GAIN = 0.005
 _LEAST_MEAN_GAIN = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
 class AnchorAdvice:
-    """Anchors before and after, measured on all objects and on images left out of a fit.
+    """Anchors before and after the fit, measured on all objects and on held-out images.
 
     Attributes:
         before, after: the config's anchors and the fitted ones.
-        fit_before, fit_after: on all objects.
-        unseen_before, unseen_after: on every second image, with anchors fitted to the others;
-            None where one of the halves has no object.
+        fit_before, fit_after: their fit to all objects.
+        unseen_before, unseen_after: the fit to every second image of the config's anchors, and of
+            anchors fitted to the other images; None if either half has no objects.
     """
 
     before: Anchors | SideAnchors
@@ -46,11 +46,11 @@ class AnchorAdvice:
 
     @property
     def worthwhile(self) -> bool:
-        """Whether fitting helps by more than a trifle, on all objects and on unseen ones.
+        """Whether fitting helps clearly, on all objects and on held-out ones.
 
-        Recall at IoU 0.5 rises by half a point, or does not fall while the mean IoU rises by one.
-        YOLO chooses anchors by shape alone and moves them within their cell; there, the fit by
-        shape counts.
+        Either recall at IoU 0.5 rises by 0.005 or more, or it does not fall and the mean IoU rises
+        by 0.01 or more. For YOLO, which assigns anchors by shape alone and shifts them within their
+        cell, the fit by shape is compared.
         """
         pairs = [(self.fit_before, self.fit_after)]
         if self.unseen_before is not None and self.unseen_after is not None:
@@ -67,7 +67,7 @@ class AnchorAdvice:
 
 
 def read_anchors(cfg: CfgNode, model: nn.Module) -> Anchors | SideAnchors | None:
-    """The anchors of a model, if Detectron2's DefaultAnchorGenerator or YOLO's makes them."""
+    """The anchors of a model with DefaultAnchorGenerator or YOLO's generator; else None."""
     node = cfg.MODEL.ANCHOR_GENERATOR
     for module in model.modules():
         if isinstance(module, YOLOPriorGenerator):
@@ -81,14 +81,14 @@ def read_anchors(cfg: CfgNode, model: nn.Module) -> Anchors | SideAnchors | None
 
 
 def _by_level(values: Sequence, levels: int) -> tuple[tuple[float, ...], ...]:
-    """Detectron2's rule: one list serves every level."""
+    """Detectron2's rule: a single list applies to every level."""
     lists = list(values) if isinstance(values[0], Sequence) else [values]
     lists = lists * levels if len(lists) == 1 else lists
     return tuple(tuple(float(value) for value in level) for level in lists)
 
 
 def _by_stride(pairs: Sequence[tuple[float, float]], strides: tuple[int, ...]) -> SideAnchors:
-    """YOLO's rule: equally many for each stride, in order."""
+    """YOLO's rule: the same number of anchors for each stride, in order."""
     each = len(pairs) // len(strides)
     return SideAnchors(
         tuple(tuple(pairs[i : i + each]) for i in range(0, len(pairs), each)), strides
@@ -96,7 +96,7 @@ def _by_stride(pairs: Sequence[tuple[float, float]], strides: tuple[int, ...]) -
 
 
 def _fit(sides: np.ndarray, like: Anchors | SideAnchors) -> Anchors | SideAnchors:
-    """As many anchors as another set has, of its kind."""
+    """Fits anchors of the same kind and number as another set."""
     if isinstance(like, Anchors):
         return fit_anchors(sides, like)
     fitted = fit_sides(sides, len(like.all_shapes))
@@ -104,7 +104,7 @@ def _fit(sides: np.ndarray, like: Anchors | SideAnchors) -> Anchors | SideAnchor
 
 
 def advise_anchors(cfg: CfgNode, model: nn.Module, survey: Survey) -> AnchorAdvice | None:
-    """Fits anchors to a survey, as many as the model has; None where it has none to replace."""
+    """Fits as many anchors to a survey as the model has; None for a model without anchors."""
     before = read_anchors(cfg, model)
     if before is None:
         return None

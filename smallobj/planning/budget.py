@@ -1,4 +1,4 @@
-"""How many pixels a pass may have, from a memory budget and measurements."""
+"""Choice of a tile within a memory budget, by measurements."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _ROUNDS = 4
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredChoice:
-    """A tile that was run within the budget.
+    """A tile whose measured memory is within the budget.
 
     Attributes:
         choice: the tile.
-        peak: bytes measured with it.
-        line: memory by pixels, through the measurements.
+        peak: measured peak memory of a pass over it, in bytes.
+        line: fit of memory as a linear function of pixels.
     """
 
     choice: TileChoice
@@ -32,15 +32,16 @@ class MeasuredChoice:
 def choose_within_memory(
     cfg: CfgNode, memory_mib: float, choose: Callable[[float], TileChoice]
 ) -> MeasuredChoice:
-    """The best tile whose pass, run once to make sure, stays within a budget.
+    """The best tile whose pass, which is run and measured, stays within a memory budget.
 
-    The line through the first measurements says how many pixels fit. The tile chosen for them is
-    run, too, which makes the line better, until the choice no longer changes.
+    A line through the first measurements predicts how many pixels fit. The tile chosen for that
+    number is measured as well, which improves the line. This repeats until the choice no longer
+    changes.
 
     Args:
-        cfg: of the model.
-        memory_mib: as :func:`smallobj.costs.memory.measure_peaks` counts it.
-        choose: the best tile of at most so many pixels.
+        cfg: config of the model.
+        memory_mib: budget in MiB, as :func:`smallobj.costs.memory.measure_peaks` measures memory.
+        choose: returns the best tile of at most the given number of pixels.
 
     Raises:
         ValueError: the budget is too small for the model, or for any tile.

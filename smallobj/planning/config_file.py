@@ -1,4 +1,4 @@
-"""A plan as a yaml file on top of the config that it was made for."""
+"""A plan as a YAML file based on the config that it was made for."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from smallobj.planning.recommendation import Recommendation
 
 
 def write_plan(plan: Recommendation, config_file: str, output: Path) -> None:
-    """Writes what the plan changes, with comments that say from which data it follows.
+    """Writes the keys that a plan changes, with comments on the data behind them.
 
     Args:
-        plan: of the config.
-        config_file: becomes ``_BASE_``, relative to the file that is written.
-        output: the file; its folder is made if need be.
+        plan: for the config.
+        config_file: the config, which becomes ``_BASE_``, relative to the output file.
+        output: the file to write; its folder is created if it does not exist.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(plan_text(plan, os.path.relpath(config_file, output.parent)), "utf-8")
 
 
 def plan_text(plan: Recommendation, base: str) -> str:
-    """The yaml; ``base`` as it stands in ``_BASE_``."""
+    """The YAML text; ``base`` is the value of ``_BASE_``."""
     survey = plan.survey
     lines = [
         f"# Planned by tools/plan.py for {', '.join(survey.names)}: {len(survey.boxes)} images, "
@@ -73,7 +73,7 @@ def _tile_lines(plan: Recommendation) -> list[str]:
     return [
         "INPUT:",
         "  TILE:",
-        "    # Each covered object fits, and 95% of all have as much room again.",
+        "    # Holds each covered object, and 95% of all objects at twice their length.",
         f"    SIZE: {plan.training_tile}",
         "TEST:",
         "  TILE:",

@@ -1,4 +1,4 @@
-"""Arithmetic per image of several ways to run a detector over a survey's images."""
+"""Floating-point operations per image of several ways to run a detector on a survey's images."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from smallobj.costs.flops import FlopCount, padded
 from smallobj.data.survey import Survey, resized_to
 from smallobj.geometry.tile_choice import TileChoice, lay_out
 
-# Tiles are cut in multiples of it (smallobj.geometry.tiling.plan_tiles), the stride of p5.
+# Tiles have sides that are multiples of this, the stride of p5 (geometry.tiling.plan_tiles).
 MULTIPLE = 32
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What an image takes, one way of running it; means over the images.
+    """Cost per image of one way to run a detector; means over the images.
 
     Attributes:
-        name: of the way.
-        passes: through the model.
-        pixels: computed, overlap and padding included.
-        flops: floating point operations, a multiply-add being two.
+        name: of the way to run it.
+        passes: number of passes through the model.
+        pixels: number of pixels computed, including overlap and padding.
+        flops: floating-point operations; a multiply-add counts as two.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Cost:
 
 
 def tile_cost(name: str, survey: Survey, counted: FlopCount, choice: TileChoice) -> Cost:
-    """Of tiles that were laid out for the survey's distinct image sizes."""
+    """The cost of tiles that were laid out for the survey's distinct image sizes."""
     _, weights = np.unique(survey.image_sizes, axis=0, return_counts=True)
     return _mean_cost(name, weights, choice.counts, choice.sides, counted)
 
@@ -60,14 +60,14 @@ def _mean_cost(
 def compare_costs(
     cfg: CfgNode, survey: Survey, counted: FlopCount, choice: TileChoice | None
 ) -> list[Cost]:
-    """The plan (if tiles are used), the config as it is, and whole images at two resolutions."""
+    """Costs of the plan and the config's tiles (if any), and of whole images at two resolutions."""
     costs = []
     node = cfg.TEST.TILE
     if choice is not None:
         distinct = np.unique(survey.image_sizes, axis=0)
         shipped = lay_out(distinct, node.SIZE, node.OVERLAP, MULTIPLE)
         for name, layout in (("planned", choice), ("the config's", shipped)):
-            # Without this length, tiles that cut objects would look like the better bargain.
+            # Without this length, tiles that cut objects would just look cheaper.
             seen = f"{layout.overlap - 2 * node.SEAM_MARGIN:g} px whole"
             tiles = f"{name} tiles ({layout.tile}/{layout.overlap}: {seen})"
             title = f"{name}: whole" if layout.whole else tiles

@@ -11,13 +11,13 @@ from smallobj.planning.anchor_advice import AnchorAdvice
 from smallobj.planning.recommendation import Recommendation
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.995, 1.0)
-# One object this much longer than nearly all others should not set the overlap unnoticed.
+# A note is printed if an object this many times longer than nearly all others sets the overlap.
 _OUTLIER = 1.3
 _BARS = 40
 
 
 def describe(plan: Recommendation) -> str:
-    """The whole plan, some thirty lines."""
+    """The plan as text, about thirty lines."""
     parts = [_objects(plan)]
     if plan.choice is not None:
         parts += [_tiles(plan), _covers(plan)]
@@ -47,7 +47,7 @@ def _objects(plan: Recommendation) -> str:
 
 
 def _histogram(lengths: np.ndarray) -> str:
-    # Sizes spread over decades, so bins grow by a constant factor.
+    # Sizes span orders of magnitude, so bin widths grow by a constant factor.
     low, high = np.floor(lengths.min()), np.ceil(lengths.max()) + 1
     edges = np.unique(np.round(np.geomspace(max(low, 1), high, 9)))
     counts, _ = np.histogram(lengths, edges)
@@ -109,16 +109,16 @@ def _anchors(advice: AnchorAdvice) -> str:
             ["fitted to the others, same images", *_fit_row(advice.unseen_after)],
         ]
     verdict = (
-        "the fitted anchors are better, on images that they were not fitted to, too: planned"
+        "the fitted anchors are better, also on held-out images: planned"
         if advice.worthwhile
         else "the fitted anchors are not clearly better: the config's are kept"
     )
     headers = ["anchors", "recall@0.5", "recall@0.7", "mean IoU", "shape@0.5", "shape mean"]
     table = tabulate(rows, headers=headers)
     rule = (
-        "The RPN counts anchors from 0.7 on\nas positive, and each object's best one at least"
+        "The RPN takes anchors from IoU 0.7\non as positive, and the best anchor of each object"
         if isinstance(advice.before, Anchors)
-        else "YOLO takes the best anchor by\nshape, whatever the IoU, and moves it within its cell"
+        else "YOLO takes the best anchor by\nshape at any IoU, and shifts it within its cell"
     )
     return (
         "best possible recall: share of objects whose best anchor, on its grid, reaches the IoU\n"
@@ -155,6 +155,6 @@ def _costs(plan: Recommendation) -> str:
     share = plan.counted.per_region / 1e9
     return (
         tabulate(rows, headers=["cost of an image", "passes", "Mpixels", "GFLOP", "ratio"])
-        + f"\na multiply-add is two; each pass has {share:.1f} GFLOP of proposals in it; left out "
-        "are\nRoIAlign, NMS, pooling and activations. Which way finds more, only a test can say"
+        + f"\na multiply-add counts as two; each pass includes {share:.1f} GFLOP for proposals;\n"
+        "RoIAlign, NMS, pooling and activations are left out. Accuracy must be tested separately"
     )

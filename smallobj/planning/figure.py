@@ -1,4 +1,4 @@
-"""A plan as a picture: object sizes, anchors, tiles over an image, costs."""
+"""A plan as a figure: object sizes, anchors, tiles on an image, costs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MOST_POINTS = 5000
 
 
 def draw_plan(plan: Recommendation, output: Path) -> None:
-    """Writes a picture of a plan; the ending of ``output`` says in which format.
+    """Writes a figure of a plan, in the format of the suffix of ``output``.
 
     Raises:
-        ValueError: an ending that Matplotlib cannot write.
+        ValueError: Matplotlib cannot write the format.
     """
     figure = Figure(figsize=(15, 10.5), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
@@ -36,14 +36,14 @@ def draw_plan(plan: Recommendation, output: Path) -> None:
         f"{len(plan.survey.longest):,} objects",
         fontsize=15,
     )
-    for each in axes.flat:
-        each.spines[["top", "right"]].set_visible(False)
+    for subplot in axes.flat:
+        subplot.spines[["top", "right"]].set_visible(False)
     output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(output, dpi=110)
 
 
 def _log_axis(axes: Axes, low: float, high: float, *names: str) -> None:
-    """Lengths on a logarithmic axis, at 10, 20, 50, 100, ..., in plain figures."""
+    """Makes axes logarithmic, with ticks at 10, 20, 50, 100, ... in plain numbers."""
     ticks = [m * 10.0**e for e in range(6) for m in (1, 2, 5) if low <= m * 10.0**e <= high]
     for name in names:
         axis = getattr(axes, f"{name}axis")
@@ -92,18 +92,18 @@ def _draw_lengths(axes: Axes, plan: Recommendation) -> None:
     }
     if plan.choice is not None and not plan.choice.whole:
         marks[f"overlap {plan.choice.overlap}"] = (plan.choice.overlap, _AFTER)
-    # Each label on a row of its own, the rightmost highest, so that no line runs through one.
-    for index, (label, (at, color)) in enumerate(reversed(marks.items())):
+    # Each label has its own row, the rightmost the highest, so no line crosses a label.
+    for index, (label, (position, color)) in enumerate(reversed(marks.items())):
         level = top * (0.98 - 0.05 * index)
         bold = color == _AFTER
-        axes.vlines(at, 0, level, color=color, lw=2 if bold else 1, ls="-" if bold else ":")
+        axes.vlines(position, 0, level, color=color, lw=2 if bold else 1, ls="-" if bold else ":")
         axes.text(
-            at, level, f"{label} ", color=color, ha="right", va="top", fontsize=10,
+            position, level, f"{label} ", color=color, ha="right", va="top", fontsize=10,
             fontweight="bold" if bold else "normal",
         )  # fmt: skip
-    high = max(at for at, _ in marks.values()) * 1.1
+    high = max(position for position, _ in marks.values()) * 1.1
     _log_axis(axes, max(longest.min(), 1) * 0.9, high, "x")
-    axes.set(xlabel="longer side of an object, px", ylabel="objects", title="How large objects are")
+    axes.set(xlabel="longer side of an object, px", ylabel="objects", title="Sizes of objects")
 
 
 def _draw_tiles(axes: Axes, plan: Recommendation) -> None:
@@ -147,5 +147,5 @@ def _draw_costs(axes: Axes, plan: Recommendation) -> None:
     axes.set_yticks([])
     axes.set(
         xlim=(0, max(gflops) * 1.4), ylim=(rows[-1] - 0.5, 0.7), title="Arithmetic",
-        xlabel="GFLOP an image, a multiply-add being two",
+        xlabel="GFLOP per image, a multiply-add counts as two",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The plan itself: tile, overlap, training tile and anchors for a survey, and their cost."""
+"""The plan: tile, overlap, training tile and anchors for a survey, and their cost."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _COUNTED_SIDE = 256
 
 @dataclasses.dataclass(frozen=True)
 class Cover:
-    """What it means to guarantee a whole copy to this share of objects only.
+    """Tile and cost if only a share of the objects, the shortest, must be shown whole.
 
     Attributes:
         share: of the objects, in [0, 1].
-        overlap: that they need.
-        longer: number of objects whose longer side exceeds what the overlap guarantees.
-        choice: the best tile then; None where the budget holds none.
+        overlap: the overlap that they need.
+        longer: number of objects that are too long for this overlap.
+        choice: the best tile; None if no tile fits the budget.
         cost: of that choice.
     """
 
@@ -46,17 +46,17 @@ class Recommendation:
     """A plan for a survey.
 
     Attributes:
-        survey: what it is for.
-        covered: longest object that is promised a whole copy, pixels.
-        cover: the row of ``covers`` that was asked for.
-        covers: what other shares would cost.
+        survey: the data that it is for.
+        covered: length of the longest object that some tile is sure to show whole, in pixels.
+        cover: tile and cost of the requested share of objects.
+        covers: the same for several shares; empty for a config that runs whole images.
         choice: tile and overlap; None for a config that runs whole images.
-        memory: how the budget was found, if it was given in MiB.
-        batch_size: tiles together in one pass.
+        memory: measurements behind the choice, if the budget was given in MiB.
+        batch_size: TEST.TILE.BATCH_SIZE, tiles in one pass.
         training_tile: INPUT.TILE.SIZE.
-        anchors: None where the model has no Detectron2 anchors.
-        costs: the plan first, then other ways.
-        counted: arithmetic of one pass, to which costs are in proportion.
+        anchors: None for a model without anchors.
+        costs: of the plan first, then of other ways to run the model.
+        counted: operations of one pass, from which the costs are computed.
     """
 
     survey: Survey
@@ -81,19 +81,19 @@ def recommend(
     max_tile: int | None = None,
     memory_mib: float | None = None,
 ) -> Recommendation:
-    """Plans tiles and anchors for a config's model and some data.
+    """Plans tiles and anchors for a config's model and a dataset.
 
     Args:
-        cfg: of the model, with its number of classes set.
-        model: built from it; random weights will do.
+        cfg: config of the model, with its number of classes set.
+        model: built from ``cfg``; its weights do not matter.
         survey: the data.
-        cover: share of objects, the shortest, that are promised a whole copy.
-        max_tile: side of the largest square that a pass may have; TEST.TILE.SIZE if neither
+        cover: share of objects, the shortest, that some tile must show whole.
+        max_tile: a pass may have as many pixels as a square of this side; TEST.TILE.SIZE if neither
             this nor a memory budget is given.
-        memory_mib: budget instead, as :func:`choose_within_memory`.
+        memory_mib: memory budget instead, as in :func:`choose_within_memory`.
 
     Raises:
-        ValueError: a share outside (0, 1], or a budget too small.
+        ValueError: the share lies outside (0, 1], or the budget is too small.
     """
     check_between("the share of objects to cover", cover, 0, 1, "(]")
     counted = analyse_flops(model, _COUNTED_SIDE, _COUNTED_SIDE)
@@ -107,7 +107,7 @@ def recommend(
         memory = choose_within_memory(cfg, memory_mib, lambda most: chooser(overlap, most))
         choice = memory.choice
         max_pixels = max(memory.line.max_pixels(memory_mib * MIB), choice.pass_pixels)
-        # What is left of the budget takes more tiles into a pass.
+        # The rest of the budget is used for more tiles in a pass.
         batch_size = min(max(int(max_pixels // choice.pass_pixels), 1), batch_size)
     elif tiled:
         choice = chooser(overlap, max_pixels)
@@ -131,12 +131,16 @@ def recommend(
 
 
 def covered_length(longest: np.ndarray, share: float) -> float:
-    """Least length that so large a share of objects (N,) does not exceed."""
+    """The least length that at least this share of objects (N,) does not exceed.
+
+    >>> covered_length(np.array([5.0, 1, 2, 4, 3]), 0.8)
+    4.0
+    """
     return float(np.quantile(longest, share, method="inverted_cdf"))
 
 
 def training_tile(longest: np.ndarray, covered: float, at_least: int) -> int:
-    """Side of a training tile: each covered object fits, 95% of all have as much room again."""
+    """Side of a training tile: holds each covered object, and 95% of all at twice their length."""
     usual = covered_length(longest, 0.95)
     return max(at_least, _padded(max(2 * usual, covered)))
 
@@ -146,7 +150,7 @@ def _padded(length: float) -> int:
 
 
 def _chooser(survey: Survey, counted: FlopCount) -> Callable[[int, float], TileChoice]:
-    """(overlap, most pixels of a pass) -> the cheapest tile for the survey's images."""
+    """Returns a function: (overlap, max pixels of a pass) -> cheapest tile for the survey."""
     sizes, weights = np.unique(survey.image_sizes, axis=0, return_counts=True)
     pass_cost = counted.per_region / counted.dense * counted.height * counted.width
 
@@ -165,9 +169,9 @@ def _cover(
     counted: FlopCount,
     choose: Callable[[int], TileChoice],
 ) -> Cover:
-    covered = covered_length(survey.longest, share)
-    overlap = overlap_for(covered, cfg.TEST.TILE.SEAM_MARGIN)
-    longer = int((survey.longest > covered).sum())
+    length = covered_length(survey.longest, share)
+    overlap = overlap_for(length, cfg.TEST.TILE.SEAM_MARGIN)
+    longer = int((survey.longest > length).sum())
     try:
         choice = choose(overlap)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The search for the largest tile within a memory budget, on made-up measurements."""
+"""The search for the best tile within a memory budget, on simulated measurements."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def choose(max_pixels):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Replaces measurements by a rule; returns the sizes that were measured."""
+    """Replaces measurements by a function; returns the sizes that were measured."""
 
     def install(rule):
         measured = []
@@ -45,17 +45,17 @@ def rising(pixels):
 
 @pytest.mark.parametrize("rule", [straight, falling, rising])
 @pytest.mark.parametrize("mib", [850, 1000, 1200, 1700])
-def test_what_is_chosen_was_measured_and_fits(machine, rule, mib):
+def test_the_chosen_tile_was_measured_and_fits(machine, rule, mib):
     measured = machine(rule)
-    found = budget.choose_within_memory(None, mib, choose)
-    assert found.choice.largest_side in measured
-    assert found.peak == rule(found.choice.pass_pixels) <= mib * MIB
-    # The best choice is known from the rule itself.
+    chosen = budget.choose_within_memory(None, mib, choose)
+    assert chosen.choice.largest_side in measured
+    assert chosen.peak == rule(chosen.choice.pass_pixels) <= mib * MIB
+    # The best choice follows from the rule itself.
     allowed = max(p for p in range(0, 6_000_000, 1000) if rule(p) <= mib * MIB)
     best = choose(allowed)
-    assert found.choice.image_pixels.sum() <= 1.2 * best.image_pixels.sum()
+    assert chosen.choice.image_pixels.sum() <= 1.2 * best.image_pixels.sum()
     if rule is straight:
-        assert found.choice.tile == best.tile
+        assert chosen.choice.tile == best.tile
 
 
 def test_the_whole_image_where_it_fits(machine):
@@ -71,8 +71,8 @@ def test_too_small_a_budget_is_refused(machine):
         budget.choose_within_memory(None, 702, choose)
 
 
-def test_a_line_that_misleads_ends_in_an_error(machine):
-    # Nothing that the line allows fits: memory leaps right behind the first sizes.
+def test_a_wrong_prediction_ends_in_an_error(machine):
+    # Nothing that the line predicts fits, since memory jumps after the first sizes.
     machine(lambda pixels: 700 * MIB + pixels + (pixels not in (512**2, 1024**2)) * 10**10)
     with pytest.raises(ValueError, match=r"too small for a tile"):
         budget.choose_within_memory(None, 800, choose)

@@ -1,4 +1,4 @@
-"""A whole plan for a small dataset: what it promises, how it reads, the config that it writes."""
+"""A plan for a small dataset: its guarantees, its text and figure, and the config it writes."""
 
 import dataclasses
 
@@ -20,8 +20,8 @@ from smallobj.planning.figure import draw_plan
 from smallobj.planning.recommendation import covered_length, recommend, training_tile
 
 
-def made_survey(images=8, per_image=25, size=(600, 800), longest=90, seed=0):
-    """Lying objects, about 3 times as wide as high, and one that is twice as long as any other."""
+def random_survey(images=8, per_image=25, size=(600, 800), longest=90, seed=0):
+    """Objects about 3 times as wide as high, and one that is twice as long as any other."""
     rng = np.random.default_rng(seed)
     boxes = []
     for _ in range(images):
@@ -48,10 +48,10 @@ def model(config):
 
 @pytest.fixture(scope="module")
 def plan(config, model):
-    return recommend(config, model, made_survey(), max_tile=256)
+    return recommend(config, model, random_survey(), max_tile=256)
 
 
-def test_tiles_promise_each_object_a_whole_copy(plan, config):
+def test_every_object_lies_whole_in_a_tile(plan, config):
     margin = config.TEST.TILE.SEAM_MARGIN
     assert plan.covered == 90
     assert plan.choice.overlap == 94 == 90 + 2 * margin
@@ -63,8 +63,8 @@ def test_tiles_promise_each_object_a_whole_copy(plan, config):
         assert inside.all(axis=2).any(axis=1).all()
 
 
-def test_leaving_out_the_longest_makes_it_cheaper(config, model):
-    plan = recommend(config, model, made_survey(), max_tile=256, cover=0.99)
+def test_covering_fewer_objects_is_cheaper(config, model):
+    plan = recommend(config, model, random_survey(), max_tile=256, cover=0.99)
     assert plan.covered <= 45
     assert plan.cover.longer == 2
     full = next(row for row in plan.covers if row.share == 1)
@@ -74,19 +74,19 @@ def test_leaving_out_the_longest_makes_it_cheaper(config, model):
 
 
 def test_the_whole_image_when_the_budget_allows(config, model):
-    plan = recommend(config, model, made_survey(), max_tile=800)
+    plan = recommend(config, model, random_survey(), max_tile=800)
     assert plan.choice.whole
     planned, _, native, shrunk = plan.costs
     assert planned.flops == native.flops < shrunk.flops, "800 px enlarge images of 600 px"
 
 
-def test_a_share_of_nothing_is_refused(config, model):
+def test_shares_outside_0_to_1_are_refused(config, model):
     for cover in (0.0, 1.1):
         with pytest.raises(ValueError, match=rf"lie in \(0, 1\]; got {cover}"):
-            recommend(config, model, made_survey(), cover=cover)
+            recommend(config, model, random_survey(), cover=cover)
 
 
-def test_fitted_anchors_beat_square_ones_on_lying_objects(plan):
+def test_fitted_anchors_beat_the_configs_on_wide_objects(plan):
     advice = plan.anchors
     assert advice.worthwhile
     assert advice.fit_after.recall[0.5] > advice.fit_before.recall[0.5] + 0.03
@@ -111,7 +111,7 @@ def test_anchors_are_read_as_the_model_has_them(config, model):
     assert read_anchors(config, torch.nn.Linear(1, 1)) is None
 
 
-def test_lengths_that_are_covered():
+def test_covered_length_and_training_tile_by_hand():
     lengths = np.array([5.0, 1, 2, 4, 3])
     assert [covered_length(lengths, share) for share in (0.2, 0.21, 0.8, 1)] == [1, 2, 4, 5]
     assert training_tile(lengths, 5.0, 128) == 128
@@ -119,7 +119,7 @@ def test_lengths_that_are_covered():
     assert training_tile(np.array([20.0] * 99 + [300]), 300.0, 128) == 320
 
 
-def test_the_written_config_loads_builds_and_holds_the_plan(plan, config, repository, tmp_path):
+def test_the_written_config_loads_builds_and_contains_the_plan(plan, config, repository, tmp_path):
     output = tmp_path / "deep" / "plan.yaml"
     write_plan(plan, str(repository / "configs" / "quick" / "cascade_tiny.yaml"), output)
     text = output.read_text()
@@ -136,7 +136,7 @@ def test_the_written_config_loads_builds_and_holds_the_plan(plan, config, reposi
     assert cfg.SOLVER == config.SOLVER
 
 
-def test_the_text_tells_what_was_planned(plan):
+def test_the_text_states_the_plan(plan):
     text = describe(plan)
     assert "made: 8 images of 800x600, 200 objects" in text
     assert f"overlap {plan.choice.overlap} px" in text
@@ -146,11 +146,11 @@ def test_the_text_tells_what_was_planned(plan):
     assert "clearly better" not in text
 
 
-def test_the_picture_shows_something(plan, tmp_path):
+def test_every_part_of_the_figure_is_drawn(plan, tmp_path):
     draw_plan(plan, tmp_path / "plan.png")
     pixels = imread(tmp_path / "plan.png")
     assert min(pixels.shape[:2]) > 800
-    # Each quarter has ink.
+    # Each quarter has dark pixels.
     for rows in np.array_split(pixels[..., :3], 2):
         for quarter in np.array_split(rows, 2, axis=1):
             assert (quarter < 0.7).any(axis=2).mean() > 0.005
@@ -169,7 +169,7 @@ def test_a_config_for_whole_images_gets_anchors_but_no_tiles(
     assert plan.choice is None
     assert plan.covers == []
     assert survey.image_sizes.tolist() == [[800, 1000]] * 6
-    # 12 to 39 px become 37 to 122 px: Detectron2's anchors, which begin at 32 px, suit them here.
+    # 12 to 39 px become 37 to 122 px, which Detectron2's anchors from 32 px on fit.
     assert plan.anchors.fit_before.recall[0.5] > 0.9
     assert "recommended" not in describe(plan)
     write_plan(plan, path, tmp_path / "plan.yaml")
@@ -183,22 +183,22 @@ def test_anchors_of_yolo_are_planned_by_shape(repository):
     path = str(repository / "configs" / "quick" / "yolov3_tiny.yaml")
     cfg = load_config(path, ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
     model = build_model(cfg)
-    advice = advise_anchors(cfg, model, made_survey(images=4))
+    advice = advise_anchors(cfg, model, random_survey(images=4))
     assert advice.before.strides == (8, 16, 32)
     assert advice.before.sides[0][0] == cfg.MODEL.YOLO.ANCHORS[0]
     assert advice.worthwhile
     assert advice.fit_after.shape_mean > advice.fit_before.shape_mean + 0.1
     old, new = advice.fit_before, advice.fit_after
     assert not AnchorAdvice(advice.before, advice.after, new, old, None, None).worthwhile
-    # The fit on the grid doesn't count: YOLO moves anchors within their cell.
+    # The fit on the grid does not matter: YOLO shifts anchors within their cell.
     placed = dataclasses.replace(old, recall=new.recall, mean=new.mean)
     assert not AnchorAdvice(advice.before, advice.after, old, placed, None, None).worthwhile
 
 
-def test_a_plan_for_yolo_is_written_and_told(repository, tmp_path):
+def test_a_plan_for_yolo_is_written_and_described(repository, tmp_path):
     path = str(repository / "configs" / "quick" / "yolov3_tiny.yaml")
     cfg = load_config(path, ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
-    plan = recommend(cfg, build_model(cfg), made_survey(images=4), max_tile=256)
+    plan = recommend(cfg, build_model(cfg), random_survey(images=4), max_tile=256)
     write_plan(plan, path, tmp_path / "plan.yaml")
     written = load_config(str(tmp_path / "plan.yaml"), ["MODEL.ROI_HEADS.NUM_CLASSES", "3"])
     assert len(written.MODEL.YOLO.ANCHORS) == 9
