@@ -114,11 +114,9 @@ def run(command: str, tree: Path) -> subprocess.CompletedProcess[str]:
 def test_command_runs_as_printed(command: str, tree: Path) -> None:
     beginnings = [b for b in SMALLER if command.startswith(b)]
     assert beginnings, f"say in SMALLER how to run this command of the README: {command}"
+    # That more GPUs than there are get refused is seen in test_train_net.py.
     wanted = re.search(r"--num-gpus (\d+)", command)
     if wanted and int(wanted[1]) > torch.cuda.device_count():
-        refused = run(command, tree)
-        assert refused.returncode == 2
-        assert f"{torch.cuda.device_count()} found" in refused.stderr
         command = command.replace(wanted[0], "--num-gpus 0")
     done = run(f"{command} {SMALLER[beginnings[0]]}", tree)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
