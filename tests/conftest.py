@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,25 @@ def load_script() -> Callable[[str | Path], Any]:
         return module
 
     return load
+
+
+@pytest.fixture
+def run_script(load_script, monkeypatch, catalog, capsys) -> Callable[..., tuple[int, str]]:
+    """``run_script("train_net.py", *words)``: a command in this process, which saves the imports.
+
+    Gives the exit status and what was written to stderr. It runs without a GPU, in the repository's
+    root. What a shell would show as a traceback is an exception here.
+    """
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+
+    def run(script: str, *words: object) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        module = load_script(script)
+        status = module.cli() if hasattr(module, "cli") else module.main()
+        return status, capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture(scope="session")

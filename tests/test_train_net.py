@@ -96,20 +96,19 @@ def test_curves_in_tensorboard(trained, tiny_dataset):
         assert picture.height >= 256
 
 
-def test_evaluation_alone_repeats_the_last_evaluation(trained, repository, tiny_dataset, tmp_path):
+def test_evaluation_alone_repeats_the_last_evaluation(trained, run_script, tmp_path):
     words = ["train_net.py", "--eval-only", "--num-gpus", "0"]
     words += ["--config-file", str(trained / "config.yaml"), "OUTPUT_DIR", str(tmp_path)]
     words += ["MODEL.WEIGHTS", str(trained / "model_final.pth")]
-    ended = run(repository, words)
-    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
-    lines = (ended.stdout + ended.stderr).splitlines()
+    status, told = run_script(*words)
+    assert status == 0, told
+    lines = (tmp_path / "log.txt").read_text().splitlines()
     (header,) = (i for i, line in enumerate(lines) if "copypaste: AP,AP50" in line)
     found = float(lines[header + 1].rsplit("copypaste: ", 1)[1].split(",")[1])
     assert found == pytest.approx(metrics(trained)[-1]["bbox/AP50"], abs=1e-3)
 
 
-@pytest.mark.slow
-def test_a_killed_run_is_resumed_where_it_was_saved(repository, tiny_dataset, tmp_path):
+def test_a_killed_run_is_resumed_where_it_was_saved(run_script, repository, tiny_dataset, tmp_path):
     words = arguments(tiny_dataset, tmp_path, "SOLVER.MAX_ITER", 5000, "TEST.EVAL_PERIOD", 0)
     process = subprocess.Popen(
         [sys.executable, *words],
@@ -127,31 +126,15 @@ def test_a_killed_run_is_resumed_where_it_was_saved(repository, tiny_dataset, tm
         process.wait()
     saved = torch.load(tmp_path / mark.read_text(), weights_only=True)["iteration"]
     options = ["SOLVER.MAX_ITER", saved + 4, "DATASETS.TEST", "()"]
-    ended = run(repository, arguments(tiny_dataset, tmp_path, *options, flags=["--resume"]))
-    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-2000:]
-    assert f"Starting training from iteration {saved + 1}" in ended.stdout + ended.stderr
+    status, told = run_script(*arguments(tiny_dataset, tmp_path, *options, flags=["--resume"]))
+    assert status == 0, told
+    assert f"Starting training from iteration {saved + 1}" in (tmp_path / "log.txt").read_text()
     assert mark.read_text() == "model_final.pth"
     final = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert final["iteration"] == saved + 3
     momentum = final["trainer"]["_trainer"]["optimizer"]["state"]
     assert momentum
     assert all(torch.isfinite(state["momentum_buffer"]).all() for state in momentum.values())
-
-
-@pytest.fixture
-def program(repository, monkeypatch, catalog, capsys):
-    """Runs train_net.py in this process: (exit status, what it wrote to stderr)."""
-    monkeypatch.syspath_prepend(str(repository))
-    monkeypatch.chdir(repository)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    import train_net
-
-    def call(words):
-        monkeypatch.setattr(sys, "argv", words)
-        status = train_net.cli()
-        return status, capsys.readouterr().err
-
-    return call
 
 
 @pytest.mark.parametrize(
@@ -170,10 +153,10 @@ def test_the_command_line_is_detectron2s(repository, words):
     }
 
 
-def test_more_gpus_than_there_are(program, tiny_dataset, tmp_path):
+def test_more_gpus_than_there_are(run_script, tiny_dataset, tmp_path):
     words = arguments(tiny_dataset, tmp_path)
     words[words.index("--num-gpus") + 1] = "3"
-    status, told = program(words)
+    status, told = run_script(*words)
     assert status == 2
     assert "--num-gpus 3" in told
     assert "0 found" in told
@@ -197,29 +180,29 @@ def test_more_gpus_than_there_are(program, tiny_dataset, tmp_path):
         (["SOLVER.AMP.ENABLED", True], ["SOLVER.AMP.ENABLED", "set MODEL.BACKBONE.PRECISION"]),
     ],
 )
-def test_a_users_error_ends_with_its_sentence(program, tiny_dataset, tmp_path, options, told):
+def test_a_users_error_ends_with_its_sentence(run_script, tiny_dataset, tmp_path, options, told):
     # Faults of the test's side must show before hours of training, hence no iteration succeeds.
-    status, words = program(arguments(tiny_dataset, tmp_path, "SOLVER.MAX_ITER", 1, *options))
+    status, words = run_script(*arguments(tiny_dataset, tmp_path, "SOLVER.MAX_ITER", 1, *options))
     assert status == 2
     for part in told:
         assert part in words
     assert not (tmp_path / "model_final.pth").exists(), "found out only after training"
 
 
-def test_a_missing_config_is_named(program, tiny_dataset, tmp_path):
-    status, told = program(arguments(tiny_dataset, tmp_path, config="configs/none.yaml"))
+def test_a_missing_config_is_named(run_script, tiny_dataset, tmp_path):
+    status, told = run_script(*arguments(tiny_dataset, tmp_path, config="configs/none.yaml"))
     assert status == 2
     assert "configs/none.yaml" in told
 
 
-def test_no_config_is_a_usage_error(program, capsys):
+def test_no_config_is_a_usage_error(run_script, capsys):
     with pytest.raises(SystemExit) as ended:
-        program(["train_net.py", "--num-gpus", "0"])
+        run_script("train_net.py", "--num-gpus", "0")
     assert ended.value.code == 2
     assert "--config-file is needed" in capsys.readouterr().err
 
 
-def test_bad_labels_are_listed(program, tiny_dataset, tmp_path):
+def test_bad_labels_are_listed(run_script, tiny_dataset, tmp_path):
     labels = json.loads((tiny_dataset.root / "train.json").read_text())
     labels["0.jpg"].append([9, 1, 1, 5, 5])
     labels["1.jpg"].append([0, 300, 10, 500, 5])
@@ -228,23 +211,23 @@ def test_bad_labels_are_listed(program, tiny_dataset, tmp_path):
     spec = f"bad_train=challenge:{tmp_path}/bad.json:{root}/train:{root}/names.txt"
     words = arguments(tiny_dataset, tmp_path / "out")
     words += ["DATASETS.REGISTER", repr([spec]), "DATASETS.TRAIN", "('bad_train',)"]
-    status, told = program([*words, "DATASETS.TEST", "()"])
+    status, told = run_script(*words, "DATASETS.TEST", "()")
     assert status == 2
     assert "0.jpg[3]" in told
     assert "1.jpg[3]" in told
     assert not (tmp_path / "out").exists()
 
 
-def test_evaluation_without_weights(program, tiny_dataset, tmp_path):
+def test_evaluation_without_weights(run_script, tiny_dataset, tmp_path):
     for flags in (["--eval-only"], ["--eval-only", "--resume"]):
-        status, told = program(arguments(tiny_dataset, tmp_path, flags=flags))
+        status, told = run_script(*arguments(tiny_dataset, tmp_path, flags=flags))
         assert status == 2
         assert "MODEL.WEIGHTS" in told
 
 
-def test_evaluation_without_data(program, tiny_dataset, tmp_path):
+def test_evaluation_without_data(run_script, tiny_dataset, tmp_path):
     words = arguments(tiny_dataset, tmp_path, "DATASETS.TEST", "()", flags=["--eval-only"])
-    status, told = program(words)
+    status, told = run_script(*words)
     assert status == 2
     assert "DATASETS.TEST is empty" in told
 

@@ -3,7 +3,6 @@
 import json
 import os
 import pickle
-import sys
 from pathlib import Path
 
 import cv2
@@ -147,45 +146,27 @@ def demo(folder, config, options):
     return ["demo.py", "--config-file", config, *picture, "--opts", *MODEL, *options]
 
 
-@pytest.fixture
-def run(load_script, monkeypatch, capsys, catalog):
-    """A command in this process, which saves the imports: (exit status, what it wrote to stderr).
-
-    What the shell would show as a traceback fails the test as an exception.
-    """
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-
-    def call(words):
-        monkeypatch.setattr(sys, "argv", words)
-        script = load_script(words[0])
-        status = script.cli() if words[0] == "train_net.py" else script.main()
-        return status, capsys.readouterr().err
-
-    return call
-
-
 @pytest.mark.parametrize("program", [train, demo])
-def test_config_with_code_in_its_base(folder, run, program):
-    status, told = run(program(folder, str(folder / "bad.yaml"), ["MODEL.DEVICE", "cpu"]))
+def test_config_with_code_in_its_base(folder, run_script, program):
+    status, told = run_script(*program(folder, str(folder / "bad.yaml"), ["MODEL.DEVICE", "cpu"]))
     assert status == 2
     assert "carries a Python tag" in told
 
 
 @pytest.mark.parametrize("program", [train, evaluate, demo])
-def test_weights_with_code(folder, run, program):
+def test_weights_with_code(folder, run_script, program):
     options = ["MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", str(folder / "bad.pth")]
-    status, told = run(program(folder, "configs/cascade_r18.yaml", options))
+    status, told = run_script(*program(folder, "configs/cascade_r18.yaml", options))
     assert status == 2
     assert f"{folder / 'bad.pth'}: refused" in told
     assert "safetensors" in told
 
 
-def test_resuming_from_weights_with_code(folder, run):
+def test_resuming_from_weights_with_code(folder, run_script):
     (folder / "output").mkdir()
     (folder / "bad.pth").rename(folder / "output" / "model_0000009.pth")
     (folder / "output" / "last_checkpoint").write_text("model_0000009.pth")
     script, *words = train(folder, "configs/cascade_r18.yaml", [])
-    status, told = run([script, "--resume", *words])
+    status, told = run_script(script, "--resume", *words)
     assert status == 2
     assert "model_0000009.pth: refused" in told

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +26,10 @@ def run_folder(tiny_config, tmp_path: Path) -> Path:
     return folder
 
 
-def export(repository: Path, run: Path, weights: Path, output: Path):
-    script = repository / "tools" / "export_weights.py"
-    words = ["--run", run, "--weights", weights, "--output", output]
-    return subprocess.run([sys.executable, script, *words], capture_output=True, text=True)
-
-
-def test_export_finds_what_the_checkpoint_finds(repository, run_folder, tmp_path) -> None:
-    done = export(repository, run_folder, run_folder / "model_best.pth", tmp_path / "m" / "parts")
-    assert done.returncode == 0, done.stderr
+def test_export_finds_what_the_checkpoint_finds(run_script, run_folder, tmp_path) -> None:
+    words = ("--run", run_folder, "--weights", run_folder / "model_best.pth")
+    status, told = run_script("tools/export_weights.py", *words, "--output", tmp_path / "m/parts")
+    assert status == 0, told
     tensors = tmp_path / "m" / "parts.safetensors"
     assert tensors.stat().st_size < 0.6 * (run_folder / "model_best.pth").stat().st_size
 
@@ -57,7 +50,15 @@ def test_export_finds_what_the_checkpoint_finds(repository, run_folder, tmp_path
     assert torch.allclose(found[0].scores[:5], found[1].scores[:5], atol=0.02)
 
 
-def test_a_missing_checkpoint_is_named(repository, run_folder, tmp_path) -> None:
-    done = export(repository, run_folder, tmp_path / "none.pth", tmp_path / "parts")
-    assert done.returncode == 2
-    assert "none.pth" in done.stderr
+def test_a_missing_checkpoint_is_named(run_script, run_folder, tmp_path) -> None:
+    words = (
+        "--run",
+        run_folder,
+        "--weights",
+        tmp_path / "none.pth",
+        "--output",
+        tmp_path / "parts",
+    )
+    status, told = run_script("tools/export_weights.py", *words)
+    assert status == 2
+    assert "none.pth" in told
