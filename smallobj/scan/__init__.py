@@ -1,1 +1,1 @@
-"""Images of any size, read strip by strip in memory for a few rows of tiles."""
+"""Detection in images of any size, read in strips; a few rows of tiles are in memory at once."""

@@ -16,14 +16,15 @@ from smallobj.scan.raster import Raster
 from smallobj.whole_file import whole_text
 
 _CRS84 = "urn:ogc:def:crs:OGC:1.3:CRS84"
-# Boxes are known to about a hundredth of a pixel.
+# Boxes are no more precise than about a hundredth of a pixel.
 _STEPS_PER_PIXEL = 100
 
 
 def require_georeferenced(raster: Raster) -> None:
-    """
+    """Checks that a raster is georeferenced.
+
     Raises:
-        ValueError: the file doesn't say where on Earth its pixels are.
+        ValueError: the file has no coordinate reference system or no affine transform.
     """
     if not raster.is_georeferenced:
         missing = "coordinate reference system" if raster.crs is None else "affine transform"
@@ -39,17 +40,17 @@ def write_geojson(
     crs: CRS,
     transform: Affine,
 ) -> None:
-    """Writes a FeatureCollection with a polygon for each box, in the file's own coordinates.
+    """Writes a FeatureCollection with a polygon for each box, in the raster's coordinate system.
 
-    RFC 7946 knows longitude and latitude (WGS 84) alone. The older member "crs" says which system
-    the coordinates are in; GDAL, QGIS and GeoPandas read it. Rings run anticlockwise (RFC 7946,
-    section 3.1.6); coordinates are rounded to about a hundredth of a pixel.
+    RFC 7946 only allows longitude and latitude (WGS 84). For other systems the older member "crs"
+    names the system; GDAL, QGIS and GeoPandas read it. Rings are anticlockwise (RFC 7946, section
+    3.1.6); coordinates are rounded to about a hundredth of a pixel.
 
     Args:
-        path: the file; replaced once the new one is whole.
+        path: the file to write; an existing one is replaced once the new one is complete.
         image: boxes in pixels.
-        class_names: by class.
-        crs, transform: of the raster.
+        class_names: names by class index.
+        crs, transform: coordinate reference system and affine transform of the raster.
     """
     head = {"type": "name", "properties": {"name": crs_name(crs)}}
     with whole_text(path) as text:
@@ -61,10 +62,10 @@ def write_geojson(
 
 
 def crs_name(crs: CRS) -> str:
-    """How GeoJSON's member "crs" names a system: by its code, or spelled out as WKT.
+    """The name of a system for GeoJSON's member "crs": its EPSG code, or its WKT if it has none.
 
-    A geographic system's code promises latitude first, and GeoJSON's positions are x, y. Every
-    reader takes x, y all the same; WGS 84 has a name that says so.
+    The EPSG codes of geographic systems imply latitude first, but GeoJSON's positions are x, y.
+    All readers use x, y regardless; for WGS 84 there is a name with this order, CRS84.
     """
     code = crs.to_epsg(confidence_threshold=100)
     if code == 4326:
@@ -84,7 +85,7 @@ def corners(boxes: np.ndarray, transform: Affine) -> np.ndarray:
     """
     # float32 would round coordinates in metres to half a metre.
     wide = boxes.astype(np.float64)
-    # In a frame with y downwards this is anticlockwise; mirroring y, as maps do, keeps it so.
+    # Anticlockwise as seen with y downwards; on a map, which mirrors y, it looks the same.
     x, y = wide[:, [0, 0, 2, 2]], wide[:, [1, 3, 3, 1]]
     if transform.determinant > 0:  # y is not mirrored
         x, y = x[:, ::-1], y[:, ::-1]
@@ -100,7 +101,7 @@ def _features(
 ) -> Iterator[dict[str, Any]]:
     pixel = math.sqrt(abs(transform.determinant))
     decimals = math.ceil(math.log10(_STEPS_PER_PIXEL / pixel)) if pixel else 0
-    # In blocks: millions of polygons as Python numbers would take gigabytes.
+    # In blocks, as millions of polygons as Python numbers would take gigabytes.
     for start in range(0, len(image.boxes), 4096):
         block = slice(start, start + 4096)
         rings = corners(image.boxes[block], transform).round(decimals)

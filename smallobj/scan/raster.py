@@ -1,4 +1,4 @@
-"""Windows of images of any size: what a photograph of 40,000 pixels a side is read through."""
+"""Reading windows of image files of any size, such as 40,000 pixels a side."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-# By the first bytes, not by the name: GDAL has formats that name other files or hosts, which a
-# file from a stranger must not make us open.
+# The first bytes choose the driver, not the file's name: some of GDAL's formats refer to other
+# files or hosts, which an untrusted file must not make us open.
 _SIGNATURES = (
     (b"II*\0", "GTiff"),
     (b"MM\0*", "GTiff"),
@@ -36,14 +36,14 @@ _FORMATS = {
     "BMP": "BMP",
 }
 _OPTIONS = {
-    # Listing a folder of a million files to look for sidecars would take longer than the reading.
+    # Listing a folder of a million files to look for sidecar files takes longer than reading one.
     "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
-    # libjpeg fills what is missing with grey, and only warns.
+    # For a truncated file libjpeg only warns, and fills in the missing part with grey.
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
 }
 _CHUNK_BYTES = 32 << 20
 _LEAST_CACHE, _MOST_CACHE = 64 << 20, 512 << 20
-# A stretch reads this many windows a side, of so many pixels a side.
+# Windows per side of the grid that the contrast stretch samples, and their side in pixels.
 _SAMPLES, _SAMPLE_SIDE = 8, 256
 _STRETCH_PERCENTILES = (0.5, 99.5)
 
@@ -52,47 +52,48 @@ Box = tuple[int, int, int, int]
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-    """How a file's numbers become colours."""
+    """How a file's pixel values are converted to colours."""
 
-    # Numbers, from 1, of the bands that are grey, or red, green and blue.
+    # Numbers, from 1, of the grey band, or of the red, green and blue bands.
     bands: tuple[int, ...]
     alpha: int | None
-    # The file marks pixels without data in a mask of its own.
+    # Whether the file has a mask of the pixels without data.
     is_masked: bool
     nodata: float | None
-    # (N, 3) uint8 BGR of each value of a palette; (256,) uint8 of each value of a band.
+    # Palette (N, 3) uint8 BGR; look-up table (256,) uint8 for the values of a band.
     palette: np.ndarray | None = None
     table: np.ndarray | None = None
 
 
 class Raster(AbstractContextManager["Raster"]):
-    """An image file that is read by windows; a context manager that lets go of it.
+    """An image file that is read by windows; a context manager that closes the file.
 
-    Reads TIFF (tiled or not, BigTIFF, GeoTIFF), JPEG 2000, PNG, JPEG and BMP. One or two bands are
-    grey, three or four red, green, blue and alpha; of more, those that the file calls so, or else
-    the first three. Values of more than 8 bits are stretched to 0-255 between the 0.5th and the
-    99.5th percentile of 8 x 8 windows of 256 pixels spread evenly over the file, all bands alike.
-    Pixels without data (nodata value, mask, alpha 0, not a number) are black.
+    Reads TIFF (tiled or not, BigTIFF, GeoTIFF), JPEG 2000, PNG, JPEG and BMP. The colours are the
+    bands that the file marks as red, green and blue; otherwise the first three bands, or the first
+    band as grey if there are fewer than three besides alpha. Values of more than 8 bits are
+    stretched to 0-255 between the 0.5th and the 99.5th percentile of 8 x 8 windows of 256 x 256
+    pixels spread evenly over the file; all bands share one stretch. Pixels without data (nodata
+    value, mask, alpha 0, not a number) are black.
 
-    Reading on downwards in strips as wide as the file decodes each pixel about once, in every
-    format, with no more than the strip and a cache of at most 512 MiB in memory.
+    Reading from top to bottom in strips as wide as the file decodes each pixel about once, in
+    every format. Only the strip and a cache of at most 512 MiB are in memory.
 
     Attributes:
         path: the file.
         format: "TIFF", "JPEG 2000", "PNG", "JPEG" or "BMP".
         size: (h, w).
         bands: number of bands in the file.
-        dtype: type of the file's numbers, as NumPy names it.
+        dtype: NumPy's name of the type of the file's values.
         crs: rasterio's coordinate reference system, or None.
         transform: affine map from (column, row) of pixel corners to the system's coordinates.
-        orientation: EXIF's, for a JPEG; 1 is upright. It is not applied.
+        orientation: EXIF orientation of a JPEG; 1 is upright. It is not applied.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: another format, a broken header, or numbers that are no colours.
+            ValueError: an unsupported format, a broken header, or pixels that are not real numbers.
         """
         self.path = os.fspath(path)
         driver = _driver(self.path)
@@ -122,20 +123,21 @@ class Raster(AbstractContextManager["Raster"]):
 
     @property
     def is_georeferenced(self) -> bool:
-        """Whether the file says where on Earth its pixels are, by a system and an affine map."""
+        """Whether the file has a coordinate reference system and an affine transform."""
         return self.crs is not None and not self.transform.is_identity
 
     def read(self, window: Box, out: np.ndarray | None = None) -> np.ndarray:
-        """
+        """Reads a window of the image.
+
         Args:
             window: (x0, y0, x1, y1) inside the image, end exclusive.
-            out: where to write to; of the returned array's shape and type, without gaps.
+            out: contiguous array to write to, of the returned array's shape and type.
 
         Returns:
             (y1 - y0, x1 - x0, 3) uint8, BGR.
 
         Raises:
-            ValueError: a window outside the image, or a file that is broken there.
+            ValueError: the window is not inside the image, or the file is broken there.
         """
         x0, y0, x1, y1 = window
         height, width = self.size
@@ -145,7 +147,7 @@ class Raster(AbstractContextManager["Raster"]):
         lines = self._chunk_lines(x1 - x0)
         top = y0
         while top < y1:
-            # On lines at which the file's own blocks begin, so that none is decoded twice.
+            # Chunks end on the borders of the file's blocks, so that no block is decoded twice.
             bottom = min((top // lines + 1) * lines, y1)
             part = image[top - y0 : bottom - y0]
             self._convert(self._read_bands((x0, top, x1, bottom)), part)
@@ -153,10 +155,12 @@ class Raster(AbstractContextManager["Raster"]):
         return image
 
     def reduced(self, longest: int) -> np.ndarray:
-        """The whole image at most ``longest`` pixels a side, read in strips; overviews are used.
+        """The whole image, reduced to at most ``longest`` pixels a side; uses overviews if any.
+
+        The file is read in strips.
 
         Returns:
-            (h, w, 3) uint8, BGR, each pixel the mean of those that it stands for.
+            (h, w, 3) uint8, BGR; each pixel is the mean of those that it covers.
 
         Raises:
             ValueError: as :meth:`read`.
@@ -181,7 +185,7 @@ class Raster(AbstractContextManager["Raster"]):
         return image
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         self._file.close()
 
     def __exit__(self, *_: object) -> None:
@@ -191,7 +195,7 @@ class Raster(AbstractContextManager["Raster"]):
         return width * self.bands * np.dtype(self.dtype).itemsize
 
     def _cache_bytes(self) -> int:
-        """Room for two rows of the file's blocks, where that is not too much."""
+        """Size of GDAL's cache: two rows of the file's blocks, within limits."""
         rows = 2 * self._file.block_shapes[0][0] * self._line_bytes(self.size[1])
         return min(max(rows, _LEAST_CACHE), _MOST_CACHE)
 
@@ -201,7 +205,7 @@ class Raster(AbstractContextManager["Raster"]):
         return max(lines // block * block, min(lines, block))
 
     def _read_bands(self, window: Box) -> tuple[np.ndarray, np.ndarray | None]:
-        """The chosen bands (B, h, w) as they are in the file, and which pixels hold data (h, w)."""
+        """The chosen bands (B, h, w) as stored, and which pixels have data, (h, w) bool or None."""
         x0, y0, x1, y1 = window
         layout, place = self._layout, Window(x0, y0, x1 - x0, y1 - y0)
         bands = layout.bands if layout.alpha is None else (*layout.bands, layout.alpha)
@@ -228,7 +232,7 @@ class Raster(AbstractContextManager["Raster"]):
         return data, valid
 
     def _convert(self, read: tuple[np.ndarray, np.ndarray | None], image: np.ndarray) -> None:
-        """Writes what was read into (h, w, 3) uint8, BGR."""
+        """Converts bands and valid pixels to colours; writes to ``image`` (h, w, 3) uint8, BGR."""
         (data, valid), layout = read, self._layout
         if layout.palette is not None:
             image[:] = layout.palette[data[0]]
@@ -249,7 +253,7 @@ class Raster(AbstractContextManager["Raster"]):
         return np.nan_to_num(scaled.round().clip(0, 255)).astype(np.uint8)
 
     def _find_stretch(self) -> tuple[float, float]:
-        """The values that become 0 and 255."""
+        """The values that are mapped to 0 and 255."""
         height, width = self.size
         tall, wide = min(_SAMPLE_SIDE, height), min(_SAMPLE_SIDE, width)
         values = []
@@ -266,7 +270,7 @@ class Raster(AbstractContextManager["Raster"]):
 
 
 class _Overview(Raster):
-    """A reduced copy that the file carries, in the colours of the whole."""
+    """A reduced copy stored in the file, with the contrast stretch of the full image."""
 
     def __init__(self, raster: Raster, level: int) -> None:
         super().__init__(raster.path)
@@ -293,7 +297,7 @@ def _driver(path: str) -> str:
 
 
 def _check_png_end(path: str) -> None:
-    """GDAL reads a truncated PNG without a word."""
+    """Raises ValueError for a truncated PNG, which GDAL reads without an error."""
     with open(path, "rb") as stream:
         stream.seek(max(0, os.path.getsize(path) - 4096))
         if b"IEND" not in stream.read():
@@ -301,7 +305,7 @@ def _check_png_end(path: str) -> None:
 
 
 def _reason(error: BaseException, path: str) -> str:
-    """What GDAL says, in a line; rasterio keeps it in the error's cause."""
+    """GDAL's error message in one line; rasterio keeps it in the error's cause."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = str(getattr(error, "errmsg", "") or error).split("\n")[0]
@@ -313,7 +317,7 @@ def _reason(error: BaseException, path: str) -> str:
 def _layout(file: Any, path: str) -> _Layout:
     """
     Raises:
-        ValueError: complex numbers, or a palette that isn't the only band.
+        ValueError: pixels are not real numbers.
     """
     if np.dtype(file.dtypes[0]).kind not in "uif":
         raise ValueError(f"{path}: pixels must be real numbers; got {file.dtypes[0]}")
@@ -345,7 +349,7 @@ def _palette(file: Any) -> np.ndarray:
 
 
 def _table(file: Any) -> np.ndarray | None:
-    """For 8-bit bands that use fewer bits, or in which 0 is white."""
+    """Look-up table for 8-bit bands that use fewer bits, or in which 0 is white; else None."""
     bits = int(file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
     is_white_zero = file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
     if file.dtypes[0] != "uint8" or (bits >= 8 and not is_white_zero):

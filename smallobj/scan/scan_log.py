@@ -1,4 +1,4 @@
-"""Finished rows of a scan on disk, so that an interrupted one can go on."""
+"""A log of a scan's finished rows, from which an interrupted scan can be resumed."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _BOX = np.dtype(
 class ScanLog(AbstractContextManager["ScanLog"]):
     """A file with a line for each finished row of tiles; a context manager that closes it.
 
-    Each line holds what was found in the row's tiles before anything was merged, bit by bit, and a
-    checksum: a line that a killed process left half-written doesn't count, nor does what follows.
+    Each line holds the detections in the row's tiles before merging, bit by bit, and a checksum. A
+    line that a killed process left incomplete is ignored, and so are the lines after it.
 
     Attributes:
         path: the file.
@@ -36,13 +36,12 @@ class ScanLog(AbstractContextManager["ScanLog"]):
     def __init__(self, path: str, fingerprint: Fingerprint, resume: bool) -> None:
         """
         Args:
-            path: the file; made if it isn't there.
-            fingerprint: of this scan.
-            resume: go on from what the file holds.
+            path: the file; created if it doesn't exist.
+            fingerprint: what the results of this scan depend on.
+            resume: continue after the rows in the file.
 
         Raises:
-            ValueError: the file holds rows of another scan; or it holds rows, and ``resume`` is
-                false.
+            ValueError: the file holds rows of another scan, or any rows while ``resume`` is false.
             OSError: the file can't be written.
         """
         self.path = path
@@ -59,7 +58,7 @@ class ScanLog(AbstractContextManager["ScanLog"]):
             self._write(fingerprint)
 
     def _check(self, fingerprint: Fingerprint, resume: bool) -> int:
-        """Counts the rows; returns where the next line goes, 0 where nothing is worth keeping."""
+        """Counts the rows; returns the offset of the next line, 0 if the file holds no rows."""
         with open(self.path, "rb") as stream:
             lines = _whole_lines(stream)
             first = next(lines, None)
@@ -86,17 +85,17 @@ class ScanLog(AbstractContextManager["ScanLog"]):
         return ends[-1]
 
     def rows(self, image_size: tuple[int, int]) -> Iterator[Instances]:
-        """What was found in each finished row, as :meth:`append` took it."""
+        """The detections of each finished row, as given to :meth:`append`."""
         with open(self.path, "rb") as stream:
             for number, (content, _) in enumerate(_whole_lines(stream)):
                 if number:
                     yield _instances(content, image_size)
 
     def append(self, found: Instances) -> None:
-        """Writes a row, which is on the disk when this returns.
+        """Writes a row's detections and waits until they are on disk.
 
         Args:
-            found: as :meth:`TiledDetector.to_image_frame` gives it, on the CPU.
+            found: as :meth:`TiledDetector.to_image_frame` returns it, on the CPU.
         """
         table = np.empty(len(found), dtype=_BOX)
         table["box"] = found.pred_boxes.tensor.numpy()
@@ -115,11 +114,11 @@ class ScanLog(AbstractContextManager["ScanLog"]):
         os.fsync(self._stream.fileno())
 
     def close(self) -> None:
-        """The rows stay."""
+        """Closes the file and keeps it."""
         self._stream.close()
 
     def remove(self) -> None:
-        """For when the results are written."""
+        """Deletes the file, once the results are written."""
         self.close()
         with contextlib.suppress(FileNotFoundError):
             os.remove(self.path)
@@ -133,7 +132,7 @@ def _dump(content: Any) -> str:
 
 
 def _whole_lines(stream: Any) -> Iterator[tuple[dict[str, Any], int]]:
-    """The content of each line and where it ends, up to the first that isn't whole."""
+    """The content of each line and its end offset, up to the first incomplete line."""
     end = 0
     for number, line in enumerate(stream):
         end += len(line)

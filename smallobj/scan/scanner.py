@@ -1,4 +1,4 @@
-"""Detection in images that don't fit into memory, row by row of tiles."""
+"""Detection in images that don't fit into memory, one row of tiles after another."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from smallobj.scan.raster import Raster
 from smallobj.scan.scan_log import ScanLog
 from smallobj.scan.strip_focus import StripFocus
 
-# About three rows of tiles are in memory.
+# Limit of one row; about three rows of tiles are in memory.
 _MOST_STRIP_BYTES = 1 << 30
-# Of a row's tiles (T, 4) in the image's frame and its strip (h, W, 3), what to look at: some of
-# the tiles, or other regions of the strip.
+# Takes a row's tiles (T, 4) in the image's frame and its strip (h, W, 3); returns the boxes to
+# read: some of the tiles, or other regions of the strip.
 Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class RowMerger:
-    """Merges the boxes of tile rows as they come, with the result of all of them at once.
+    """Merges the boxes of tile rows incrementally, with the same result as all rows at once.
 
-    The seam rule and the mergers only relate boxes that overlap. So a box can be merged once
-    neither it nor any that a chain of overlaps links it to reaches into a tile row to come.
+    The seam rule and the mergers only relate boxes that overlap. So a box can be merged as soon as
+    neither it nor any box linked to it by a chain of overlaps reaches into a later row of tiles.
     """
 
     def __init__(self, merge: Callable[[Instances], Instances], threshold: float = 0.0) -> None:
         """
         Args:
             merge: :meth:`TiledDetector.merge_tiles`.
-            threshold: boxes that score less once merged are dropped.
+            threshold: boxes whose score after merging is lower are dropped.
         """
         self._merge = merge
         self._threshold = threshold
@@ -49,17 +49,17 @@ class RowMerger:
         self._merged: list[Instances] = []
 
     def add(self, found: Instances, next_top: float) -> None:
-        """Takes a row's boxes.
+        """Adds a row's boxes.
 
         Args:
-            found: as :meth:`TiledDetector.to_image_frame` gives it, on the CPU.
+            found: as :meth:`TiledDetector.to_image_frame` returns it, on the CPU.
             next_top: first line of the next row of tiles; infinity after the last row.
         """
         pending = found if self._pending is None else Instances.cat([self._pending, found])
         boxes = pending.pred_boxes.tensor
         component = connected_components(len(boxes), *overlapping_pairs(boxes))
         bottom = boxes[:, 3].clone().scatter_reduce_(0, component, boxes[:, 3], "amax")
-        # A box ends before the line on which the next row begins: they share no area.
+        # A box that ends exactly at next_top shares no area with the next row.
         waits = bottom[component] > next_top
         self._pending = pending[waits]
         if not waits.all():
@@ -67,7 +67,7 @@ class RowMerger:
             self._merged.append(_plain(merged[merged.scores >= self._threshold]))
 
     def result(self, image_size: tuple[int, int]) -> Instances:
-        """Everything merged, by falling score; pred_boxes, scores and pred_classes."""
+        """All merged boxes by falling score: pred_boxes, scores and pred_classes."""
         if not self._merged:
             return _nothing(image_size)
         every = Instances.cat(self._merged)
@@ -75,11 +75,11 @@ class RowMerger:
 
 
 class Scanner:
-    """Runs a detector over a raster in memory for about three rows of tiles.
+    """Runs a detector on a raster with about three rows of tiles in memory.
 
-    Finds what the detector would find in the whole image, but that no number of detections is
-    too many: TEST.DETECTIONS_PER_IMAGE would keep 100 of a map's 10,000 objects. (It still holds
-    for each tile.)
+    The detections are those of the detector on the whole image, but their number is not limited:
+    TEST.DETECTIONS_PER_IMAGE would keep 100 of a map's 10,000 objects. (It still limits the
+    detections of each tile.)
     """
 
     def __init__(
@@ -90,13 +90,14 @@ class Scanner:
     ) -> None:
         """
         Args:
-            predictor: whose model is tiled, and which sees images at their own size.
-            threshold: lowest score that counts.
-            choose: what to look at in a row; None: what the predictor's focus network points at
-                (:class:`StripFocus`), or all tiles if it has none.
+            predictor: its model is tiled and takes images at native resolution.
+            threshold: lowest score of a detection.
+            choose: chooses what to read of a row; None: the regions that the predictor's focus
+                network chooses (:class:`StripFocus`), or all tiles if it has none.
 
         Raises:
-            ValueError: the predictor's config tiles nothing, or resizes.
+            ValueError: the predictor's config has no tiling, resizes images, augments whole images
+                (TEST.TTA), or is an ensemble.
         """
         self.predictor = predictor
         detector = predictor.model
@@ -131,8 +132,8 @@ class Scanner:
     def __call__(self, raster: Raster, log: ScanLog | None = None) -> Instances:
         """
         Args:
-            raster: what to look at.
-            log: where finished rows are written, and taken from if it holds some.
+            raster: the image.
+            log: finished rows are written to it; those that it holds already are not read again.
 
         Returns:
             Instances in the raster's pixels, on the CPU, by falling score.
@@ -154,7 +155,7 @@ class Scanner:
             )
         rows = self.rows(raster.size)
         is_single = self.choose is None and len(rows) == 1 and len(rows[0]) == 1
-        # A single tile is the model's own answer, which has been merged already.
+        # With a single tile there are no copies: the model's own suppression has run.
         merge = (lambda found: found) if is_single else self.detector.merge_tiles
         merger = RowMerger(merge, self.threshold)
         tops = [float(tiles[0, 1]) for tiles in rows[1:]] + [float("inf")]
@@ -165,7 +166,7 @@ class Scanner:
         with self._bar(raster, rows, done) as bar:
             strips = prefetch(read_strips(raster, rows[done:]), depth=1)
             for tiles, strip, top in zip(rows[done:], strips, tops[done:], strict=True):
-                found = self._look(tiles, strip, raster.size, bar)
+                found = self._detect(tiles, strip, raster.size, bar)
                 if log:
                     log.append(found)
                 merger.add(found, top)
@@ -179,10 +180,10 @@ class Scanner:
             unit="tile",
         )
 
-    def _look(
+    def _detect(
         self, tiles: np.ndarray, strip: np.ndarray, image_size: tuple[int, int], bar: Any
     ) -> Instances:
-        """What is found in a row of tiles; in the image's frame, on the CPU, not merged."""
+        """Detections in a row of tiles; in the image's frame, on the CPU, not merged."""
         chosen = tiles if self.choose is None else self.choose(tiles, strip)
         top, reported = int(tiles[0, 1]), 0
 
@@ -192,9 +193,9 @@ class Scanner:
                 yield {"image": pixels, "height": y1 - y0, "width": x1 - x0}
 
         outputs = []
-        # A row begins a batch of its own, so that a resumed scan computes the very same batches.
+        # Each row starts a new batch, so that a resumed scan computes the same batches.
         for output in self.detector.runner(inputs()):
-            # Without masks, of which a map would have too many.
+            # Without masks, which would fill the memory for a large map.
             outputs.append(_plain(output["instances"]).to("cpu"))
             share = len(outputs) * len(tiles) // len(chosen)
             bar.update(share - reported)
@@ -209,7 +210,7 @@ class Scanner:
 
 
 def read_strips(raster: Raster, rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The lines of each row of tiles, (h, W, 3) uint8 BGR; each line is decoded once."""
+    """Yields the strip of each row of tiles, (h, W, 3) uint8 BGR; each line is read once."""
     width = raster.size[1]
     above, bottom = np.empty((0, width, 3), dtype=np.uint8), 0
     for tiles in rows:
@@ -223,7 +224,7 @@ def read_strips(raster: Raster, rows: Iterable[np.ndarray]) -> Iterator[np.ndarr
 
 
 def _plain(instances: Instances) -> Instances:
-    """Boxes, scores and classes: without masks and without the fields that only settling needs."""
+    """Boxes, scores and classes, without masks and without the fields that only merging needs."""
     plain = Instances(instances.image_size)
     plain.pred_boxes = instances.pred_boxes
     plain.scores = instances.scores

@@ -1,4 +1,4 @@
-"""Focus in a scan: the regions of one strip, which may be too wide to go through a network."""
+"""A focus network in a scan: regions of one strip, which may be too wide for the network."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import torch
 
 from smallobj.inference.focus import RegionChooser
 
-# Pixels of the image, along a strip, that the network sees at once; a multiple of every stride.
+# Width in image pixels of a strip's pieces; a multiple of every stride.
 _PIECE = 4096
 
 
 class StripFocus:
-    """Says which regions of a row of tiles a scan reads, in place of the tiles.
+    """Chooses the regions of a row of tiles that a scan reads instead of the tiles.
 
-    The strip goes through the network in pieces, each with as much beside it as its cells depend
-    on. So its heat is that of the whole strip. Above and below the network sees only the strip.
+    The network processes the strip in pieces, each with margins at both sides as wide as the
+    network's receptive field reaches. So the heat is the same as for the whole strip at once. The
+    network sees nothing above and below the strip.
     """
 
     def __init__(
@@ -28,10 +29,10 @@ class StripFocus:
     ) -> None:
         """
         Args:
-            chooser: names the regions.
-            to_tensor: (h, w, 3) uint8 BGR to the (3, h, w) that ``chooser`` takes.
-            piece: width of a piece in pixels, without what lies beside it; a multiple of the
-                network's stride.
+            chooser: chooses the regions.
+            to_tensor: converts (h, w, 3) uint8 BGR to the (3, h, w) that ``chooser`` takes.
+            piece: width of a piece in pixels, without its margins; a multiple of the network's
+                stride.
         """
         self.chooser = chooser
         self.to_tensor = to_tensor
@@ -41,11 +42,11 @@ class StripFocus:
         """
         Args:
             tiles: (T, 4) XYXY of the row, in the image's frame, T >= 1.
-            strip: (h, W, 3) uint8 BGR, their lines.
+            strip: (h, W, 3) uint8 BGR, the lines of the row.
 
         Returns:
-            (R, 4) int64 XYXY in the image's frame, all within the strip; R = 0 where nothing is
-            hot.
+            (R, 4) int64 XYXY in the image's frame, all within the strip; R = 0 if no cell exceeds
+            the threshold.
         """
         heat, side, stride = self._look(strip)
         regions = self.chooser.choose(heat, side, stride, strip.shape[:2])
