@@ -1,4 +1,4 @@
-"""Detection in any number of images by any number of processes, on one machine or several."""
+"""Detection in many images with several processes, on one machine or several."""
 
 from smallobj.bulk.launch import launch
 from smallobj.bulk.ranks import Rank

@@ -1,4 +1,4 @@
-"""The results folder of a bulk run: what run it is, its list of images, its records."""
+"""The results folder of a bulk run: the run's fingerprint, its list of images and its records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from smallobj.bulk.records import Records
 from smallobj.inference.fingerprint import Fingerprint
 from smallobj.whole_file import write_whole
 
-# What a difference in each part of a run's fingerprint is called in a message.
+# Words for a difference in each part of a run's fingerprint, for error messages.
 _MEANINGS = {
     "config": "another config",
     "weights": "other weights",
@@ -32,12 +32,12 @@ _MEANINGS = {
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What the processes have to do.
+    """The work that the processes have to do.
 
     Attributes:
-        attempt: how often the run was begun or taken up again, from 1.
+        attempt: 1 for a new run, one more for each time that it is resumed.
         images: digest of the list of images.
-        finished: bits of the images that need no more work, as numpy.packbits gives them.
+        finished: one bit per image, set if it needs no more work; packed by numpy.packbits.
     """
 
     attempt: int
@@ -45,7 +45,7 @@ class Plan:
     finished: bytes
 
     def todo(self, count: int) -> np.ndarray:
-        """(M,) indices of the images to be read, of ``count`` images."""
+        """(M,) indices of the images that remain, out of ``count`` images."""
         bits = np.unpackbits(np.frombuffer(self.finished, np.uint8), count=count)
         return np.flatnonzero(bits == 0)
 
@@ -61,16 +61,16 @@ class RunFolder:
         self._parts = os.path.join(path, "parts")
 
     def prepare(self, fingerprint: Fingerprint, paths: Sequence[str] | None, resume: bool) -> Plan:
-        """Begins the run, or takes it up again.
+        """Starts a run or resumes it.
 
         Args:
-            fingerprint: all that results depend on, besides the images.
-            paths: the images; None takes the list of the run that is resumed.
-            resume: go on with the run that the folder holds, if it does.
+            fingerprint: everything but the images that the results depend on.
+            paths: the images; None uses the list of the run to be resumed.
+            resume: continue the run in the folder, if there is one.
 
         Raises:
-            ValueError: the folder holds a run and ``resume`` is false; or it is another run than
-                this one; or there is no list of images.
+            ValueError: the folder holds a run and ``resume`` is false; its run has another
+                fingerprint or list of images; or there is no list of images.
             OSError: the folder can't be written.
         """
         begun = os.path.isfile(self.identity_file)
@@ -88,11 +88,11 @@ class RunFolder:
             os.makedirs(self._parts, exist_ok=True)
             PathList.write(self.list_file, paths)
             images = self.paths().digest
-            # Last: the folder holds a run once this is there.
+            # Written last: this file marks the folder as holding a run.
             content = json.dumps({**fingerprint, "images": images}, indent=1)
             write_whole(self.identity_file, f"{content}\n".encode())
         records = self.records()
-        # A broken file is tried again: perhaps it was the file server that was broken.
+        # Broken files are tried again, as the file server may have been the cause.
         finished = np.packbits(records.found & ~records.broken).tobytes()
         return Plan(self._last_attempt() + 1, images, finished)
 
@@ -116,16 +116,16 @@ class RunFolder:
         return PathList(self.list_file)
 
     def known_paths(self) -> Sequence[str]:
-        """The list of images, or nothing where no run was begun."""
+        """The list of images; empty if no run was started."""
         return self.paths() if os.path.isfile(self.list_file) else ()
 
     def part(self, attempt: int, rank: int, world: int) -> str:
-        """Where process ``rank`` of ``world`` writes its records."""
+        """The file to which process ``rank`` of ``world`` writes its records."""
         name = f"attempt-{attempt:03d}-rank-{rank:05d}-of-{world:05d}.jsonl"
         return os.path.join(self._parts, name)
 
     def records(self) -> Records:
-        """All that was found so far."""
+        """All records written so far."""
         return Records(len(self.paths()), self._part_files())
 
     def _part_files(self) -> list[str]:
@@ -138,6 +138,6 @@ class RunFolder:
 
 
 def _part_order(file: str) -> tuple[int, int]:
-    """(attempt, rank): names alone would put attempt 1000 before attempt 999."""
+    """(attempt, rank) as numbers: sorted as text, attempt 1000 would come before attempt 999."""
     numbers = re.findall(r"\d+", os.path.basename(file))
     return int(numbers[0]), int(numbers[1])

@@ -1,4 +1,4 @@
-"""The thread that says how far a process is, and shows a bar of all of them."""
+"""A thread that reports the progress of a process, and shows the progress bar of all."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _LOG_SECONDS = 30.0
 
 
 class Heartbeat(threading.Thread):
-    """Says every second that this process lives and how far it is; process 0 shows a bar of all."""
+    """Posts this process's status every second; process 0 shows a progress bar of all processes."""
 
     def __init__(self, board: Board, index: int, status: Status, total: int, initial: int) -> None:
         """
         Args:
-            board: receives the status.
-            index: this process.
-            status: how far it is; the caller keeps it up to date.
-            total, initial: images of the run, and those of them that were done before.
+            board: where the status is posted.
+            index: number of this process.
+            status: status of this process; the caller keeps it up to date.
+            total, initial: number of images in the run, and how many of them were done before.
         """
         super().__init__(daemon=True)
         self._board = board
@@ -36,14 +36,14 @@ class Heartbeat(threading.Thread):
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         is_first = index == 0
-        # A line each second would be too much for the log file of a long run.
+        # One line per second would be too much for the log file of a long run.
         interval = _BEAT_SECONDS if sys.stderr.isatty() else _LOG_SECONDS
         self._bar = tqdm(
             total=total, initial=initial, unit="image", mininterval=interval, disable=not is_first
         )
 
     def post(self) -> None:
-        """Says it now."""
+        """Posts the status now."""
         with self._lock:
             self._status.beat += 1
             if self._status.state == WORKING:
@@ -51,15 +51,15 @@ class Heartbeat(threading.Thread):
             self._board.post(self._index, self._status)
 
     def finish(self, state: str) -> None:
-        """Says how it ended."""
+        """Posts the final state."""
         with self._lock:
             self._status.seconds = time.monotonic() - self._begun
             self._status.state = state
-        with contextlib.suppress(dist.DistError):  # whoever needs to know finds out by himself
+        with contextlib.suppress(dist.DistError):  # without the store, nobody can read the status
             self.post()
 
     def read(self) -> list[Status]:
-        """What all have said, which moves the bar."""
+        """The last status of each process; updates the progress bar."""
         with self._lock:
             statuses = self._board.read()
             done = self._initial + sum(status.done for status in statuses)
@@ -68,7 +68,7 @@ class Heartbeat(threading.Thread):
         return statuses
 
     def wait_for_all(self) -> list[Status]:
-        """What all have said last, when none works any more."""
+        """Waits until no process is working, and returns their last statuses."""
         while True:
             statuses = self.read()
             if all(status.state not in (STARTING, WORKING) for status in statuses):
@@ -76,14 +76,14 @@ class Heartbeat(threading.Thread):
             time.sleep(_BEAT_SECONDS / 5)
 
     def run(self) -> None:
-        """The thread."""
+        """The thread's loop."""
         try:
             while not self._stopped.wait(_BEAT_SECONDS):
                 self.post()
                 if self._index == 0:
                     self.read()
         except dist.DistError:
-            pass  # The store is gone; the next claim says so.
+            pass  # The store is gone; the next claim raises the error.
 
     def __enter__(self) -> Heartbeat:
         self.post()

@@ -1,8 +1,8 @@
 """Starts the processes of one machine, on CPU or GPU.
 
-Detectron2's ``launch`` starts one process a GPU and refuses to go without; and like torchrun it
-ends all of them when one dies. Here the others go on with their work. A process finds the same
-environment as under torchrun, so a process need not know what started it.
+Detectron2's ``launch`` starts one process per GPU and refuses to run without a GPU; like torchrun,
+it ends all processes when one dies. Here the others continue. The environment variables of a
+process are those of torchrun, so its function works the same with either launcher.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def launch(
     """Runs ``function(options, rank)`` in processes; called on each machine.
 
     Args:
-        function: from a module, so that a new process can import it; returns an exit status.
-        num_processes: on this machine, the same on each.
-        num_machines, machine_rank: of all machines.
-        dist_url: tcp://HOST:PORT of machine 0, when there are several.
+        function: defined in a module, so that a new process can import it; returns an exit status.
+        num_processes: processes on each machine.
+        num_machines, machine_rank: number of machines, and the number of this one, from 0.
+        dist_url: tcp://HOST:PORT of machine 0; required with several machines.
 
     Returns:
-        The exit status of process 0 on machine 0, else the highest one on this machine;
+        The exit status of process 0 on machine 0, or the highest exit status on another machine;
         INCOMPLETE for a process that was killed, INTERRUPTED after Ctrl-C.
 
     Raises:
-        ValueError: numbers that don't go together, or no address.
-        ConnectionError: no answer from machine 0.
+        ValueError: inconsistent numbers, or a missing or malformed address.
+        ConnectionError: machine 0 doesn't answer, or the port is not free on machine 0.
     """
     if num_processes < 1 or not 0 <= machine_rank < num_machines:
         raise ValueError(
@@ -68,7 +68,7 @@ def launch(
     if num_machines > 1 and not address.port:
         raise ValueError("several machines need --dist-url tcp://HOST:PORT of machine 0")
     try:
-        # Not in process 0, whose death would then stop all others.
+        # The store is in the launcher: in process 0, the death of that process would stop all.
         store = dist.TCPStore(
             address.hostname,
             address.port,
@@ -91,7 +91,7 @@ def _start(
     world: int,
     store: dist.TCPStore,
 ) -> list[SpawnProcess]:
-    # A forked process could not use CUDA, nor OpenMP's threads.
+    # Forked processes can use neither CUDA nor OpenMP threads.
     context = multiprocessing.get_context("spawn")
     processes = []
     for local in range(count):
@@ -102,12 +102,12 @@ def _start(
             "LOCAL_WORLD_SIZE": count,
             "MASTER_ADDR": store.host,
             "MASTER_PORT": store.port,
-            # torchrun's word for: the store is there already, connect to it.
+            # As under torchrun: connect to the existing store instead of creating one.
             "TORCHELASTIC_USE_AGENT_STORE": True,
         }
-        words = {key: str(value) for key, value in environment.items()}
+        variables = {key: str(value) for key, value in environment.items()}
         process = context.Process(
-            target=_run, args=(function, options, words), name=f"process {words['RANK']}"
+            target=_run, args=(function, options, variables), name=f"process {variables['RANK']}"
         )
         process.start()
         processes.append(process)
@@ -121,7 +121,7 @@ def _run(function: Function[Options], options: Options, environment: dict[str, s
     except KeyboardInterrupt:
         status = INTERRUPTED
     except Exception:
-        # multiprocessing would end with 1, which says something else here.
+        # multiprocessing would exit with 1, which has another meaning here (broken files).
         traceback.print_exc()
         status = INCOMPLETE
     sys.exit(status)
@@ -151,9 +151,9 @@ def _report_death(processes: list[SpawnProcess], index: int, board: Board, first
     try:
         had_begun = board.post_death(first + index)
     except dist.DistError:
-        return  # machine 0 is gone; no process is left to report to
+        return  # the store on machine 0 is gone
     if not had_begun:
-        # The others wait for it, and there is no work yet that could be lost.
+        # The others are waiting for it, and no work has been done that could be lost.
         _end(processes, grace=0)
 
 

@@ -1,4 +1,4 @@
-"""All processes' records in the order of the images: as JSON lines, JSON, CSV, COCO results."""
+"""Merges the records of all processes, in the order of the images, into the results files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from smallobj.bulk.records import Records
 from smallobj.results.result_files import ImageResult, ResultFiles
 from smallobj.whole_file import whole_file
 
-_TOLD = 10
+_MOST_REASONS = 10
 
 
 @dataclasses.dataclass
 class Totals:
-    """What a merged run holds.
+    """Totals of a merged run.
 
     Attributes:
-        images, broken, detections: how many.
-        reasons: why files are broken; the first ten.
+        images, broken, detections: number of images, of broken ones among them, and of detections.
+        reasons: error messages of the first ten broken files.
     """
 
     images: int = 0
@@ -32,13 +32,13 @@ class Totals:
 def merge_records(
     folder: RunFolder, records: Records, files: ResultFiles, image_ids: Sequence[int]
 ) -> Totals:
-    """Writes ``detections.jsonl`` and ``files``; an image at a time is in memory.
+    """Writes ``detections.jsonl`` and ``files``; one image at a time is in memory.
 
     Args:
-        folder: where the run is.
-        records: one for every image.
-        files: not yet opened. Broken images are in ``detections.jsonl`` only.
-        image_ids: ids in COCO results.
+        folder: the run's folder.
+        records: the records of all images.
+        files: results files, not yet opened. Broken images are in ``detections.jsonl`` only.
+        image_ids: ids of the images in COCO results.
 
     Raises:
         KeyError: an image has no record.
@@ -53,7 +53,7 @@ def merge_records(
             totals.images += 1
             if "error" in record:
                 totals.broken += 1
-                if len(totals.reasons) < _TOLD:
+                if len(totals.reasons) < _MOST_REASONS:
                     totals.reasons.append(record["error"])
                 continue
             totals.detections += len(record["detections"])

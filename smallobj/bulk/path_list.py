@@ -1,4 +1,4 @@
-"""A list of image files, a million long perhaps: found without asking after each, kept on disk."""
+"""Lists of up to millions of image files, made without a look-up of each file and kept on disk."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _LIST_ENDING = ".txt"
 
 
 def list_images(inputs: Sequence[str]) -> list[str]:
-    """Paths of images, each once, in the order of ``inputs``.
+    """Paths of images, without duplicates, in the order of ``inputs``.
 
-    Unlike :func:`smallobj.image_paths.find_images` it doesn't look at the files themselves,
-    which would take a million trips to a file server.
+    Unlike :func:`smallobj.image_paths.find_images` it doesn't check each file, which for a million
+    files would take a million requests to a file server.
 
     Args:
-        inputs: folders (their images, not their subfolders'), glob patterns, image files, and
-            lists (.txt): a path a line, relative to the list's folder.
+        inputs: folders (their images, not those of subfolders), glob patterns, image files, and
+            lists (.txt) with one path per line, relative to the list's folder.
 
     Raises:
-        FileNotFoundError: a path that isn't there, or a folder, pattern or list without an image.
+        FileNotFoundError: a path doesn't exist, or a folder, pattern or list has no image.
         ValueError: a file name with a line break in it.
     """
     found = dict.fromkeys(path for name in inputs for path in _expand(os.path.expanduser(name)))
@@ -41,7 +41,7 @@ def list_images(inputs: Sequence[str]) -> list[str]:
 def _expand(name: str) -> list[str]:
     if os.path.isdir(name):
         with os.scandir(name) as entries:
-            # The kind comes with the folder's listing; isfile() would ask after every file.
+            # The listing includes each entry's type; os.path.isfile() would request every file.
             images = sorted(e.path for e in entries if is_image_name(e.name) and e.is_file())
         return _require(images, f"{name}: no image in this folder")
     if name.lower().endswith(_LIST_ENDING) and os.path.isfile(name):
@@ -64,7 +64,7 @@ def _require(images: list[str], complaint: str) -> list[str]:
 
 
 class PathList(Sequence[str]):
-    """Paths in a file, one a line, each read when it is asked for.
+    """A sequence of paths in a file, one per line; the file is mapped, not read into memory.
 
     Attributes:
         digest: SHA-256 of the file, in hexadecimal.
@@ -87,13 +87,13 @@ class PathList(Sequence[str]):
 
     @staticmethod
     def write(file: str, paths: Sequence[str]) -> None:
-        """Writes a list for :class:`PathList` to read."""
+        """Writes a file that :class:`PathList` can read."""
         with whole_file(file) as whole:
             whole.writelines(os.fsencode(path) + b"\n" for path in paths)
 
     @staticmethod
     def digest_of(paths: Sequence[str]) -> str:
-        """The digest that a file of these paths would have."""
+        """The digest of a file with these paths, without writing it."""
         digest = hashlib.sha256()
         for path in paths:
             digest.update(os.fsencode(path) + b"\n")

@@ -1,4 +1,4 @@
-"""One process among many: which it is, and what the processes tell one another."""
+"""The rank of a process in a bulk run, and the communication between the processes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from torch.distributed.rendezvous import rendezvous
 
 # Rank 0 lists the images while the others wait for it.
 START_TIMEOUT = timedelta(hours=1)
-# A process that has said nothing for so long is dead. It speaks every second.
+# A process without a new status for so long counts as dead. It posts one every second.
 SILENCE_SECONDS = 60.0
 STARTING, WORKING, FINISHED, FAILED, DIED = "starting", "working", "finished", "failed", "died"
 
 
 @dataclasses.dataclass(frozen=True)
 class Rank:
-    """A process's place.
+    """The rank of a process.
 
     Attributes:
-        index, world: number of this process among all, and how many there are.
-        local, local_world: the same on this machine.
-        store: key-value store that all processes see.
+        index, world: number of this process, from 0, and the number of processes.
+        local, local_world: the same among the processes of this machine.
+        store: key-value store that all processes share.
     """
 
     index: int = 0
@@ -37,10 +37,10 @@ class Rank:
 
     @classmethod
     def from_environment(cls) -> Rank:
-        """The place that torchrun's variables name (RANK, WORLD_SIZE, MASTER_ADDR ...).
+        """Reads the rank from torchrun's variables (RANK, WORLD_SIZE, MASTER_ADDR ...).
 
         Raises:
-            ConnectionError: no answer from the address where the processes meet.
+            ConnectionError: no answer from the address in MASTER_ADDR.
         """
         try:
             store, index, world = next(rendezvous("env://", timeout=START_TIMEOUT))
@@ -51,21 +51,21 @@ class Rank:
             world,
             int(os.environ.get("LOCAL_RANK", "0")),
             int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-            # Under torchrun --max-restarts, what an earlier round has left must not be seen.
+            # With torchrun --max-restarts, entries of an earlier round must not be visible.
             dist.PrefixStore(f"bulk{restarts()}", store),
         )
 
     def gather(self, mine: Any) -> list[Any]:
-        """What each process gives, in their order; the only time when all wait for all.
+        """Gathers a value from each process, by rank; the only point where all processes wait.
 
-        The process group lives no longer than this, so nothing that happens to one process later
-        can hold up another.
+        The process group exists only during this call, so that a process that dies later can't
+        block the others.
 
         Args:
-            mine: anything that can be pickled. Gloo carries it, since it lies on the CPU.
+            mine: this process's value, which can be pickled; sent with Gloo, on the CPU.
 
         Raises:
-            ConnectionError: another process ended before it came here.
+            ConnectionError: another process ended before this call.
         """
         if self.world == 1:
             return [mine]
@@ -86,13 +86,13 @@ class Rank:
 
 
 def restarts() -> int:
-    """How often torchrun has started the processes again."""
+    """How often torchrun has restarted the processes."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @dataclasses.dataclass
 class Status:
-    """How far a process is; ``beat`` changes as long as it lives."""
+    """Progress of a process; ``beat`` changes as long as the process is alive."""
 
     state: str = STARTING
     done: int = 0
@@ -102,7 +102,7 @@ class Status:
 
 
 class Board:
-    """Where the processes claim images and say how far they are."""
+    """A shared board on which the processes claim images and post their statuses."""
 
     def __init__(self, store: dist.Store, world: int) -> None:
         self._store = store
@@ -110,19 +110,19 @@ class Board:
         self._last_heard = [(-1, time.monotonic())] * world
 
     def claim(self) -> int:
-        """A number that no process has got before: 0, 1, 2 ...
+        """The next number that no process has claimed: 0, 1, 2 ...
 
-        One image at a time: a claim takes a fraction of a millisecond, and so a slow machine ends
-        no later than one image behind the others.
+        Images are claimed one at a time: a claim takes a fraction of a millisecond, and a slow
+        machine finishes at most one image after the others.
         """
         return self._store.add("claimed", 1) - 1
 
     def post(self, index: int, status: Status) -> None:
-        """Says how far a process is."""
+        """Posts a process's status."""
         self._store.set(self._keys[index], json.dumps(dataclasses.asdict(status)))
 
     def post_death(self, index: int) -> bool:
-        """Says it of a process that can't any more; false if it had not begun to work."""
+        """Posts that a process has died; returns whether it had begun to work."""
         status = Status()
         if self._store.check([self._keys[index]]):
             status = Status(**json.loads(self._store.get(self._keys[index])))
@@ -131,7 +131,7 @@ class Board:
         return not was_starting
 
     def read(self) -> list[Status]:
-        """What each process has said last; one that fell silent counts as dead."""
+        """The last status of each process; one that no longer posts counts as dead."""
         statuses = [Status(**json.loads(text)) for text in self._store.multi_get(self._keys)]
         now = time.monotonic()
         for index, status in enumerate(statuses):

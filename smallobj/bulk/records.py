@@ -1,6 +1,6 @@
-"""What was found in each image, one JSON line an image, in the files that the processes write.
+"""The detections of each image, one JSON line per image, in the files that the processes write.
 
-A record is the image's entry in JSON results with its place in the list before it,
+A record is the image's entry in JSON results, preceded by its index in the list of images,
 {"index": 7, "file": ..., "width": ..., "height": ..., "detections": [...]}, or
 {"index": 7, "file": ..., "error": "why it can't be read"}.
 """
@@ -17,13 +17,13 @@ import numpy as np
 
 
 class RecordWriter:
-    """Appends records to a file of its own, each line whole and on its way before the next."""
+    """Appends records to a new file; each line is flushed before the next is written."""
 
     def __init__(self, path: str) -> None:
         """
         Raises:
-            FileExistsError: another run writes here.
-            OSError: the file can't be made.
+            FileExistsError: the file exists, so another run writes into this folder.
+            OSError: the file can't be created.
         """
         try:
             self._stream = open(path, "xb")  # noqa: SIM115  (open as long as the run)
@@ -33,34 +33,34 @@ class RecordWriter:
             ) from error
 
     def write(self, index: int, record: dict[str, Any]) -> None:
-        """Appends an image's record; ``index`` is the image's place in the list."""
+        """Appends an image's record; ``index`` is the image's index in the list."""
         text = json.dumps({"index": index, **record}, ensure_ascii=False)
-        # Bytes of a file name that are no UTF-8 become the JSON escape that reads back to them.
+        # Bytes of a file name that are not UTF-8 become JSON escapes, which read back as the same.
         self._stream.write(text.encode("utf-8", "backslashreplace") + b"\n")
         self._stream.flush()
 
     def close(self) -> None:
-        """Nothing is lost without it."""
+        """Closes the file; without it, no record is lost either."""
         self._stream.close()
 
 
 class Records:
-    """Where the record of each image lies; 21 bytes an image; the files are mapped.
+    """Index of the records of all images in mapped files; takes 21 bytes per image.
 
-    A line that isn't whole, as a killed process leaves it, doesn't count. An image that was tried
-    again has several records: the first that holds detections counts, else the last error.
+    Incomplete lines, which a killed process leaves, are ignored. An image that was tried again has
+    several records: the first with detections counts, or else the last error.
 
     Attributes:
         found: (N,) bool, images that have a record.
         broken: (N,) bool, images whose record is an error.
-        torn: number of lines that didn't count.
+        torn: number of ignored lines.
     """
 
     def __init__(self, count: int, files: Iterable[str]) -> None:
         """
         Args:
             count: N, number of images.
-            files: in the order in which they were begun.
+            files: files of records, in the order in which they were started.
         """
         self.broken = np.zeros(count, bool)
         self.torn = 0
@@ -79,7 +79,7 @@ class Records:
         """An image's record as it was written, with its line break.
 
         Raises:
-            KeyError: the image has none.
+            KeyError: the image has no record.
         """
         if self._file[index] < 0:
             raise KeyError(index)
@@ -90,7 +90,7 @@ class Records:
         with open(file, "rb") as stream:
             if not os.fstat(stream.fileno()).st_size:
                 return  # an empty file can't be mapped
-            # Mapped, since a thousand processes' files would be too many to hold open.
+            # Mapped, since the files of a thousand processes would be too many to keep open.
             self._maps.append(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
         start = 0
         for line in iter(self._maps[-1].readline, b""):

@@ -1,4 +1,4 @@
-"""What each process of a bulk run does: claim an image, detect, write its record; at last merge."""
+"""The work of a process in a bulk run: claim images, detect, write records, merge at the end."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ GOOD, BROKEN, WRONG = 0, 1, 2
 
 @dataclasses.dataclass(frozen=True)
 class BulkOptions:
-    """What a run is asked to do; the same for every process.
+    """Options of a run; the same for every process.
 
     Attributes:
-        output: folder of the results, seen by all machines.
-        inputs: as :func:`list_images`; empty to resume with the list that the folder holds.
-        config_file, weights, device, opts: as :func:`prepare_detector_config`.
-        threads: of each process on a CPU. Sums are rounded in another order with each number, so
-            it belongs to a run as the weights do.
-        threshold: lowest score that counts, in [0, 1].
-        resume: go on with the run that the folder holds.
+        output: folder of the results, shared by all machines.
+        inputs: as in :func:`list_images`; empty to resume with the list in the folder.
+        config_file, weights, device, opts: as in :func:`prepare_detector_config`.
+        threads: threads of each process on a CPU. Their number changes the order of summation and
+            so the rounding; therefore it is part of the run's fingerprint, as the weights are.
+        threshold: lowest score of a detection, in [0, 1].
+        resume: continue the run in the folder.
         json_file, csv_file, coco_file: results to write besides ``detections.jsonl``.
-        coco_images: as :class:`CocoIds`.
+        coco_images: as in :class:`CocoIds`.
     """
 
     output: str
@@ -68,14 +68,14 @@ class BulkOptions:
 
 
 def run_rank(options: BulkOptions, rank: Rank) -> int:
-    """Works until no image is left; process 0 then merges.
+    """Works until no image is left; then process 0 merges.
 
     Returns:
-        GOOD; BROKEN: there were broken files; WRONG: a user's error, whose sentence was printed;
-        INCOMPLETE: images are missing, because a process died; INTERRUPTED.
+        GOOD; BROKEN: some files were broken; WRONG: a user error, whose message was printed;
+        INCOMPLETE: images are missing because a process died; INTERRUPTED.
     """
     quiet_decoders()
-    # Torch warns about future changes that concern Detectron2; users cannot act on that.
+    # Torch's deprecation warnings about Detectron2's code; users can't act on them.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
     board = Board(rank.store, rank.world)
     board.post(rank.index, Status())
@@ -96,12 +96,12 @@ def run_rank(options: BulkOptions, rank: Rank) -> int:
 
 
 class _SharedError(Exception):
-    """One that every process knows of, so that one of them is enough to tell it."""
+    """An error that every process raises, so that only process 0 prints it."""
 
 
 @dataclasses.dataclass
 class _Report:
-    """What a process reports to the others before the work."""
+    """What a process sends to the others before the work."""
 
     fingerprint: Fingerprint = dataclasses.field(default_factory=dict)
     plan: Plan | None = None
@@ -120,7 +120,7 @@ class BulkRun:
         self._image_ids: Sequence[int] = ()
 
     def run(self) -> int:
-        """All of it; see :func:`run_rank`."""
+        """Does the whole work; see :func:`run_rank`."""
         plan = self._agree()
         paths = self._shared_paths(plan)
         todo = plan.todo(len(paths))
@@ -168,7 +168,7 @@ class BulkRun:
         cfg = prepare_detector_config(
             options.config_file, options.weights, options.device, options.opts
         )
-        # Results must not depend on which images a process happens to read after one another.
+        # Results must not depend on which images a process happens to read in sequence.
         cfg.TEST.TILE.MIX_IMAGES = False
         threads = options.threads
         if cfg.MODEL.DEVICE == "cuda":
@@ -188,7 +188,7 @@ class BulkRun:
         }
 
     def _prepare(self, fingerprint: Fingerprint) -> Plan:
-        """What can be wrong is found out before the work, not after days of it."""
+        """Checks all options before the work, not after days of it; process 0 only."""
         options = self.options
         require_writable([p for p in (options.json_file, options.csv_file, options.coco_file) if p])
         if options.coco_images and not options.coco_file:
@@ -203,7 +203,7 @@ class BulkRun:
     def _shared_paths(self, plan: Plan) -> PathList:
         """
         Raises:
-            FileNotFoundError: this machine sees another folder than process 0.
+            FileNotFoundError: the folder on this machine is not that of process 0.
         """
         paths = self.folder.paths() if os.path.isfile(self.folder.list_file) else None
         if paths is None or paths.digest != plan.images:
@@ -224,19 +224,20 @@ class BulkRun:
                 yield paths[claimed[-1]]
 
         names = self.predictor.class_names
-        for found in self.predictor.stream(claims()):
-            if found.instances is None:
-                record: dict[str, Any] = {"file": found.path, "error": found.error}
+        for prediction in self.predictor.stream(claims()):
+            if prediction.instances is None:
+                record: dict[str, Any] = {"file": prediction.path, "error": prediction.error}
                 self.status.broken += 1
             else:
-                record = ImageResult.from_instances(found.path, 0, found.instances).entry(names)
+                result = ImageResult.from_instances(prediction.path, 0, prediction.instances)
+                record = result.entry(names)
             writer.write(claimed.popleft(), record)
             self.status.done += 1
         writer.close()
 
     def _conclude(self, paths: PathList, statuses: Sequence[Status]) -> int:
         for index, status in enumerate(statuses):
-            print(_told(index, len(statuses), status))
+            print(_summary(index, len(statuses), status))
         records = self.folder.records()
         missing = np.flatnonzero(~records.found)
         if len(missing):
@@ -267,7 +268,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _told(index: int, world: int, status: Status) -> str:
+def _summary(index: int, world: int, status: Status) -> str:
     rate = status.done / status.seconds if status.seconds else 0.0
     end = "" if status.state == ranks.FINISHED else f"; {status.state}"
     return (
