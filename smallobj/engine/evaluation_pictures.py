@@ -1,4 +1,4 @@
-"""What an evaluation looks like, for TensorBoard: curves, and the worst misses and false alarms."""
+"""Pictures of an evaluation for TensorBoard: curves, and the worst misses and false positives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PAPER, _INK = 32, (230, 230, 230)
 
 
 class _Subject(NamedTuple):
-    """What a crop is about: a box XYXY in pixels of the image of that number, and words."""
+    """The subject of a crop: index of the image, box XYXY in its pixels, and a text."""
 
     image: int
     box: np.ndarray
@@ -34,12 +34,12 @@ class _Subject(NamedTuple):
 
 
 def put_evaluation_pictures(name: str, data: EvaluationSet, errors: Errors) -> None:
-    """Puts pictures into the event storage; does nothing outside of training.
+    """Puts pictures of an evaluation into the event storage; does nothing outside training.
 
     Args:
-        name: of the data set; part of the pictures' names.
+        name: name of the dataset; part of the pictures' names.
         data: labels and detections.
-        errors: of them, at IoU 0.5.
+        errors: errors of the detections at IoU 0.5.
     """
     try:
         storage = get_event_storage()
@@ -51,11 +51,11 @@ def put_evaluation_pictures(name: str, data: EvaluationSet, errors: Errors) -> N
 
 
 def draw_curves(data: EvaluationSet, errors: Errors) -> np.ndarray:
-    """Precision against recall at IoU 0.5, each class thin and all together thick.
+    """Precision-recall curves at IoU 0.5: a thin one for each class, a thick one for all together.
 
     Args:
         data: labels and detections.
-        errors: of them.
+        errors: errors of the detections.
 
     Returns:
         (h, w, 3) uint8, BGR.
@@ -79,15 +79,16 @@ def draw_curves(data: EvaluationSet, errors: Errors) -> np.ndarray:
 def draw_galleries(data: EvaluationSet, errors: Errors) -> dict[str, np.ndarray]:
     """Crops around the largest missed objects and the most confident false positives.
 
-    Yellow are labels, blue detections from the confidence with the best F1 on, red is what a crop
-    is about. Photographs that can't be read are left out.
+    Labels are yellow. Detections are blue; those below the confidence score with the best F1 are
+    not drawn. The subject of a crop is red. Images that can't be read are left out.
 
     Args:
-        data: labels and detections; ``file_names`` lead to the photographs.
-        errors: of them.
+        data: labels and detections; ``file_names`` are the paths of the images.
+        errors: errors of the detections.
 
     Returns:
-        {"misses", "false positives"}: (h, w, 3) uint8, BGR; without what there is none of.
+        A dict with "misses" and "false positives", (h, w, 3) uint8 BGR each; a key is absent if
+        there are none.
     """
     best = best_point(operating_curve(pooled_ranking(data, errors.matches)))
     shown = data.detections[data.detections.scores >= (best.confidence if best else 0)]
@@ -107,8 +108,8 @@ def draw_galleries(data: EvaluationSet, errors: Errors) -> dict[str, np.ndarray]
         ],
     }
     sheets = {}
-    for name, wanted in subjects.items():
-        crops = [crop for crop in _crops(data, shown, wanted) if crop is not None]
+    for name, subjects_of_sheet in subjects.items():
+        crops = [crop for crop in _crops(data, shown, subjects_of_sheet) if crop is not None]
         if crops:
             sheets[name] = _sheet(crops)
     return sheets
@@ -122,20 +123,20 @@ def _worst(rows: np.ndarray, categories: np.ndarray) -> zip[tuple[int, int]]:
 def _crops(
     data: EvaluationSet, shown: DetectionTable, subjects: Sequence[_Subject]
 ) -> Iterator[np.ndarray | None]:
-    """A crop for each subject, None where the photograph can't be read; each is read once."""
+    """A crop for each subject, None if its image can't be read; each image is read once."""
     by_image = sorted(range(len(subjects)), key=lambda n: subjects[n].image)
     crops: list[np.ndarray | None] = [None] * len(subjects)
-    last, photograph = -1, None
+    last, image = -1, None
     for number in by_image:
         subject = subjects[number]
         if subject.image != last:
-            last, photograph = subject.image, _photograph(data.file_names[subject.image])
-        if photograph is not None:
-            crops[number] = _crop(data, shown, subject, photograph)
+            last, image = subject.image, _read(data.file_names[subject.image])
+        if image is not None:
+            crops[number] = _crop(data, shown, subject, image)
     yield from crops
 
 
-def _photograph(path: str) -> np.ndarray | None:
+def _read(path: str) -> np.ndarray | None:
     try:
         return read_image(path)
     except (FileNotFoundError, ValueError):
@@ -143,16 +144,16 @@ def _photograph(path: str) -> np.ndarray | None:
 
 
 def _crop(
-    data: EvaluationSet, shown: DetectionTable, subject: _Subject, photograph: np.ndarray
+    data: EvaluationSet, shown: DetectionTable, subject: _Subject, image: np.ndarray
 ) -> np.ndarray:
     """(_CROP + _TEXT, _CROP, 3) uint8: the crop, its boxes, and a line of text below."""
-    height, width = photograph.shape[:2]
+    height, width = image.shape[:2]
     x0, y0, x1, y1 = crop_frame(subject.box.tolist(), (height, width))
     scale = _CROP / max(x1 - x0, y1 - y0)
     size = (round((x1 - x0) * scale), round((y1 - y0) * scale))
     picture = np.full((_CROP + _TEXT, _CROP, 3), _PAPER, dtype=np.uint8)
     inside = picture[: size[1], : size[0]]
-    cv2.resize(photograph[y0:y1, x0:x1], size, dst=inside, interpolation=cv2.INTER_CUBIC)
+    cv2.resize(image[y0:y1, x0:x1], size, dst=inside, interpolation=cv2.INTER_CUBIC)
     drawn = [
         (data.labels.boxes[data.labels.images == subject.image], _LABEL),
         (shown.boxes[shown.images == subject.image], _DETECTION),

@@ -1,4 +1,4 @@
-"""What a training run does besides steps: keeps the best model, draws, watches memory."""
+"""Hooks of a training run: best checkpoint, pictures of detections, memory use."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def _is_due(hook: HookBase, period: int) -> bool:
 
 
 class BestCheckpoint(HookBase):
-    """Keeps the model with the best validation metric as model_best.pth.
+    """Saves the model with the best validation metric as model_best.pth.
 
-    Detectron2's BestCheckpointer also marks that file as the last checkpoint, so that --resume
-    would go back to it, and forgets the best value when a run is resumed.
+    Detectron2's BestCheckpointer also marks this file as the last checkpoint, so that --resume
+    would continue from it, and loses the best value when a run is resumed.
     """
 
     FILE = "model_best.pth"
@@ -79,8 +79,10 @@ class BestCheckpoint(HookBase):
 
 
 class DetectionImages(HookBase):
-    """Draws validation photographs for TensorBoard: ground truth beside predictions, or what a
-    focus network chooses."""
+    """Draws validation images for TensorBoard.
+
+    Ground truth beside predictions, or the regions that a focus network chooses.
+    """
 
     def __init__(self, cfg: CfgNode, period: int, model: nn.Module) -> None:
         self.cfg = cfg
@@ -133,7 +135,7 @@ class DetectionImages(HookBase):
 
 
 class MemoryMonitor(HookBase):
-    """Peak memory of this process and, on CUDA, of the GPU, in MiB."""
+    """Logs the peak memory of this process and, with CUDA, of the GPU, in MiB."""
 
     def after_step(self) -> None:
         # Linux counts ru_maxrss in KiB.

@@ -1,4 +1,4 @@
-"""The optimiser that a config names."""
+"""Builds the optimiser that SOLVER.OPTIMIZER names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ OPTIMIZERS = ("SGD", "Adam", "AdamW")
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-    """
+    """Builds the optimiser for a model's parameters.
+
     Raises:
         ValueError: SOLVER.OPTIMIZER is unknown.
     """
@@ -31,5 +32,5 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         weight_decay_bias=node.WEIGHT_DECAY_BIAS,
     )
     optimizer = maybe_add_gradient_clipping(cfg, getattr(torch.optim, node.OPTIMIZER))
-    # Fused: one pass over each weight instead of ten, on CPUs and GPUs alike.
+    # Fused: one pass over each weight instead of ten, on CPUs and on GPUs.
     return optimizer(parameters, lr=node.BASE_LR, weight_decay=node.WEIGHT_DECAY, fused=True)

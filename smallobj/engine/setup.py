@@ -1,4 +1,4 @@
-"""From command line to a frozen config: devices, datasets, number of classes, logging."""
+"""Prepares a run's frozen config: devices, datasets, number of classes, logging."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from smallobj.data.yolo_anchors import resolve_yolo_anchors
 
 
 def check_gpus(requested: int) -> None:
-    """
+    """Checks that the machine has enough GPUs.
+
     Raises:
-        ValueError: more GPUs are asked for than there are.
+        ValueError: more GPUs are requested than the machine has.
     """
     found = torch.cuda.device_count()
     if requested > found:
@@ -30,20 +31,20 @@ def check_gpus(requested: int) -> None:
 def prepare_config(
     config_file: str, opts: Sequence[str], num_gpus: int, eval_only: bool = False
 ) -> CfgNode:
-    """Reads a config, registers and checks its datasets, and fills in what follows from the data.
+    """Reads a config, registers and checks its datasets, and fills in the keys set by the data.
 
     Args:
         config_file: yaml file.
         opts: KEY VALUE pairs.
         num_gpus: 0 puts the model on the CPU.
-        eval_only: leave DATASETS.TRAIN alone; its files need not be there.
+        eval_only: don't read DATASETS.TRAIN; its files need not exist.
 
     Returns:
         A frozen config.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`load_config`, or a dataset with bad labels, a
-            number of classes that disagrees with the data, or precomputed proposals (pickles).
+        FileNotFoundError, ValueError: as :func:`load_config`; or a dataset with invalid labels, a
+            number of classes that differs from the data's, or precomputed proposals (pickles).
     """
     cfg = load_config(config_file, opts)
     if num_gpus == 0:
@@ -66,7 +67,7 @@ def prepare_config(
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
-    """The config of a run; makes OUTPUT_DIR, logs the environment, saves config.yaml there."""
+    """Prepares a run: its config, OUTPUT_DIR with config.yaml, and a log of the environment."""
     cfg = prepare_config(args.config_file, args.opts, args.num_gpus, args.eval_only)
     default_setup(cfg, args)
     return cfg

@@ -1,4 +1,4 @@
-"""A training of a given time, in which the learning rate still runs through its whole schedule."""
+"""Training for a given time, with the full learning rate schedule spread over that time."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 
 
 class BudgetSpent(BaseException):
-    """Ends the training loop. No Exception, since Detectron2 would log it as an error."""
+    """Ends the training loop. Not an Exception, which Detectron2 would log as an error."""
 
 
 class TimeBudget(HookBase):
-    """Counts the seconds of all steps, over interruptions, saves now and then, ends the training.
+    """Measures the time of all steps, saves checkpoints regularly, and ends the training.
+
+    The time continues to count when a run is resumed.
 
     Attributes:
-        spent: seconds so far; with several processes those of the slowest.
+        spent: seconds so far; with several processes, those of the slowest.
     """
 
-    # Checkpoints to resume from, evenly over the time.
+    # Checkpoints to resume from, spread evenly over the time.
     CHECKPOINTS = 20
-    # More steps than any training has, but a number that Detectron2 can count to.
+    # More steps than any training has; Detectron2 needs an integer.
     NO_ITERATION = 10**9
 
     def __init__(self, seconds: float, clock: str, checkpointer: DetectionCheckpointer) -> None:
@@ -39,10 +41,10 @@ class TimeBudget(HookBase):
         Args:
             seconds: SOLVER.MAX_SECONDS.
             clock: SOLVER.CLOCK.
-            checkpointer: saves model_final.
+            checkpointer: saves model_final and the checkpoints to resume from.
 
         Raises:
-            ValueError: a negative time, or a clock that does not exist.
+            ValueError: a negative time, or an unknown clock.
         """
         check_not_negative("SOLVER.MAX_SECONDS", seconds)
         check_choice("SOLVER.CLOCK", clock, CLOCKS)
@@ -54,23 +56,23 @@ class TimeBudget(HookBase):
 
     @classmethod
     def of(cls, cfg: CfgNode, checkpointer: DetectionCheckpointer) -> TimeBudget | None:
-        """The budget that a config sets, None where it sets none."""
+        """The budget that a config sets, or None if SOLVER.MAX_SECONDS is 0."""
         node = cfg.SOLVER
         return cls(node.MAX_SECONDS, node.CLOCK, checkpointer) if node.MAX_SECONDS else None
 
     @property
     def share(self) -> float:
-        """Of the time, in [0, 1]."""
+        """The share of the time that is spent, in [0, 1]."""
         return min(self.spent / self.seconds, 1.0)
 
     def lead(self, schedule: LRMultiplier) -> None:
-        """Lets a schedule follow the time instead of the iterations."""
+        """Makes a schedule follow the time instead of the iterations."""
         schedule._multiplier = _ShareOfTime(schedule._multiplier, self)
 
     def before_step(self) -> None:
         if self.spent >= self.seconds:
-            # As after a loop that ran to its last iteration, for the hooks that look for it; the
-            # number saved is that of the last step done.
+            # The hooks then see the same numbers as after the last iteration of a normal loop, and
+            # the iteration saved is that of the last step done.
             self.trainer.iter -= 1
             self.trainer.max_iter = self.trainer.iter + 1
             raise BudgetSpent
@@ -79,14 +81,14 @@ class TimeBudget(HookBase):
     def after_step(self) -> None:
         own = self.spent + self._clock() - self._start
         before = self.share
-        # All processes must stop after the same step, and share one learning rate.
+        # All processes must stop after the same step and use the same learning rate.
         self.spent = max(comm.all_gather(own))
         self.trainer.storage.put_scalar("time/spent_seconds", self.spent, smoothing_hint=False)
         number = int(self.share * self.CHECKPOINTS)
-        # At the end model_final is written.
+        # None at the end, where model_final is saved.
         due = self.CHECKPOINTS > number > int(before * self.CHECKPOINTS)
         if due and comm.is_main_process():
-            # Two files in turns: one of them is whole if the other's writing is interrupted.
+            # Alternates between two files: if saving one is interrupted, the other is complete.
             self._checkpointer.save(f"model_resume_{number % 2}", iteration=self.trainer.iter)
 
     def after_train(self) -> None:

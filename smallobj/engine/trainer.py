@@ -30,26 +30,26 @@ from smallobj.modeling.norms import check_from_scratch
 
 
 class Trainer(DefaultTrainer):
-    """Trains on tiles; validates on whole photographs by the code that the demo runs."""
+    """Trains on tiles and validates on whole images, with the same inference code as the demo."""
 
     def __init__(self, cfg: CfgNode) -> None:
         """
         Raises:
-            ValueError: SOLVER.AMP.ENABLED without a GPU, or another wrong key.
+            ValueError: SOLVER.AMP.ENABLED without a GPU, or a wrong value of another key.
         """
         _check_amp(cfg)
         super().__init__(cfg)
 
     def build_hooks(self) -> list[HookBase | None]:
         check_from_scratch(self.model, self.cfg.MODEL.WEIGHTS)
-        # Here, because the base class hands its own checkpointer, which unpickles, to the hooks.
+        # Set here, since the base class would give its own checkpointer, which unpickles, to hooks.
         self.checkpointer = SafeCheckpointer(
             self.model,
             self.cfg.OUTPUT_DIR,
             trainer=weakref.proxy(self),
             parts=self.cfg.MODEL.WEIGHTS_PARTS,
         )
-        # A wrong key of the test's side shows now, not at the first evaluation.
+        # Built to find errors in the keys of TEST now, not at the first evaluation.
         wrap_for_test(self.cfg, self.model)
         for name in self.cfg.DATASETS.TEST:
             self.build_evaluator(self.cfg, name)
@@ -57,11 +57,11 @@ class Trainer(DefaultTrainer):
         if budget is not None:
             self.max_iter = budget.NO_ITERATION
             budget.lead(self.scheduler)
-        # First, so that its clock stands still while other hooks work.
+        # First, so that the after_step of the other hooks is not counted.
         hooks = [budget, *super().build_hooks()]
         if comm.is_main_process():
             period = self.cfg.TEST.EVAL_PERIOD
-            # Before the last hook, which writes what the others have put into the storage.
+            # Before the last hook, which writes what the others put into the event storage.
             hooks[-1:-1] = [
                 BestCheckpoint(period, self.checkpointer, best_metric(self.cfg)),
                 DetectionImages(self.cfg, period, self.model),
@@ -81,12 +81,12 @@ class Trainer(DefaultTrainer):
             return getattr(self, "_last_eval_results", None)
 
     def state_dict(self) -> dict[str, Any]:
-        # Detectron2 0.6 leaves the optimiser out, and a resumed run would begin without momentum.
+        # Detectron2 0.6 omits the optimiser, so a resumed run would start without momentum.
         return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if isinstance(self._trainer, AMPTrainer) and "_trainer" in state_dict:
-            # Saved by a run without SOLVER.AMP.ENABLED, it has no scale of gradients to go on with.
+            # A checkpoint of a run without SOLVER.AMP.ENABLED has no state of a gradient scaler.
             fresh = {"grad_scaler": self._trainer.grad_scaler.state_dict()}
             state_dict = {**state_dict, "_trainer": {**fresh, **state_dict["_trainer"]}}
         super().load_state_dict(state_dict)
@@ -130,11 +130,11 @@ def _check_amp(cfg: CfgNode) -> None:
 
 
 def best_metric(cfg: CfgNode) -> str:
-    """Name in the event storage of the metric that chooses the best checkpoint.
+    """Name of the metric in the event storage that selects the best checkpoint.
 
-    mAP50; for a network that chooses regions, the share of the area that need not be read.
+    It is mAP50, or for a focus network the share of the area that need not be read.
     """
-    # Without any the name stands for nothing, and no checkpoint is the best.
+    # "none" is not in the storage, so no checkpoint is saved as the best.
     metric = headline_of(cfg.TEST.METRICS) or "none"
     # With several test sets Detectron2 prefixes the name of the set; the first one decides.
     return metric if len(cfg.DATASETS.TEST) < 2 else f"{cfg.DATASETS.TEST[0]}/{metric}"
