@@ -1,1 +1,1 @@
-"""What becomes of detections: result files, pictures, labels on pictures."""
+"""Output of detections: results files, and pictures with labelled boxes."""

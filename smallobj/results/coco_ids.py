@@ -10,16 +10,20 @@ from smallobj.image_paths import path_parts
 
 
 class CocoIds:
-    """Image and category ids of COCO results: those of an annotation file, or plain numbers.
+    """Image and category ids of COCO results: those of an annotation file, or else numbers from 1.
 
-    Without a file an image's id is its place among the inputs, from 1, and a category's id is the
-    class's number plus 1, which is how COCO itself counts.
+    Without a file, an image's id is its position among the inputs, from 1, and a category's id is
+    the class index plus 1, since COCO's ids start at 1.
+
+    >>> CocoIds().image_ids(["a.jpg", "b.jpg"])
+    [1, 2]
     """
 
     def __init__(self, annotation_file: str | None = None) -> None:
         """
         Raises:
-            FileNotFoundError, ValueError: no such file, or no COCO JSON.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file is not COCO JSON.
         """
         self.file = annotation_file
         self._images: list[tuple[tuple[str, ...], int]] = []
@@ -40,13 +44,14 @@ class CocoIds:
                 f"{annotation_file}: must be COCO JSON with images (id, file_name) and categories "
                 f"(id, name); got {type(error).__name__}: {error}"
             ) from error
-        # The longest name first: of a/1.jpg and 1.jpg the former says more.
+        # Longest path first, so that a/1.jpg is preferred over 1.jpg.
         self._images = sorted(images, key=lambda image: -len(image[0]))
 
     def image_ids(self, paths: Sequence[str]) -> list[int]:
-        """
+        """Ids of images by their paths.
+
         Raises:
-            ValueError: an image that the annotation file doesn't list.
+            ValueError: an image is not in the annotation file.
         """
         if self.file is None:
             return list(range(1, len(paths) + 1))
@@ -64,9 +69,10 @@ class CocoIds:
         return ids
 
     def category_ids(self, class_names: Sequence[str]) -> list[int]:
-        """
+        """Ids of categories by class names.
+
         Raises:
-            ValueError: a class that the annotation file doesn't list.
+            ValueError: a class is not in the annotation file.
         """
         if self.file is None:
             return list(range(1, len(class_names) + 1))

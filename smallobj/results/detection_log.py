@@ -1,4 +1,4 @@
-"""Detections of a run, kept until its result files are written."""
+"""The detections of a run, kept in memory until the results files are written."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from smallobj.results.result_files import ImageResult, ResultFiles
 
 
 class DetectionLog:
-    """Collects detections and writes them, whole or not at all, in up to three formats."""
+    """Collects detections and writes them in up to three formats; each file complete or absent."""
 
     def __init__(self, class_names: Sequence[str]) -> None:
         self.class_names = list(class_names)
-        # Ids in COCO results, by class; see CocoIds.
+        # Ids in COCO results by class index; see CocoIds.
         self.category_ids = CocoIds().category_ids(class_names)
         self.images: list[ImageResult] = []
 
     def add(self, file: str, image_id: int, instances: Instances) -> ImageResult:
-        """Takes an image's detections, on the CPU, in its pixels; returns them as written."""
+        """Adds an image's detections, on the CPU, in its pixels; returns them as written."""
         self.images.append(ImageResult.from_instances(file, image_id, instances))
         return self.images[-1]
 
@@ -30,7 +30,7 @@ class DetectionLog:
         return [row for image in self.images for row in image.rows(self.class_names)]
 
     def write(self, json_file: str | None, csv_file: str | None, coco_file: str | None) -> None:
-        """Writes the files that are named; one of that name is replaced once the new is whole."""
+        """Writes the files that are not None; replaces existing ones once the new are complete."""
         files = ResultFiles(self.class_names, self.category_ids, json_file, csv_file, coco_file)
         with files:
             for image in self.images:

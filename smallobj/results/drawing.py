@@ -1,8 +1,8 @@
-"""Pictures with boxes: thin frames around small objects, labels beside them, never upon them.
+"""Pictures with boxes: thin frames around small objects, labels beside the objects.
 
-Sizes of lines and letters follow the image, because a photograph of 2800 px is looked at on a
-screen of half as many. Drawn by OpenCV, which takes a twentieth of the time of Detectron2's
-Visualizer (Matplotlib).
+The sizes of lines and letters depend on the image's size, because an image of 2800 px is viewed on
+a screen of half as many. Drawn with OpenCV, in a twentieth of the time of Detectron2's Visualizer
+(Matplotlib).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from smallobj.geometry.boxes import annotation_boxes
 from smallobj.geometry.masks import CropMasks
 from smallobj.results.text_labels import Color, draw_labels, write_text
 
-# One letter height, and one pixel of line, per so many pixels of the image's longer side.
+# Pixels of the image's longer side per pixel of letter height, and per pixel of line width.
 _PIXELS_PER_LETTER = 100
 _PIXELS_PER_LINE = 900
 _SMALLEST_LETTER = 12
@@ -36,7 +36,7 @@ def draw_detections(
     class_names: Sequence[str],
     tiles: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draws boxes, class names and scores, the best on top; masks as tints below them.
+    """Draws boxes, class names and scores, the highest score on top; masks as tints below.
 
     Args:
         image: (H, W, 3) uint8, BGR; not changed.
@@ -57,7 +57,7 @@ def draw_detections(
 
 
 def _tint(picture: np.ndarray, instances: Instances) -> None:
-    """Blends each object's mask half and half with the colour of its class."""
+    """Blends the pixels of each object's mask with the colour of its class, half and half."""
     masks = instances.pred_masks
     if not isinstance(masks, CropMasks):
         masks = CropMasks.from_bitmasks(masks)
@@ -71,8 +71,8 @@ def _tint(picture: np.ndarray, instances: Instances) -> None:
 
 
 def class_color(index: int) -> Color:
-    """BGR of a class: always the same, bright, and unlike that of its neighbours by number."""
-    # Found by search: of 30 classes no two come closer than 67 (sum over the channels, of 765).
+    """The BGR colour of a class: fixed, bright, and different from those of nearby indices."""
+    # Found by search: the colours of 30 classes differ by at least 67 (sum over channels, of 765).
     hue = (0.04 + index * 0.41) % 1.0
     saturation, value = ((0.85, 1.0), (0.55, 1.0), (1.0, 0.8), (0.75, 0.75))[index % 4]
     red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
@@ -107,7 +107,7 @@ def _name(class_names: Sequence[str], index: int) -> str:
 
 
 def _line_width(image: np.ndarray) -> int:
-    # One pixel of colour beside the dark ring is lost to the eye, but for the smallest images.
+    # One pixel of colour beside the dark ring is hard to see, except in the smallest images.
     side = max(image.shape[:2])
     return max(2 if side >= 200 else 1, round(side / _PIXELS_PER_LINE))
 
@@ -119,12 +119,12 @@ def _letter_height(image: np.ndarray) -> int:
 def _draw_boxes(
     picture: np.ndarray, boxes: np.ndarray, classes: Sequence[int], labels: Sequence[str]
 ) -> None:
-    """Frames around the boxes (N, 4), then labels where they hide least; the last is on top."""
+    """Draws frames around the boxes (N, 4), then labels where they hide least; the last on top."""
     line = _line_width(picture)
     colors = [class_color(index) for index in classes]
     for box, color in zip(boxes, colors, strict=True):
         _draw_frame(picture, box, color, line)
-    # The frame lies outside its box, and labels keep clear of both.
+    # A frame lies outside its box; labels should hide neither.
     frames = boxes + np.array([-1, -1, 1, 1]) * (line + 1)
     draw_labels(picture, frames, labels, colors, _letter_height(picture), line)
 
@@ -132,8 +132,8 @@ def _draw_boxes(
 def _draw_frame(picture: np.ndarray, box: np.ndarray, color: Color, line: int) -> None:
     x0, y0 = np.floor(box[:2]).astype(int).tolist()
     x1, y1 = (np.ceil(box[2:]).astype(int) - 1).tolist()
-    # One ring of pixels after another, outwards, as a thick rectangle would cover the object;
-    # a dark last ring sets the frame off against a bright background.
+    # Rings of one pixel from the box outwards, as a thick rectangle would cover the object. The
+    # outermost ring is dark, for contrast with a bright background.
     blue, green, red = color
     dark = (blue // 3, green // 3, red // 3)
     for ring in range(1, line + 2):
@@ -142,7 +142,7 @@ def _draw_frame(picture: np.ndarray, box: np.ndarray, color: Color, line: int) -
 
 
 def _draw_grid(picture: np.ndarray, tiles: np.ndarray) -> None:
-    """Dashed outlines of tiles (T, 4), light and dark in turn to be seen on any background."""
+    """Draws dashed outlines of tiles (T, 4), black and white to be visible on any background."""
     height, width = picture.shape[:2]
     line = max(1, _line_width(picture) // 2)
     dash = 8 * line
@@ -161,10 +161,10 @@ def draw_comparison(
 ) -> np.ndarray:
     """Ground truth on the left, predictions on the right, and close-ups of objects below.
 
-    The photographs are shrunk to at most 1000 px a side and framed afterwards, so that frames stay
-    sharp. Each of at most 8 close-ups shows the 120 px around an object pixel by pixel (more,
-    shrunk, around a larger one), its upper copy with the ground truth and its lower copy with the
-    predictions. Labelled objects come first, then predictions far from any.
+    The image is reduced to at most 1000 px a side before boxes are drawn, so that frames stay
+    sharp. At most 8 close-ups show 120 px a side around an object at native resolution (a larger
+    object with its surroundings, reduced): in the upper row with the ground truth, in the lower row
+    with the predictions. Labelled objects come first, then predictions far from all of them.
 
     Args:
         sample: dataset dict with annotations.
@@ -201,15 +201,15 @@ def _title(text: str, width: int) -> np.ndarray:
     return bar
 
 
-def _close_up_objects(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """(C, 4) boxes of up to 8 objects: evenly from the truth, then from what is found elsewhere.
+def _close_up_objects(truth: np.ndarray, detections: np.ndarray) -> np.ndarray:
+    """(C, 4) boxes of up to 8 objects: evenly from the ground truth, then detections elsewhere.
 
     Args:
-        truth, found: (N, 4) XYXY; ``found`` by falling score.
+        truth, detections: (N, 4) XYXY; ``detections`` by falling score.
     """
     even = np.linspace(0, len(truth) - 1, min(len(truth), _MOST_CROPS)).round().astype(int)
     chosen = list(truth[even])
-    for box in found:
+    for box in detections:
         seen = np.array([*chosen, *truth]).reshape(-1, 4)
         distance = np.abs(seen[:, :2] + seen[:, 2:] - box[:2] - box[2:]).max(axis=1) / 2
         if (distance > _CROP / 4).all():
@@ -225,7 +225,7 @@ def _close_up(
     classes: Sequence[int],
     labels: Sequence[str],
 ) -> np.ndarray:
-    """(120 zoom, 120 zoom, 3): a box and its surroundings, moved into the image, with frames."""
+    """A box and its surroundings with frames, (120 zoom, 120 zoom, 3); shifted to stay inside."""
     side = max(_CROP, round(1.25 * float((target[2:] - target[:2]).max())))
     limit = (np.array([image.shape[1], image.shape[0]]) - side).clip(0)
     start = ((target[:2] + target[2:] - side) / 2).round().clip(0, limit).astype(int)
@@ -247,7 +247,7 @@ def _close_up(
 
 
 def _stack(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
-    """Pictures in a row (axis 1) or a column (axis 0) on white, a gap between them."""
+    """Joins pictures in a row (axis 1) or a column (axis 0), on white, with a gap between them."""
     across = 1 - axis
     side = max(picture.shape[across] for picture in pictures)
     parts = []

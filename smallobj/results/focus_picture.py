@@ -1,4 +1,4 @@
-"""A picture of what a focus network sees: its heat map and its regions over the photograph."""
+"""A picture of a focus network's output: its heat map and regions drawn over the image."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ _KEPT, _MISSED, _REGION = (60, 220, 60), (40, 40, 255), (255, 200, 0)  # BGR
 def draw_focus(
     sample: dict[str, Any], heat: np.ndarray, stride: int, regions: np.ndarray
 ) -> np.ndarray:
-    """Heat as a red veil, regions as light blue frames, labelled objects green if kept, else red.
+    """Heat as a red overlay, regions as light blue frames, objects green if kept, else red.
+
+    A labelled object is kept if it lies completely in a region.
 
     Args:
         sample: dataset dict with annotations.
         heat: (h, w) in [0, 1].
-        stride: side of a cell in pixels of the photograph.
-        regions: (T, 4) XYXY in pixels of the photograph.
+        stride: side of a cell in pixels of the image.
+        regions: (T, 4) XYXY in pixels of the image.
 
     Returns:
-        (H, W, 3) uint8, BGR; the photograph shrunk to at most 1400 px a side.
+        (H, W, 3) uint8, BGR; the image reduced to at most 1400 px a side.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`read_image`.
@@ -36,11 +38,11 @@ def draw_focus(
     size = image.shape[:2]
     scale = min(1.0, _SIDE / max(size))
     picture = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    veil = cv2.resize(
+    overlay = cv2.resize(
         heat.astype(np.float32), None, fx=stride, fy=stride, interpolation=cv2.INTER_NEAREST
     )[: size[0], : size[1]]
-    veil = cv2.resize(veil, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]
-    picture = (picture * (1 - 0.7 * veil) + 0.7 * veil * np.array(_MISSED)).astype(np.uint8)
+    overlay = cv2.resize(overlay, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)[..., None]
+    picture = (picture * (1 - 0.7 * overlay) + 0.7 * overlay * np.array(_MISSED)).astype(np.uint8)
     boxes = annotation_boxes(sample.get("annotations", []))
     kept = lies_whole_in_any(boxes, regions, size, 0)
     for frames, colors in ((regions, [_REGION] * len(regions)), (boxes, _colors(kept))):

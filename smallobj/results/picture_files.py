@@ -1,4 +1,4 @@
-"""Picture files: where they go, and how they are written."""
+"""Picture files: their paths, and writing them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from smallobj.image_paths import IMAGE_ENDINGS, is_image_name, path_parts
 from smallobj.whole_file import write_whole
 
-# Formats without colour, and one that few programs show, are read but not written.
+# Formats without colour and JPEG 2000, which few programs show, are read but not written.
 _PICTURE_ENDINGS = tuple(sorted({*IMAGE_ENDINGS} - {".pgm", ".pbm", ".jp2", ".j2k"}))
 
 
 def write_picture(path: str, image: np.ndarray) -> None:
-    """Encodes (H, W, 3) uint8 BGR by the file's ending.
+    """Writes (H, W, 3) uint8 BGR in the format of the file's ending.
 
     Raises:
         ValueError: OpenCV can't write this ending.
@@ -31,15 +31,15 @@ def write_picture(path: str, image: np.ndarray) -> None:
 
 
 def plan_pictures(inputs: Sequence[str], output: str) -> list[str]:
-    """Where the picture of each input image goes: no two to the same file, none onto an input.
+    """Paths for the pictures of input images: all different, and none that of an input.
 
     Args:
         inputs: different image files.
-        output: a folder; or, with one input, a file with an image's ending.
+        output: a folder; or, with one input, a file name with an image's ending.
 
     Raises:
-        ValueError: a file for several inputs or of a format without colour, or a picture would
-            replace an input.
+        ValueError: a file name for several inputs, a format that is not written, or a picture
+            would replace an input.
     """
     if is_image_name(output) and not os.path.isdir(output):
         if len(inputs) > 1:
@@ -68,7 +68,7 @@ def _unique_names(inputs: Sequence[str]) -> list[str]:
     depth = 1
     while clashing := {name for name in names if names.count(name) > 1}:
         depth += 1
-        if depth > max(map(len, parts)):  # a_b.jpg beside a/b.jpg: numbers tell them apart
+        if depth > max(map(len, parts)):  # such as a_b.jpg and a/b.jpg: prefix numbers instead
             return [f"{number}_{part[-1]}" for number, part in enumerate(parts, 1)]
         names = [
             "_".join(part[-depth:]).strip("_") if name in clashing else name

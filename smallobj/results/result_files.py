@@ -1,4 +1,4 @@
-"""Detections as JSON, CSV and COCO results, written image by image: any number of them fits."""
+"""Detections as JSON, CSV and COCO results, written image by image for any number of them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from smallobj.whole_file import whole_text
 
 @dataclasses.dataclass(frozen=True)
 class ImageResult:
-    """What was found in one image; boxes are (N, 4) float32 XYXY in its pixels.
+    """The detections in one image; boxes are (N, 4) float32 XYXY in its pixels.
 
-    ``masks`` are N run-length masks, or None where the model gives none.
+    ``masks`` are N run-length encoded masks, or None if the model gives none.
     """
 
     file: str
@@ -36,7 +36,7 @@ class ImageResult:
 
     @classmethod
     def from_instances(cls, file: str, image_id: int, instances: Instances) -> ImageResult:
-        """Takes an image's detections, on the CPU, in its pixels; rounded as they are written."""
+        """Converts Instances on the CPU, in the image's pixels; rounds them as they are written."""
         height, width = instances.image_size
         boxes = instances.pred_boxes.tensor.numpy().round(2)
         scores, classes = instances.scores.numpy().round(4), instances.pred_classes.numpy()
@@ -45,7 +45,7 @@ class ImageResult:
 
     @classmethod
     def from_entry(cls, entry: dict[str, Any], image_id: int) -> ImageResult:
-        """The other way round from :meth:`entry`; nothing is lost."""
+        """Inverse of :meth:`entry`, without loss."""
         detections = entry["detections"]
         return cls(
             entry["file"],
@@ -61,18 +61,18 @@ class ImageResult:
         )
 
     def entry(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """The image in JSON results."""
+        """The image's entry in JSON results."""
         return image_entry(self.file, self.height, self.width, self.detections(class_names))
 
     def detections(self, class_names: Sequence[str]) -> list[dict[str, Any]]:
-        """Those of the image in JSON results."""
+        """The image's detections in JSON results."""
         return [
             own_detection(class_names[index], index, _short(score), list(map(_short, box)), mask)
             for box, score, index, mask in self._each()
         ]
 
     def rows(self, class_names: Sequence[str]) -> list[csv_table.Row]:
-        """(file, class id, class name, score, x1, y1, x2, y2) of every detection."""
+        """Rows of the CSV table: (file, class id, class name, score, x1, y1, x2, y2)."""
         return [
             (
                 *(self.file, index, class_names[index], _short(score)),
@@ -82,7 +82,7 @@ class ImageResult:
         ]
 
     def coco(self, category_ids: Sequence[int]) -> list[dict[str, Any]]:
-        """The image in COCO results."""
+        """The image's detections in COCO results."""
         return [
             coco_result(
                 self.image_id,
@@ -95,7 +95,7 @@ class ImageResult:
         ]
 
     def blocks(self, size: int = 4096) -> Iterator[ImageResult]:
-        """The same in pieces of so many detections; one at least, which may hold none."""
+        """Yields the result in blocks of up to ``size`` detections; a single empty one if none."""
         for start in range(0, max(len(self.boxes), 1), size):
             part = slice(start, start + size)
             yield dataclasses.replace(
@@ -117,7 +117,7 @@ def _short(value: float) -> float:
 
 
 class ResultFiles(ExitStack):
-    """Up to three files that appear under their names when the block ends well, else not at all.
+    """Up to three results files, which appear only if the ``with`` block ends without an error.
 
     with ResultFiles(names, ids, json_file="found.json") as files:
         files.add(detections)
@@ -133,8 +133,8 @@ class ResultFiles(ExitStack):
     ) -> None:
         """
         Args:
-            class_names, category_ids: names, and ids in COCO results, by class.
-            json_file, csv_file, coco_file: the files that are wanted.
+            class_names, category_ids: names, and ids in COCO results, by class index.
+            json_file, csv_file, coco_file: the files to write; None for no file.
         """
         super().__init__()
         self.class_names = list(class_names)
@@ -154,8 +154,8 @@ class ResultFiles(ExitStack):
         return self
 
     def add(self, image: ImageResult) -> None:
-        """Writes an image behind those before it."""
-        # In blocks: a map's million detections as Python's objects would take gigabytes.
+        """Appends an image to each file."""
+        # In blocks, as a million detections of a map would take gigabytes as Python objects.
         if self._json:
             blocks = (block.detections(self.class_names) for block in image.blocks())
             detections = chain.from_iterable(blocks)

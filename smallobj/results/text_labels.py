@@ -1,4 +1,4 @@
-"""Labels beside boxes: placed where they hide the least, tied to their box when not next to it."""
+"""Labels beside boxes, placed where they hide the least; lines link them to distant boxes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Color = tuple[int, int, int]
 _WEIGHT = 500
 _INK_DARK: Color = (0, 0, 0)
 _INK_LIGHT: Color = (255, 255, 255)
-# How far from its box a label may go, in its own heights.
+# Possible distances of a label from its box, in heights of the label.
 _DISTANCES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
-# A label goes a height further away rather than hide this share of a box.
+# Cost of one height of distance, in shares of a hidden box.
 _PRICE_OF_DISTANCE = 0.15
 
 
@@ -34,16 +34,16 @@ def draw_labels(
     letter: int,
     line: int,
 ) -> None:
-    """Draws labels in place; later ones choose their place first and lie on top.
+    """Draws labels into a picture; later ones are placed first and lie on top.
 
     Args:
-        picture: (H, W, 3) uint8, BGR.
-        frames: (N, 4) XYXY; what labels should not hide.
-        labels: N texts of any language. One too long for the picture loses its last word; one
-            that is still too long is left out.
+        picture: (H, W, 3) uint8, BGR; is changed.
+        frames: (N, 4) XYXY, which labels should not hide.
+        labels: N texts in any language. A text too long for the picture loses its last word, and is
+            left out if it is still too long.
         colors: N colours in BGR.
         letter: height of a line of text in pixels.
-        line: width of a frame's line; what ties a label to a distant frame is half as wide.
+        line: width of a frame's line; the line from a label to a distant frame is half as wide.
     """
     margin = max(2, letter // 5)
     sized = [_measure(text, letter, margin, picture.shape[1]) for text in labels]
@@ -58,14 +58,14 @@ def draw_labels(
 
 
 def write_text(picture: np.ndarray, text: str, x: int, y: int, ink: Color, letter: int) -> None:
-    """Writes a line of ``letter`` pixels whose top left corner is (x, y)."""
+    """Writes a line of text, ``letter`` pixels high, with its top left corner at (x, y)."""
     baseline = y + round(letter * 0.85)
     cv2.putText(picture, text, (x, baseline), ink, _font(), letter, _WEIGHT)
 
 
 @functools.cache
 def _font() -> Any:
-    # OpenCV's own variable font, which borrows letters of other scripts from a second one.
+    # OpenCV's built-in variable font, with a fallback font for other scripts.
     return cv2.FontFace("sans")
 
 
@@ -84,7 +84,7 @@ def _measure(text: str, letter: int, margin: int, most: int) -> _Label:
 
 
 def _place(frames: np.ndarray, labels: Sequence[_Label], size: tuple[int, int]) -> np.ndarray:
-    """(N, 4) XYXY of the labels, inside the image of ``size`` (h, w); chosen from the last."""
+    """Places of the labels, (N, 4) XYXY, inside the image of ``size`` (h, w); the last first."""
     places = np.zeros((len(labels), 4), dtype=int)
     obstacles = frames
     for index in reversed(range(len(labels))):
@@ -101,11 +101,11 @@ def _place(frames: np.ndarray, labels: Sequence[_Label], size: tuple[int, int]) 
 def _candidates(
     frame: np.ndarray, label: _Label, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(C, 4) XYXY places for a label around its frame, and (C,) their prices, favourites first."""
+    """Places (C, 4) XYXY for a label around its frame, by preference, and their costs (C,)."""
     x0, y0, x1, y1 = frame
     width, height = label.width, label.height
     left, right, top, bottom = x0 - width, x1 - width, y0 - height, y1 - height
-    # x, y of the corner, and the direction in which to go on from there.
+    # x, y of the label's top left corner, and the direction away from the frame.
     starts = np.array(
         [
             (x0, top, 0, -1),
@@ -131,10 +131,10 @@ def _candidates(
 
 
 def _hidden(candidates: np.ndarray, obstacles: np.ndarray) -> np.ndarray:
-    """(C,) how much of the obstacles (N, 4) each candidate hides: the sum of the shares.
+    """How much of the obstacles (N, 4) each candidate hides, (C,): the sum of hidden shares.
 
-    A share is that of the smaller of the two, so that a small box hidden whole counts as much as a
-    label that lies in the middle of a large one.
+    A share is the intersection divided by the smaller area of the two, so that a small box that is
+    completely hidden counts as much as a label completely inside a large box.
     """
     low, high = candidates[:, :2].min(axis=0), candidates[:, 2:].max(axis=0)
     near = (obstacles[:, :2] < high).all(axis=1) & (obstacles[:, 2:] > low).all(axis=1)
@@ -150,7 +150,7 @@ def _hidden(candidates: np.ndarray, obstacles: np.ndarray) -> np.ndarray:
 def _draw_tie(
     picture: np.ndarray, place: np.ndarray, frame: np.ndarray, color: Color, line: int
 ) -> None:
-    """A line from the label's nearest point to the frame's, where the two don't touch."""
+    """Draws a line between the nearest points of label and frame, unless the two touch."""
     low = np.maximum(place[:2], frame[:2])
     high = np.minimum(place[2:], frame[2:])
     if (low - high).max() <= 2 * line or not place.any():
