@@ -1,1 +1,1 @@
-"""Sessions behind demo.py: images, scans, videos."""
+"""The parts of demo.py: detection in images, scans of large files, and videos."""

@@ -11,18 +11,18 @@ from smallobj.demo.video import Video, VideoWriter
 
 _WINDOW = "smallobj (q or Esc ends)"
 _ESCAPE = 27
-# A container's count of frames is often off by a few; this much less is a broken file.
+# A container's frame count is often off by a few; with less than this share the file is broken.
 _BROKEN_SHARE = 0.9
 
 
 def detect_frames(run: DemoRun, video: Video, output: str | None, in_window: bool = False) -> None:
-    """Detects in each frame; the log calls frame 12 of a.mp4 "a.mp4#12", counted from 1.
+    """Detects objects in each frame; in the log, frame 12 of a.mp4 is "a.mp4#12", from 1.
 
     Args:
-        run: takes the detections.
+        run: the run to which the detections are added.
         video: file or camera.
-        output: .mp4 to write, finished also when the run is interrupted.
-        in_window: show the pictures until q or Esc is pressed.
+        output: .mp4 to write; also completed when the run is interrupted.
+        in_window: show the frames in a window until q or Esc is pressed.
     """
     writer = VideoWriter(output, video.fps) if output else None
     count = 0
@@ -47,6 +47,6 @@ def detect_frames(run: DemoRun, video: Video, output: str | None, in_window: boo
 
 
 def _show(picture: np.ndarray) -> bool:
-    """Shows a frame; false when the user asks to end."""
+    """Shows a frame; returns False if the user pressed q or Esc."""
     cv2.imshow(_WINDOW, picture)
     return (cv2.waitKey(1) & 0xFF) not in (_ESCAPE, ord("q"))

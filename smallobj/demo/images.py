@@ -1,4 +1,4 @@
-"""Detection in image files that fit into memory, with a picture of each."""
+"""Detection in image files that fit into memory, with a picture for each file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from smallobj.results.picture_files import write_picture
 
 
 class ImageJob(NamedTuple):
-    """An image file to look at.
+    """An image file to process.
 
     Attributes:
-        path: of the file.
-        picture: where the picture with boxes goes.
-        image_id: in the results.
+        path: path of the image file.
+        picture: path of the picture with boxes to write.
+        image_id: id of the image in the results.
     """
 
     path: str
@@ -27,14 +27,14 @@ class ImageJob(NamedTuple):
 
 
 def detect_images(run: DemoRun, jobs: Sequence[ImageJob]) -> None:
-    """Detects in image files and writes a picture of each; broken ones are skipped."""
+    """Detects objects in image files and writes a picture for each; skips broken files."""
     predictions = run.predictor.stream([job.path for job in jobs])
     bar = tqdm(predictions, total=len(jobs), unit="image")
     for prediction, job in zip(bar, jobs, strict=True):
         if prediction.instances is None:
             run.skip(prediction.error)
             continue
-        # A focus network may have looked at a reduced image only, and found nothing in it.
+        # With a focus network that chose no region, only the reduced image was decoded.
         image = read_image(job.path) if prediction.image is None else prediction.image
         write_picture(job.picture, run.draw(image, prediction.instances, prediction.tiles))
         run.written.append(job.picture)

@@ -1,4 +1,4 @@
-"""One run of the demo: the predictor, and what the run has found, written and skipped."""
+"""A run of the demo: the predictor, the detections, and the files written and skipped."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from smallobj.results.drawing import draw_detections
 
 @dataclass
 class DemoRun:
-    """What images, scans and videos of a run have in common.
+    """The common state of a run's images, scans and videos.
 
     Attributes:
-        predictor: leaves out detections below the user's threshold.
-        show_tiles: draw the tiles in which the detector looks, too.
+        predictor: returns only detections above the user's threshold.
+        show_tiles: also draw the tiles that the detector reads.
         log: detections of all images so far.
         written: paths of pictures, videos and GeoJSON files.
-        skipped: a sentence for each broken file.
-        progress_files: of scans; no longer needed once the results are written.
+        skipped: an error message for each broken file.
+        progress_files: progress files of scans; not needed once the results are written.
     """
 
     predictor: SmallObjectPredictor
@@ -39,16 +39,16 @@ class DemoRun:
         self.log = DetectionLog(self.predictor.class_names)
 
     def draw(self, image: np.ndarray, instances: Instances, tiles: np.ndarray | None) -> np.ndarray:
-        """A picture of the image's size, (H, W, 3) uint8 BGR, with boxes, and tiles if wanted."""
+        """The image with boxes, and tiles if ``show_tiles``, as a new (H, W, 3) uint8 BGR."""
         shown = tiles if self.show_tiles else None
         return draw_detections(image, instances, self.predictor.class_names, shown)
 
     def skip(self, reason: str) -> None:
-        """Remembers a broken file and prints the reason to stderr."""
+        """Records a broken file and prints the reason to stderr."""
         self.skipped.append(reason)
         tqdm.write(f"skipped: {reason}", file=sys.stderr)
 
     def remove_progress(self) -> None:
-        """Removes ``progress_files``; for when the results are written."""
+        """Removes ``progress_files``; called once the results are written."""
         for path in self.progress_files:
             os.remove(path)

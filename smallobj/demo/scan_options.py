@@ -1,17 +1,17 @@
-"""The options of demo.py for files too large for memory."""
+"""Options of demo.py for files that are too large for memory."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 
-# Larger images are scanned: decoded whole, this many pixels take 300 MB, several of them at once.
+# Larger images are scanned. This many pixels take 300 MB decoded, and several images are in memory.
 MOST_PIXELS = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class ScanOptions:
-    """What the user asks for.
+    """The user's options for scans.
 
     Attributes:
         force: scan every input, not only those that are too large.
@@ -27,7 +27,7 @@ class ScanOptions:
 
     @staticmethod
     def add_to(parser: argparse.ArgumentParser) -> None:
-        """The options of the command line that :meth:`of` reads."""
+        """Adds the command line options that :meth:`of` reads."""
         group = parser.add_argument_group(
             "large images",
             f"An image of more than {MOST_PIXELS // 1_000_000} megapixels, a JPEG 2000 and a "
@@ -42,9 +42,10 @@ class ScanOptions:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> ScanOptions:
-        """
+        """Reads the options from parsed arguments.
+
         Raises:
-            ValueError: an option of scans for a video or a camera.
+            ValueError: an option of scans is given for a video or a camera.
         """
         if not args.input and (args.scan or args.resume or args.geojson):
             raise ValueError("--scan, --resume and --geojson go with --input")

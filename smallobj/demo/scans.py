@@ -1,4 +1,4 @@
-"""Files too large for memory in a run of the demo: which they are, and what is written of them."""
+"""Files that the demo scans since they are too large for memory: choosing, scanning, writing."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ from smallobj.scan.scan_log import ScanLog
 from smallobj.scan.scanner import Scanner
 
 _LONGEST_PICTURE = 4000
-# More labels than these would hide the picture, and one another.
+# More labels than these would hide the picture and each other.
 _MOST_LABELS = 100
 
 
 def needs_scan(path: str) -> bool:
-    """Whether an image is read by windows: large, JPEG 2000 or georeferenced.
+    """Whether an image is scanned in windows: large, JPEG 2000 or georeferenced.
 
-    A turned image is decoded whole, which turns it upright, and a broken file is reported there.
+    False for an image with an EXIF orientation, which decoding the whole image turns upright, and
+    for a broken file, which decoding reports.
     """
     try:
         with Raster(path) as raster:
@@ -50,7 +51,7 @@ def choose_scans(
     """Divides image files into those that are decoded whole and those that are scanned.
 
     Raises:
-        ValueError: ``geojson`` for several files.
+        ValueError: ``geojson`` is set and there is more than one file.
     """
     if options.geojson and len(jobs) != 1:
         raise ValueError(f"--geojson takes one georeferenced input; got {len(jobs)} files")
@@ -63,18 +64,18 @@ def choose_scans(
 
 
 class BrokenFileError(ValueError):
-    """An image file that can't be scanned; the run goes on with the next one."""
+    """An image file can't be scanned; the run continues with the next file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ScanResult:
-    """What a scan of a file found.
+    """The result of scanning a file.
 
     Attributes:
-        instances: on the CPU, in the file's pixels, by falling score.
-        picture: reduced, with boxes, (h, w, 3) uint8 BGR; None where none is wanted.
-        progress: file that the scan would have gone on from.
-        crs, transform: of the file, where it is georeferenced.
+        instances: detections on the CPU, in the file's pixels, by falling score.
+        picture: reduced image with boxes, (h, w, 3) uint8 BGR; None if pictures are off.
+        progress: progress file, from which an interrupted scan resumes.
+        crs, transform: coordinate reference system and affine transform of the file.
     """
 
     instances: Instances
@@ -90,11 +91,11 @@ class FileScanner:
     def __init__(self, run: DemoRun, options: ScanOptions) -> None:
         """
         Args:
-            run: whose predictor detects, and who draws.
-            options: of all scans.
+            run: its predictor and its drawing are used.
+            options: options of all scans.
 
         Raises:
-            ValueError: a config that can't scan.
+            ValueError: the config is not suitable for scans; see :class:`Scanner`.
         """
         self.options = options
         self._draw_boxes = run.draw
@@ -105,11 +106,12 @@ class FileScanner:
         )
 
     def __call__(self, job: ImageJob) -> ScanResult:
-        """
+        """Scans a file.
+
         Raises:
-            BrokenFileError: a file that can't be read.
-            ValueError: ``geojson`` for a file that isn't georeferenced, or progress of another
-                scan in the way.
+            BrokenFileError: the file can't be read.
+            ValueError: ``geojson`` is set and the file is not georeferenced, or the progress file
+                holds rows of another scan, or any rows while ``resume`` is not set.
         """
         progress = f"{job.picture}.progress"
         with _open_raster(job.path) as raster:
@@ -150,7 +152,7 @@ class FileScanner:
 
 
 def detect_scans(run: DemoRun, scan: FileScanner, jobs: Sequence[ImageJob]) -> None:
-    """Scans files and writes what is wanted of each; broken ones are skipped.
+    """Scans files and writes the pictures and GeoJSON asked for; skips broken files.
 
     Raises:
         ValueError: as :class:`FileScanner`.
@@ -180,7 +182,7 @@ def _open_raster(path: str) -> Raster:
 
 
 def _draw_frames(picture: np.ndarray, boxes: Boxes, classes: torch.Tensor) -> None:
-    """Frames without labels, the best on top."""
+    """Draws frames without labels, the highest score on top."""
     corners = boxes.tensor.numpy().round().astype(int).tolist()
     for (x0, y0, x1, y1), index in zip(reversed(corners), reversed(classes.tolist()), strict=True):
         cv2.rectangle(picture, (x0 - 2, y0 - 2), (x1 + 1, y1 + 1), class_color(index), 2)

@@ -1,4 +1,4 @@
-"""What the demo prints of its detections."""
+"""The tables of detections that the demo prints."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from smallobj.results.detection_log import DetectionLog
 def detections_table(
     log: DetectionLog, threshold: float, most_images: int = 10, most_rows: int = 200
 ) -> str:
-    """A line for each detection; of many images or detections, the counts by image.
+    """A line for each detection; with many images or detections, only the count of each image.
 
     Args:
-        log: of the run.
-        threshold: lowest score that counted; told where nothing was found.
-        most_images, most_rows: with more than these only counts are printed.
+        log: the detections of the run.
+        threshold: lowest score of a detection; stated if there are no detections.
+        most_images, most_rows: with more images or detections than these, only counts are printed.
     """
     many = sum(len(image.boxes) for image in log.images) > most_rows
     if len(log.images) > most_images or many:
@@ -37,7 +37,7 @@ def detections_table(
 
 
 def frames_line(log: DetectionLog, video: str) -> str:
-    """The sum over all frames of a video of that name."""
+    """A line with the number of detections in all frames of a video; ``video`` is its name."""
     count = sum(len(image.boxes) for image in log.images)
     return f"{video}: {count} detections in {len(log.images)} frames"
 

@@ -1,4 +1,4 @@
-"""Videos and cameras: frames out of them, and frames into an .mp4."""
+"""Reading frames from videos and cameras, and writing frames to an .mp4."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy as np
 
 from smallobj.whole_file import whole_path
 
-# Films whose container doesn't tell.
+# For containers that don't state the frame rate.
 _DEFAULT_FPS = 25.0
 
 
 class Video(AbstractContextManager["Video"]):
-    """Frames of a video file or a camera, in turn; a context manager that lets go of it.
+    """The frames of a video file or a camera, in order; a context manager that releases it.
 
     Attributes:
-        name: the file, or "webcam INDEX".
-        fps: frames a second.
-        announced: number of frames that the file claims to have; 0 when unknown.
+        name: the file's path, or "webcam INDEX".
+        fps: frames per second.
+        announced: number of frames that the file claims to have; 0 if unknown.
     """
 
     def __init__(self, source: str | int) -> None:
@@ -30,8 +30,8 @@ class Video(AbstractContextManager["Video"]):
             source: path of a file, or number of a camera.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: no video in it that OpenCV can read, or no such camera.
+            FileNotFoundError: the file does not exist.
+            ValueError: OpenCV can't read the file as a video, or can't open the camera.
         """
         is_camera = isinstance(source, int)
         self.name = f"webcam {source}" if is_camera else str(source)
@@ -50,7 +50,7 @@ class Video(AbstractContextManager["Video"]):
         )
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """(H, W, 3) uint8, BGR, until the video ends."""
+        """Yields frames (H, W, 3) uint8, BGR, until the video ends."""
         while True:
             is_read, frame = self._capture.read()
             if not is_read:
@@ -62,10 +62,10 @@ class Video(AbstractContextManager["Video"]):
 
 
 def require_display() -> None:
-    """
+    """Checks that a window can be opened; without a display, OpenCV would end the process.
+
     Raises:
-        ValueError: there is no screen to open a window on. (Asked first, because OpenCV's window
-            code ends the whole process then, without an exception.)
+        ValueError: there is no display.
     """
     if os.name == "posix" and os.uname().sysname == "Linux":
         screens = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -77,7 +77,7 @@ def require_display() -> None:
 
 
 class VideoWriter:
-    """An .mp4 that appears under its name when it is closed; its codec cuts odd sides to even."""
+    """An .mp4 that appears at its path when it is closed; the codec crops odd sides to even."""
 
     def __init__(self, path: str, fps: float) -> None:
         self.path = path
@@ -92,7 +92,7 @@ class VideoWriter:
             ValueError: OpenCV can't write the video.
         """
         if self._writer is None:
-            # OpenCV goes by the ending.
+            # OpenCV chooses the container by the ending.
             beside = self._place.enter_context(whole_path(self.path, ".part.mp4"))
             codec = cv2.VideoWriter.fourcc(*"mp4v")
             size = (frame.shape[1], frame.shape[0])
@@ -103,7 +103,7 @@ class VideoWriter:
         self._writer.write(frame)
 
     def close(self) -> bool:
-        """Finishes the file; false when there was no frame, and so there is no file."""
+        """Completes the file; returns False if there were no frames, and so there is no file."""
         if self._writer is None:
             return False
         self._writer.release()
@@ -113,10 +113,10 @@ class VideoWriter:
 
 
 def plan_video(source: str, output: str) -> str:
-    """Path of the .mp4 for a video: ``output`` itself if it ends so, else a file in that folder.
+    """Path of the .mp4 for a video: ``output`` if it ends in .mp4, else a file in that folder.
 
     Raises:
-        ValueError: it would replace the input.
+        ValueError: the path is that of the input.
     """
     stem = os.path.splitext(os.path.basename(source))[0]
     path = output if output.lower().endswith(".mp4") else os.path.join(output, f"{stem}.mp4")
