@@ -136,15 +136,15 @@ def killed(demo, monkeypatch):
     def run(*words):
         child = os.fork()
         if not child:
-            look, calls = Scanner._look, []
+            detect, calls = Scanner._detect, []
 
             def deadly(self, *args):
                 calls.append(1)
                 if len(calls) == 3:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return look(self, *args)
+                return detect(self, *args)
 
-            Scanner._look = deadly
+            Scanner._detect = deadly
             os._exit(demo(*words))
         assert os.waitpid(child, 0)[1] == signal.SIGKILL
 
@@ -162,13 +162,13 @@ def test_a_killed_run_resumes_to_the_same_files(demo, killed, monkeypatch, capsy
         os.remove(name)
     killed(*words)
     assert not any(map(os.path.exists, names))
-    look, tops = Scanner._look, []
+    detect, tops = Scanner._detect, []
 
     def watched(self, tiles, *args):
         tops.append(int(tiles[0, 1]))
-        return look(self, tiles, *args)
+        return detect(self, tiles, *args)
 
-    monkeypatch.setattr(Scanner, "_look", watched)
+    monkeypatch.setattr(Scanner, "_detect", watched)
     assert demo(*words, "--resume") == 0
     # Two rows had been finished.
     assert len(tops) > 1
@@ -195,15 +195,15 @@ def test_another_scan_does_not_resume_nor_destroy(demo, killed, capsys):
 
 def test_an_interrupted_scan_says_how_to_go_on(demo, monkeypatch, capsys):
     write("map.tif", **PLACE)
-    look, calls = Scanner._look, []
+    detect, calls = Scanner._detect, []
 
     def interrupted(self, *args):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return look(self, *args)
+        return detect(self, *args)
 
-    monkeypatch.setattr(Scanner, "_look", interrupted)
+    monkeypatch.setattr(Scanner, "_detect", interrupted)
     assert demo("--input", "map.tif", "--json", "d.json") == 130
     assert "map.tif: --resume goes on after 1 rows" in capsys.readouterr().err
     assert not os.path.exists("d.json")
