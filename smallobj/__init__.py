@@ -1,6 +1,7 @@
-"""smallobj: small objects in large images, on Detectron2.
+"""smallobj: detection of small objects in large images, based on Detectron2.
 
-Importing it takes no time: torch and Detectron2 come with what needs them.
+Importing this package is fast: torch and Detectron2 are imported only by the modules that need
+them.
 """
 
 from __future__ import annotations

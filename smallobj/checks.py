@@ -1,6 +1,6 @@
-"""Checks of values that a user gave, each ending in a ValueError of the rule and the value.
+"""Checks of values that a user gave; each raises an error that states the rule and the value.
 
-``name`` is what the user knows the value by: a config key, an option or words.
+``name`` is the user's name for the value: a config key, an option or a few words.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ from collections.abc import Iterable, Sequence
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """Raises ValueError unless the value is one of the choices."""
+    """Raises ValueError unless the value is one of the choices.
+
+    >>> check_choice("--device", "tpu", ("cpu", "cuda"))
+    Traceback (most recent call last):
+    ValueError: --device must be one of ['cpu', 'cuda']; got 'tpu'
+    """
     known = list(choices)
     if value not in known:
         raise ValueError(f"{name} must be one of {known}; got {value!r}")
@@ -24,10 +29,10 @@ def check_some_of(name: str, values: Iterable[object], choices: Iterable[object]
 
 
 def check_between(name: str, value: float, low: float, high: float, ends: str = "[]") -> None:
-    """Raises ValueError unless the value lies in the interval, which NaN never does.
+    """Raises ValueError unless the value lies in the interval; NaN never does.
 
     Args:
-        ends: the interval's brackets; "[" and "]" hold their end, "(" and ")" do not.
+        ends: the interval's brackets; "[" and "]" include the bound, "(" and ")" exclude it.
     """
     assert ends in ("[]", "()", "[)", "(]")
     above = value >= low if ends[0] == "[" else value > low
@@ -55,13 +60,13 @@ def check_not_negative(name: str, value: float) -> None:
 
 
 def check_file(what: str, path: str | os.PathLike[str]) -> None:
-    """Raises FileNotFoundError unless there is such a file; ``what`` it is, such as config file."""
+    """Raises FileNotFoundError unless a file exists; ``what`` is its kind ("config file")."""
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{os.fspath(path)}: there is no such {what}")
 
 
 def check_path(what: str, path: str | os.PathLike[str]) -> None:
-    """Raises FileNotFoundError unless there is such a file or folder."""
+    """Raises FileNotFoundError unless the file or folder exists."""
     if not os.path.exists(path):
         raise FileNotFoundError(f"{os.fspath(path)}: there is no such {what}")
 
@@ -73,6 +78,6 @@ def check_pairs(opts: Sequence[object]) -> None:
 
 
 def check_device_kind(device: str) -> None:
-    """Raises ValueError unless the device is a CPU or a GPU, whether the latter is there or not."""
+    """Raises ValueError unless the device is a CPU or a GPU; the GPU need not exist."""
     if device.split(":")[0] not in ("cpu", "cuda"):
         raise ValueError(f"the device must be cpu or cuda; got {device!r}")

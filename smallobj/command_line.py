@@ -1,7 +1,7 @@
-"""What this project's commands have in common.
+"""Common parts of this project's commands.
 
-A command parses and checks its arguments before it imports torch and Detectron2, inside the
-function that does the work: so --help and most wrong arguments answer at once.
+A command parses and checks its arguments first, and imports torch and Detectron2 only in the
+function that does the work. So --help and most errors in the arguments appear at once.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from smallobj.checks import check_between, check_device_kind, check_file, check_
 from smallobj.detectron2_compat import MISSING
 
 BAD_INPUT = 2
-# What a shell says of a command that Ctrl-C ended.
+# A shell's exit status of a command that Ctrl-C ended.
 INTERRUPTED = 130
 
 
 def run_command(script: str, action: Callable[[], int | None]) -> int:
-    """Runs a command; a user's error ends with a sentence, not with a traceback.
+    """Runs a command; prints a message for a user error instead of a traceback.
 
     Args:
-        script: the command's file name, which the sentence begins with.
-        action: does the work; ValueError and OSError are for its user, anything else is a bug.
+        script: the command's file name, with which the message starts.
+        action: does the work; ValueError and OSError are user errors, anything else is a bug.
 
     Returns:
         The exit status: what ``action`` returns, 0 for None, BAD_INPUT after an error,
@@ -44,11 +44,11 @@ def run_command(script: str, action: Callable[[], int | None]) -> int:
 
 
 def check_config_options(config_file: str | None, opts: Sequence[str]) -> None:
-    """What can be told of a config file and KEY VALUE pairs without reading them.
+    """Checks a config file's existence and the number of KEY VALUE words, without reading either.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a key without a value.
+        FileNotFoundError: the config file does not exist.
+        ValueError: a key has no value.
     """
     if config_file:
         check_file("config file", config_file)
@@ -56,10 +56,11 @@ def check_config_options(config_file: str | None, opts: Sequence[str]) -> None:
 
 
 def check_detector_options(args: argparse.Namespace) -> None:
-    """The same for a command that detects: of --confidence-threshold and --device, too.
+    """As :func:`check_config_options`, and checks --confidence-threshold and --device.
 
     Raises:
-        FileNotFoundError, ValueError: as :func:`check_config_options`, or another value is wrong.
+        FileNotFoundError: the config file does not exist.
+        ValueError: a key has no value, or the threshold or the device is wrong.
     """
     check_config_options(args.config_file, args.opts)
     check_between("--confidence-threshold", args.confidence_threshold, 0, 1)
@@ -68,14 +69,14 @@ def check_detector_options(args: argparse.Namespace) -> None:
 
 
 def check_labels_and_results(labels: str, *results: str) -> None:
-    """What can be told of ``--gt`` and of detections without reading them.
+    """Checks that the files of ``--gt`` and of detections exist, without reading them.
 
     Args:
-        labels: a COCO file, or a dataset's entry "NAME=FORMAT:...", which is left unchecked.
-        results: files or folders.
+        labels: a COCO file, or a dataset's entry "NAME=FORMAT:...", which is not checked.
+        results: files or folders of detections.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
+        FileNotFoundError: a file or folder does not exist.
     """
     if labels.endswith(".json") and "=" not in labels:
         check_file("label file", labels)

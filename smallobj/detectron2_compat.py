@@ -1,10 +1,9 @@
-"""Makes both flavours of Detectron2 import and behave alike; imported before anything else.
+"""Makes two builds of Detectron2 import and behave alike; imported before anything else.
 
-Flavour (a) is the registry's ``pb1-detectron2`` 0.6: complete Python sources, no C++
-extension, written for the NumPy and Pillow of 2021. Flavour (b) is a source build of
-upstream main. Every difference that the project has to know is bridged here; on (b)
-each function finds nothing to do. Nothing is bridged, and nothing heavy imported, before
-somebody imports Detectron2.
+Build (a) is ``pb1-detectron2`` 0.6 from the package registry: complete Python sources, without
+the C++ extension, written for the NumPy and Pillow of 2021. Build (b) is a source build of upstream
+main. All differences that matter to this project are handled here; on (b) the functions do nothing.
+Nothing is patched, and nothing heavy is imported, before Detectron2 is imported.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _SOURCE_BUILD = (
 
 
 class _MissingExtension(types.ModuleType):
-    """Stands in for ``detectron2._C`` where it was not compiled.
+    """Replaces ``detectron2._C`` if it was not compiled.
 
-    It answers the three questions that Detectron2 asks at start-up. Any operator
-    (rotated boxes, deformable convolution) raises with the way to get it.
+    It has the three functions that Detectron2 calls at start-up. Any operator (rotated boxes,
+    deformable convolution) raises an ImportError that says how to build it.
     """
 
     def __init__(self) -> None:
@@ -56,7 +55,7 @@ class _MissingExtension(types.ModuleType):
 
 
 def has_extension() -> bool:
-    """Whether Detectron2's C++ operators are there (flavour b)."""
+    """Whether Detectron2's C++ operators are available (build b)."""
     module = sys.modules.get("detectron2._C")
     if module is not None:
         return not isinstance(module, _MissingExtension)
@@ -97,10 +96,10 @@ def _provide_coco_eval_stand_in() -> None:
 
 
 def allow_group_norm_in_retinanet() -> None:
-    """Lets MODEL.RETINANET.NORM be GN. Apart from ``prepare``, which imports no models.
+    """Allows "GN" as MODEL.RETINANET.NORM. Not part of ``prepare``, which imports no models.
 
-    0.6 finds out the type of a norm by making one of a single channel, which GroupNorm's 32 groups
-    can't share; upstream's main makes one of 32.
+    0.6 determines the type of a norm by making one with a single channel, which GroupNorm can't
+    divide into 32 groups; upstream main makes one with 32 channels.
     """
     if has_extension():
         return
@@ -117,19 +116,20 @@ def allow_group_norm_in_retinanet() -> None:
 
 
 def require_detectron2() -> None:
-    """
+    """Checks that Detectron2 is installed.
+
     Raises:
-        ImportError: Detectron2 is not installed at all.
+        ImportError: Detectron2 is not installed.
     """
     if importlib.util.find_spec("detectron2") is None:
         raise ImportError(MISSING)
 
 
 def prepare() -> None:
-    """Bridge what differs. Safe to call again; does nothing on a source build.
+    """Applies all patches. May be called repeatedly; does nothing on a source build.
 
     Raises:
-        ImportError: Detectron2 is not installed at all.
+        ImportError: Detectron2 is not installed.
     """
     require_detectron2()
     _restore_removed_names()
@@ -138,12 +138,13 @@ def prepare() -> None:
 
 
 class _FirstSubmodule:
-    """Finds no module; runs :func:`prepare` when Detectron2's first submodule is looked for.
+    """A finder that finds no module; runs :func:`prepare` when Detectron2's first submodule is
+    looked up.
 
-    Detectron2's ``__init__`` begins with ``from .utils.env import ...``. So that moment comes with
-    any import of Detectron2, before any code of it that needs the bridge, and in the one thread
-    that holds the package's import lock: all others wait. Loaders needn't be wrapped, and
-    ``importlib.util.find_spec("detectron2")`` answers as ever.
+    Detectron2's ``__init__`` starts with ``from .utils.env import ...``. So this happens with any
+    import of Detectron2, before any of its code that needs the patches, and in the thread that
+    holds the package's import lock, while all others wait. Loaders need not be wrapped, and
+    ``importlib.util.find_spec("detectron2")`` works as usual.
     """
 
     def __init__(self) -> None:
@@ -151,7 +152,7 @@ class _FirstSubmodule:
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: Any = None) -> None:
         if self._waits and name.startswith("detectron2."):
-            self._waits = False  # prepare looks for submodules itself
+            self._waits = False  # prepare itself imports submodules
             try:
                 prepare()
             except BaseException:
@@ -160,10 +161,9 @@ class _FirstSubmodule:
 
 
 def prepare_when_imported() -> None:
-    """Has :func:`prepare` run as soon as anything imports Detectron2, or now if it is imported."""
+    """Runs :func:`prepare` when Detectron2 is first imported, or now if it is imported already."""
     if "detectron2" in sys.modules:
         prepare()
     else:
-        # It stays there: taking it out would make another thread that looks for a module just now
-        # skip a finder.
+        # It is never removed: another thread that is iterating over the finders would skip one.
         sys.meta_path.insert(0, _FirstSubmodule())

@@ -1,4 +1,4 @@
-"""Image files by the names that a user gives: files, folders and globs."""
+"""Finds image files from the names that a user gives: files, folders and glob patterns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _MISSING = "{}: no such file or folder"
 
 
 def is_image_name(path: str) -> bool:
-    """Whether a file's name ends like an image's."""
+    """Whether a file's name has the ending of an image format, in upper or lower case.
+
+    >>> is_image_name("photos/a.JPG"), is_image_name("notes.txt")
+    (True, False)
+    """
     return path.lower().endswith(IMAGE_ENDINGS)
 
 
@@ -22,11 +26,12 @@ def find_images(inputs: Sequence[str]) -> list[str]:
     """Paths of images, each file once, in the order of ``inputs``.
 
     Args:
-        inputs: files (taken whatever their ending), folders (their images, not their subfolders')
-            and glob patterns with ``*``, ``?``, ``[...]`` and ``**``; the latter two sorted.
+        inputs: files (with any ending), folders (their images, not those of subfolders) and glob
+            patterns with ``*``, ``?``, ``[...]`` and ``**``. Images of a folder or pattern are
+            sorted.
 
     Raises:
-        FileNotFoundError: a path that isn't there, or a folder or pattern without an image.
+        FileNotFoundError: a path does not exist, or a folder or pattern has no image.
     """
     found: dict[str, str] = {}
     for path in inputs:
@@ -36,7 +41,7 @@ def find_images(inputs: Sequence[str]) -> list[str]:
 
 
 def check_inputs(inputs: Sequence[str]) -> None:
-    """Raises FileNotFoundError unless each is there, or is a pattern of what may be there."""
+    """Raises FileNotFoundError unless each path exists or is a glob pattern."""
     for path in inputs:
         expanded = os.path.expanduser(path)
         if not (os.path.exists(expanded) or glob.has_magic(expanded)):
@@ -62,5 +67,9 @@ def _expand(path: str) -> list[str]:
 
 
 def path_parts(path: str) -> tuple[str, ...]:
-    """Folders and name of a normalised path, whichever slash it was written with."""
+    r"""Folders and name of a normalised path, with slashes or backslashes.
+
+    >>> path_parts(r"a\b/c.jpg")
+    ('a', 'b', 'c.jpg')
+    """
     return tuple(os.path.normpath(path).replace("\\", "/").split("/"))

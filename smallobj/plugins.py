@@ -1,4 +1,4 @@
-"""Packages installed beside this one that register things: the entry points of one group."""
+"""Plugins: installed packages that register components through an entry point group."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _failure = ""
 
 
 def load_plugins() -> None:
-    """Loads the plugins, once per process; called before names of a config are looked up.
+    """Loads the plugins once per process; called before names in a config are looked up.
 
-    Each entry point names a module, whose import registers things, or a callable, which is called.
+    Each entry point is a module, whose import registers components, or a callable, which is called.
 
     Raises:
-        ValueError: one can't be loaded; at every call.
+        ValueError: a plugin can't be loaded; raised again at every later call.
     """
     global _begun, _failure
     with _lock:
         if not _begun:
-            _begun = True  # first, because a plugin may look up names itself
+            _begun = True  # set first, because a plugin may look up names itself
             _failure = _load_all()
         if _failure:
             raise ValueError(_failure)
 
 
 def _load_all() -> str:
-    """What went wrong, as a sentence."""
-    # In one order in all processes, whatever the order of the installation.
+    """Loads all plugins; returns an error message, or "" if none failed."""
+    # Sorted, so that the order is the same in all processes and installations.
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         try:
             loaded = entry.load()

@@ -1,4 +1,4 @@
-"""Classes and functions by the names that a config has for them."""
+"""A registry of classes and functions by the names that a config uses."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from smallobj.plugins import load_plugins
 
 
 class NamedRegistry(Registry):
-    """Detectron2's Registry; what is registered may have another name than its own."""
+    """Detectron2's Registry, in which an object can be registered under any name."""
 
     def register(self, obj: Any = None, *, name: str | None = None) -> Any:
-        """Registers a class or a function; a decorator where ``obj`` is left out.
+        """Registers a class or a function; a decorator if ``obj`` is omitted.
 
         Args:
             obj: the class or function.
-            name: what a config calls it; ``obj.__name__`` unless said otherwise.
+            name: its name in a config; default: ``obj.__name__``.
         """
         if obj is None:
             return partial(self.register, name=name)
@@ -27,19 +27,19 @@ class NamedRegistry(Registry):
         return obj
 
     def find(self, name: str, key: str) -> Any:
-        """What is registered under a name, here or by a plugin.
+        """The object registered under a name, by this project or by a plugin.
 
         Args:
-            name: as the config has it.
-            key: where the config has it, for messages.
+            name: the name in the config.
+            key: the config key that holds the name, for messages.
 
         Raises:
-            ValueError: nothing has that name, or a plugin can't be loaded.
+            ValueError: nothing is registered under the name, or a plugin can't be loaded.
         """
         load_plugins()
         names = sorted(known for known, _ in self)
-        for known, thing in self:
-            if name not in names and getattr(thing, "__name__", None) == name:
+        for known, obj in self:
+            if name not in names and getattr(obj, "__name__", None) == name:
                 raise ValueError(f"{key}: {name} is registered as {known!r}; got {name!r}")
         check_choice(key, name, names)
         return self.get(name)

@@ -1,4 +1,4 @@
-"""A file that appears under its name when all of it is written."""
+"""Atomic writing: a file appears under its name only when it is complete."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import BinaryIO, TextIO
 
 @contextlib.contextmanager
 def whole_path(path: str | os.PathLike[str], part: str = ".part") -> Iterator[str]:
-    """The name of a file beside ``path``, which is moved there when the block ends well.
+    """Yields a temporary path beside ``path``, renamed to ``path`` if the block ends without error.
 
-    So no half of it is ever seen, and one of its name is replaced by a whole one only.
+    So an incomplete file is never visible, and an existing one is only replaced by a complete one.
 
     Args:
-        path: the file; its folder is made.
-        part: what the name beside it ends with, for writers that go by the ending, and where
-            several processes may write the same file at once.
+        path: the file; its folder is created.
+        part: ending of the temporary name, for writers that choose the format by it, and to keep
+            apart several processes that may write the same file at once.
     """
     beside = f"{os.fspath(path)}{part}"
     os.makedirs(os.path.dirname(os.path.abspath(beside)), exist_ok=True)
@@ -31,15 +31,17 @@ def whole_path(path: str | os.PathLike[str], part: str = ".part") -> Iterator[st
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file to write bytes to, which appears under its name when the block ends well."""
+    """Opens a file for writing bytes; it appears at ``path`` if the block ends without error."""
     with whole_path(path) as beside, open(beside, "wb") as file:
         yield file
 
 
 @contextlib.contextmanager
 def whole_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """The same for UTF-8 text; what a file name holds beyond that becomes an escape, which JSON
-    reads back."""
+    """As :func:`whole_file` for UTF-8 text.
+
+    Bytes of file names that are not UTF-8 are written as escapes, which JSON reads back.
+    """
     with (
         whole_path(path) as beside,
         open(beside, "w", encoding="utf-8", errors="backslashreplace", newline="") as file,
@@ -48,17 +50,17 @@ def whole_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file of these bytes, of which no half is ever seen."""
+    """Writes bytes to a file, which is never visible while incomplete."""
     with whole_file(path) as file:
         file.write(content)
 
 
 def require_writable(paths: Sequence[str]) -> None:
-    """Makes the folders of files that are to be written at the end of a long run.
+    """Creates the folders of files that are to be written at the end of a long run.
 
     Raises:
-        ValueError: one is a folder, or may not be written.
-        OSError: a folder can't be made.
+        ValueError: a path is a folder, or its folder is not writable.
+        OSError: a folder can't be created.
     """
     for path in paths:
         folder = os.path.dirname(os.path.abspath(path))
