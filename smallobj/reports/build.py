@@ -1,4 +1,4 @@
-"""A report's dict from labels and detections: what ``smallobj.reports.page`` renders."""
+"""Builds the dict of a report, for ``smallobj.reports.page``, from labels and detections."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from smallobj.reports.page import render
 from smallobj.reports.photographs import Frame, Pictures, add_views, read_pictures
 from smallobj.reports.training import read_training
 
-# So many photographs are in the page, room allowing, even if no gallery leads to them.
+# The page contains at least this many images, if they fit, even if no gallery links to them.
 _FEW_VIEWS = 60
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report holds.
+    """Contents of a report.
 
     Attributes:
         title: of the page.
-        size_bins: sizes of objects that are looked at apart.
-        max_detections: most confident detections of an image and class that count.
-        gallery_items: crops in a gallery, at most.
-        most_detections: detections that the page holds, the most confident of all images.
-        page_bytes: what the page may weigh; photographs are reduced until they fit.
-        with_pictures: read the image files.
-        draws: of the bootstrap behind the intervals at tiles' edges; 0 leaves them out.
+        size_bins: sizes of objects that are evaluated separately.
+        max_detections: number of detections, the most confident, evaluated per image and class.
+        gallery_items: largest number of crops in a gallery.
+        most_detections: largest number of detections in the page, the most confident of all images.
+        page_bytes: largest size of the page; images are reduced until they fit.
+        with_pictures: whether to read the image files.
+        draws: bootstrap resamples for the intervals at the edges of tiles; 0: no intervals.
     """
 
     title: str = "Evaluation"
@@ -57,17 +57,17 @@ def build_report(
     intervals: figures.Intervals | None = None,
     training: Path | None = None,
 ) -> dict[str, Any]:
-    """Works out all figures, chooses what the galleries show, and reads the pictures.
+    """Computes all metrics, chooses the crops of the galleries, and reads the images.
 
     Args:
-        data: labels and detections; ``file_names`` lead to the photographs.
-        options: what the report holds.
+        data: labels and detections; ``file_names`` are the paths of the images.
+        options: contents of the report.
         facts: further lines under the title, (name, text).
-        intervals: (low, high) by headline key, of 95 %; see ``figures.headline``.
+        intervals: 95 % intervals (low, high) by headline key; see ``figures.headline``.
         training: folder with a metrics.json.
 
     Returns:
-        the dict that ``smallobj.reports.page`` describes.
+        The dict that ``smallobj.reports.page`` describes.
 
     Raises:
         ValueError: metrics.json is missing or broken.
@@ -83,7 +83,7 @@ def build_report(
         "classes": list(data.class_names),
         "headline": figures.headline(data, rankings, intervals or {}),
         "curves": charts.curves(data, rankings.pooled, rankings.by_class),
-        "curves_note": "At IoU 0.5. A chart is read by pointing or by arrow keys.",
+        "curves_note": "At IoU 0.5. Point at a chart, or use the arrow keys, to read its values.",
         "size_bins": figures.by_size(data, bins, options.max_detections, intervals or {}),
         "seams": figures.seams(data, figures.best_score(rankings), options.draws),
         "per_class": figures.by_class(data, rankings, errors),
@@ -91,7 +91,7 @@ def build_report(
         "errors": figures.error_rows(data, errors, edges),
         "misses": charts.misses(rankings.pooled, len(data.image_ids)),
         "calibration": charts.calibration(rankings.pooled),
-        # Rounded down, so that the score itself passes.
+        # Rounded down, so that a detection with this score passes.
         "shown_score": math.floor(figures.best_score(rankings) * 1e4) / 1e4,
     }
     report = {name: part for name, part in report.items() if part is not None}
@@ -135,14 +135,14 @@ def _add_images(
     if options.with_pictures:
         note += _add_pictures(report, data, options.page_bytes)
     else:
-        note += "The page was made without the image files."
+        note += "This page was made without the image files."
     report["photographs_note"] = note
 
 
 def _add_pictures(report: dict[str, Any], data: EvaluationSet, page_bytes: int) -> str:
-    """Adds crops and reduced photographs; returns what the page says about them."""
+    """Adds crops and reduced images; returns the note about them."""
     items = [item for gallery in report["galleries"] for item in gallery["items"]]
-    # Misses and false positives take turns, so that neither loses its views first.
+    # Misses and false positives alternate, so that neither gallery runs out of space first.
     wanted = sorted(range(len(items)), key=lambda n: _turn(report["galleries"], n))
     images = list(dict.fromkeys(items[n]["image"] for n in wanted))
     paths = {image: os.fspath(data.file_names[image]) for image in images}
@@ -155,7 +155,7 @@ def _add_pictures(report: dict[str, Any], data: EvaluationSet, page_bytes: int) 
         crop = pictures.crops.get((item["image"], tuple(item["frame"])))
         if crop:
             item["crop"] = crop
-    # A small data set is there as a whole.
+    # A small dataset is included as a whole.
     others = [image for image in range(len(data.image_ids)) if image not in paths]
     for image in others[: max(_FEW_VIEWS - len(images), 0)]:
         paths[image] = os.fspath(data.file_names[image])
@@ -165,36 +165,36 @@ def _add_pictures(report: dict[str, Any], data: EvaluationSet, page_bytes: int) 
 
 
 def _turn(galleries: Sequence[Mapping[str, Any]], number: int) -> tuple[int, int]:
-    """(place in its gallery, gallery) of the n-th item of all galleries."""
-    for which, gallery in enumerate(galleries):
+    """(position in its gallery, gallery) of the n-th item of all galleries."""
+    for gallery_index, gallery in enumerate(galleries):
         if number < len(gallery["items"]):
-            return number, which
+            return number, gallery_index
         number -= len(gallery["items"])
     raise AssertionError("items are counted over all galleries")
 
 
 def _weight(report: Mapping[str, Any]) -> int:
-    """Bytes of the page without photographs, with room for the page's own parts."""
+    """Size in bytes of the page without reduced images, with some spare."""
     return len(render(report).encode("utf-8")) + 100_000
 
 
 def _pictures_note(pictures: Pictures, wanted: int, images: int) -> str:
     note = (
-        f"{len(pictures.views):,} of {images:,} photographs, first of all those in the galleries, "
-        "are in this file, reduced; the crops keep every pixel."
+        f"This file contains reduced copies of {len(pictures.views):,} of {images:,} images, those "
+        "in the galleries first. The crops have full resolution."
     )
     if len(pictures.views) < images:
-        note += " Of the others the boxes are shown alone."
+        note += " Of other images only the boxes are shown."
     short = wanted - len(pictures.views) - len(pictures.missing)
     if short > 0:
-        note += f" {short:,} more had no room."
+        note += f" {short:,} more did not fit."
     if pictures.missing:
         note += f" {len(pictures.missing):,} image files could not be read."
     return note
 
 
 def _short_names(paths: Sequence[str]) -> list[str]:
-    """Paths without the folder that all share."""
+    """Paths relative to their common folder."""
     if len(paths) < 2:
         return [os.path.basename(path) for path in paths]
     try:

@@ -1,6 +1,6 @@
-"""Parts of the page's dict that are drawn: curves, misses, calibration, the confusion matrix.
+"""Charts, as parts of the page's dict: curves, misses, calibration, confusion matrix.
 
-K: classes. N: points of a curve.
+K classes.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from smallobj.evaluation.metrics.curves import Ranking, average_precision, preci
 from smallobj.evaluation.metrics.misses import log_average_miss_rate, miss_curve
 from smallobj.evaluation.reading.tables import EvaluationSet
 
-# Points of a curve that a page shows; more can't be told apart.
+# Points of a curve in a page; more would not be distinguishable.
 _MOST_POINTS = 300
 
 
 def curves(data: EvaluationSet, pooled: Ranking, by_class: list[Ranking]) -> list[dict[str, Any]]:
-    """Precision against recall, of all classes in one list first, then of each with labels.
+    """Precision-recall curves: of all classes in one list, then of each class with labels.
 
     Args:
         data: labels and detections.
-        pooled: ranking of all classes together.
-        by_class: K rankings.
+        pooled: ranking of the detections of all classes together.
+        by_class: ranking of each of the K classes.
     """
     named = [("all classes in one list", pooled)]
     named += [
-        (name, one)
-        for name, one in zip(data.class_names, by_class, strict=True)
-        if len(one.label_images)
+        (name, ranking)
+        for name, ranking in zip(data.class_names, by_class, strict=True)
+        if len(ranking.label_images)
     ]
-    return [_curve(name, one) for name, one in named]
+    return [_curve(name, ranking) for name, ranking in named]
 
 
 def _curve(name: str, ranking: Ranking) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def _curve(name: str, ranking: Ranking) -> dict[str, Any]:
 
 
 def misses(pooled: Ranking, images: int) -> dict[str, Any] | None:
-    """Miss rate against false positives per image; None where nothing can be drawn."""
+    """Miss rate against false positives per image; None without labels or false positives."""
     if not images or not len(pooled.label_images) or not len(pooled.scores):
         return None
     curve = miss_curve(pooled, images)
@@ -69,14 +69,14 @@ def misses(pooled: Ranking, images: int) -> dict[str, Any] | None:
 
 
 def calibration(pooled: Ranking) -> dict[str, Any] | None:
-    """Share of right detections by score; None where scores aren't in [0, 1], or there are none."""
+    """Precision by score; None if there are no scores, or some lie outside [0, 1]."""
     scores = pooled.scores
     if not len(scores) or scores.min() < 0 or scores.max() > 1:
         return None
     bins = reliability(pooled)
     rows = zip(rounded(bins.score), rounded(bins.precision), bins.detections.tolist(), strict=True)
     return {
-        "note": "Of the detections with a score, the share that is right at IoU 0.5. Expected "
+        "note": "Precision at IoU 0.5 of detections with similar scores. Expected "
         f"calibration error: {100 * bins.expected_error:.1f} %.",
         "rows": [
             {"confidence": score, "precision": precision, "count": int(count)}
@@ -86,29 +86,33 @@ def calibration(pooled: Ranking) -> dict[str, Any] | None:
 
 
 def confusion(data: EvaluationSet, score: float) -> dict[str, Any]:
-    """Which class is taken for which, of detections from a score on."""
+    """Confusion matrix of the detections of at least this score."""
     matrix = confusion_matrix(data, score)
     return {
-        "note": "A row is a label's class, a column a detection's, matched whatever their classes "
-        f"at IoU 0.5, for detections of score {score:.3g} and more, where F1 is best. Stronger "
-        f"colour: larger share of its row. The last column is missed, the last row ({BACKGROUND}) "
-        "detections without a label.",
+        "note": "Rows are the classes of labels, columns those of detections. They are matched at "
+        f"IoU 0.5 regardless of class, for detections of score {score:.3g} and more, where F1 is "
+        "best. Stronger colour: larger share of the row. The last column counts missed objects, "
+        f"the last row ({BACKGROUND}) detections without a label.",
         "names": [*data.class_names, BACKGROUND],
         "counts": matrix.counts.tolist(),
     }
 
 
 def defined(value: Any) -> float | None:
-    """A float for JSON, None for NaN and infinity."""
+    """A float for JSON; None for None, NaN and infinity.
+
+    >>> defined(1), defined(float("nan"))
+    (1.0, None)
+    """
     return None if value is None or not math.isfinite(value) else float(value)
 
 
 def rounded(values: np.ndarray) -> list[float | None]:
-    """To five digits, which a chart can't show better."""
+    """Values rounded to five decimals, enough for a chart; None for NaN and infinity."""
     return [None if not math.isfinite(value) else round(value, 5) for value in values.tolist()]
 
 
 def _spread(count: int) -> np.ndarray:
-    """Indices of evenly spread points, the first and the last among them."""
+    """Indices of evenly spread points, including the first and the last."""
     spread = np.linspace(0, max(count - 1, 0), min(count, _MOST_POINTS))
     return np.unique(spread.astype(np.int64))

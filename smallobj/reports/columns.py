@@ -1,6 +1,6 @@
-"""Labels and detections as compact columns that a page can hold: arrays in base64.
+"""Labels and detections as compact columns for a page: arrays in base64.
 
-I: images. N: rows of a table. K: classes.
+G labels, D detections.
 """
 
 from __future__ import annotations
@@ -16,41 +16,46 @@ from smallobj.evaluation.reading.tables import EvaluationSet
 
 _TYPES = {"u1": np.uint8, "u2": np.uint16, "u4": np.uint32, "f4": np.float32}
 
-# The kinds of boxes, in the order of their numbers in the columns.
+# The kinds of boxes; the columns contain indices into these lists.
 LABEL_KINDS: Sequence[dict[str, Any]] = (
-    {"key": "found", "name": "found", "wrong": False, "note": "a detection finds it"},
+    {"key": "found", "name": "detected", "wrong": False, "note": "matched by a detection"},
     {
         "key": "missed",
         "name": "missed",
         "wrong": True,
-        "note": "no detection finds it, and none is near",
+        "note": "no detection matches it, or nearly does",
     },
     {
         "key": "near",
-        "name": "only nearly found",
+        "name": "nearly detected",
         "wrong": True,
-        "note": "only a detection of another class, or one that lies badly, concerns it",
+        "note": "only a detection of a wrong class, or of too low an IoU, is near",
     },
-    {"key": "crowd", "name": "crowd", "wrong": False, "note": "a region that isn't evaluated"},
+    {"key": "crowd", "name": "crowd", "wrong": False, "note": "a region that is not evaluated"},
 )
 DETECTION_KINDS: Sequence[dict[str, Any]] = (
-    {"key": "right", "name": "right", "wrong": False, "note": "it finds an object"},
-    {"key": "class", "name": "wrong class", "wrong": True, "note": "right place, other class"},
-    {"key": "location", "name": "badly placed", "wrong": True, "note": "right class, IoU too low"},
+    {"key": "right", "name": "correct", "wrong": False, "note": "matches an object"},
+    {"key": "class", "name": "wrong class", "wrong": True, "note": "correct box, wrong class"},
+    {"key": "location", "name": "badly located", "wrong": True, "note": "IoU too low"},
     {
         "key": "both",
-        "name": "wrong class and badly placed",
+        "name": "wrong class and badly located",
         "wrong": True,
-        "note": "near an object of another class",
+        "note": "wrong class and IoU too low",
     },
     {
         "key": "duplicate",
         "name": "duplicate",
         "wrong": True,
-        "note": "a more confident detection found the object",
+        "note": "a more confident detection matches the object",
     },
     {"key": "background", "name": "background", "wrong": True, "note": "no object is near"},
-    {"key": "ignored", "name": "ignored", "wrong": False, "note": "on a crowd, or beyond the cap"},
+    {
+        "key": "ignored",
+        "name": "ignored",
+        "wrong": False,
+        "note": "on a crowd, or beyond the limit",
+    },
 )
 _OUTCOMES = (
     Outcome.CORRECT,
@@ -64,12 +69,12 @@ _OUTCOMES = (
 
 
 class Packed(NamedTuple):
-    """Both tables for the page, and where their rows went.
+    """Both tables for the page, and the positions of their rows in it.
 
     Attributes:
-        labels, detections: column name to packed array.
+        labels, detections: packed array by name of the column.
         label_rows: (G,) int64, row in the page of each label.
-        detection_rows: (D,) int64, likewise; -1 for one that was left out.
+        detection_rows: (D,) int64, row in the page of each detection; -1 if it is left out.
     """
 
     labels: dict[str, Any]
@@ -79,13 +84,17 @@ class Packed(NamedTuple):
 
 
 def pack(values: np.ndarray, kind: str) -> dict[str, str]:
-    """{"type", "data"}: the bytes of an array as ``kind`` ("u1", "u2", "u4", "f4"), in base64."""
+    """{"type", "data"}: an array in base64, little endian, as ``kind`` ("u1", "u2", "u4", "f4").
+
+    >>> pack(np.array([1, 2]), "u2")
+    {'type': 'u2', 'data': 'AQACAA=='}
+    """
     little = np.ascontiguousarray(values, dtype=np.dtype(_TYPES[kind]).newbyteorder("<"))
     return {"type": kind, "data": base64.b64encode(little.tobytes()).decode("ascii")}
 
 
 def label_kinds(data: EvaluationSet, errors: Errors) -> np.ndarray:
-    """(G,) uint8, place in ``LABEL_KINDS``."""
+    """(G,) uint8, index into ``LABEL_KINDS`` of each label."""
     kinds = np.where(errors.undetected, 2, 0)
     kinds[errors.missed] = 1
     kinds[data.labels.crowd] = 3
@@ -93,7 +102,7 @@ def label_kinds(data: EvaluationSet, errors: Errors) -> np.ndarray:
 
 
 def detection_kinds(errors: Errors) -> np.ndarray:
-    """(D,) uint8, place in ``DETECTION_KINDS``."""
+    """(D,) uint8, index into ``DETECTION_KINDS`` of each detection."""
     kinds = np.zeros(len(errors.outcome), dtype=np.uint8)
     for number, outcome in enumerate(_OUTCOMES):
         kinds[errors.outcome == outcome] = number
@@ -105,8 +114,8 @@ def pack_tables(data: EvaluationSet, errors: Errors, most_detections: int) -> Pa
 
     Args:
         data: labels and detections.
-        errors: what became of them.
-        most_detections: how many detections the page holds at the most, of all images together.
+        errors: of ``find_errors`` on ``data``.
+        most_detections: largest number of detections in the page, of all images together.
     """
     images = len(data.image_ids)
     label_order = np.argsort(data.labels.images, kind="stable")

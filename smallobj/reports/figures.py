@@ -1,6 +1,6 @@
-"""The tables of a report: headline, sizes, classes, errors, as parts of the page's dict.
+"""The tables of a report, as parts of the page's dict: headline, sizes, seams, classes, errors.
 
-K: classes.
+K classes.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from smallobj.reports.charts import defined
 
 Intervals = Mapping[str, tuple[float, float]]
 _ERROR_ROWS = (
-    ("classification", "wrong class", "the right place, another class"),
-    ("localisation", "badly placed", "the right class, too little overlap"),
-    ("both", "wrong class and badly placed", "near an object of another class"),
-    ("duplicate", "duplicate", "a more confident detection found the object already"),
+    ("classification", "wrong class", "correct box, wrong class"),
+    ("localisation", "badly located", "correct class, IoU too low"),
+    ("both", "wrong class and badly located", "near an object of another class"),
+    ("duplicate", "duplicate", "a more confident detection matches the object"),
     ("background", "background", "no object is near"),
-    ("missed", "missed", "objects that no detection concerns"),
-    ("false_positives", "all false positives", "if all of them were gone"),
-    ("false_negatives", "all objects not found", "if all of them were found"),
+    ("missed", "missed", "objects without a matching or nearly matching detection"),
+    ("false_positives", "all false positives", "if all of them were removed"),
+    ("false_negatives", "all false negatives", "if all of them were detected"),
 )
 
 
 class Rankings(NamedTuple):
-    """The matchings that all figures share: by class over COCO's IoUs, and all classes at 0.5."""
+    """Matched detections for all metrics: by class at COCO's IoUs, and all classes at IoU 0.5."""
 
     by_iou: list[list[Ranking]]
     pooled: Ranking
@@ -61,7 +61,7 @@ class Rankings(NamedTuple):
 
 
 def make_rankings(data: EvaluationSet, errors: Errors, max_detections: int) -> Rankings:
-    """Matches at each of COCO's IoU thresholds; at 0.5 the matching of ``errors`` serves."""
+    """Matches at each of COCO's IoU thresholds; at 0.5 takes the matches of ``errors``."""
     others = iou_rankings(data, COCO_IOUS[1:], max_detections=max_detections)
     half = class_rankings(data, errors.matches)
     return Rankings([half, *others], pooled_ranking(data, errors.matches))
@@ -73,15 +73,14 @@ def headline(data: EvaluationSet, rankings: Rankings, intervals: Intervals) -> l
     Args:
         data: labels and detections.
         rankings: of ``make_rankings``.
-        intervals: (low, high) by the rows' keys, AP, AP50, AP75, AR, challenge_mAP50, precision,
-            recall, F1, LAMR (those of ``statistics.bootstrap``); a row without one
-            shows none.
+        intervals: (low, high) by key of a row, as of ``statistics.bootstrap``: AP, AP50, AP75, AR,
+            challenge_mAP50, precision, recall, F1, LAMR; optional for each row.
     """
     best = best_point(operating_curve(rankings.pooled))
     half, three_quarters = COCO_IOUS.index(0.5), COCO_IOUS.index(0.75)
-    at = "" if best is None else f"at the score with the best F1, {best.confidence:.3g}"
+    note_at_best = "" if best is None else f"at the score with the best F1, {best.confidence:.3g}"
     rows = [
-        ("AP", mean_average_precision(rankings.by_iou), "COCO's, mean over IoU 0.50 to 0.95"),
+        ("AP", mean_average_precision(rankings.by_iou), "COCO's AP, mean over IoU 0.50 to 0.95"),
         ("AP50", mean_average_precision(rankings.by_iou[half : half + 1]), "at IoU 0.50"),
         (
             "AP75",
@@ -94,23 +93,23 @@ def headline(data: EvaluationSet, rankings: Rankings, intervals: Intervals) -> l
             challenge_map(data).mean,
             "by the 2021 Small Object AI Challenge's rules",
         ),
-        ("precision", None if best is None else best.precision, at),
-        ("recall", None if best is None else best.recall, at),
-        ("F1", None if best is None else best.f1, at),
+        ("precision", None if best is None else best.precision, note_at_best),
+        ("recall", None if best is None else best.recall, note_at_best),
+        ("F1", None if best is None else best.f1, note_at_best),
         (
             "LAMR",
             _miss_rate(rankings.pooled, len(data.image_ids)),
             "log-average miss rate over 0.01 to 1 false positives per image; lower is better",
         ),
     ]
-    made = []
+    table = []
     for key, value, note in rows:
         row = {"name": key.replace("_", " "), "value": defined(value), "unit": "percent"}
         row["note"] = note
         if key in intervals:
             row["low"], row["high"] = (defined(end) for end in intervals[key])
-        made.append(row)
-    return made
+        table.append(row)
+    return table
 
 
 def _miss_rate(pooled: Ranking, images: int) -> float | None:
@@ -118,7 +117,7 @@ def _miss_rate(pooled: Ranking, images: int) -> float | None:
 
 
 def best_score(rankings: Rankings) -> float:
-    """The score with the best F1 over all classes; 0 where nothing is right."""
+    """The score with the best F1 over all classes; 0 if no detection is correct."""
     best = best_point(operating_curve(rankings.pooled))
     return 0.0 if best is None else best.confidence
 
@@ -126,15 +125,15 @@ def best_score(rankings: Rankings) -> float:
 def by_size(
     data: EvaluationSet, bins: Sequence[SizeBin], max_detections: int, intervals: Intervals
 ) -> dict[str, Any]:
-    """AP and recall by the size of the objects; intervals of AP50 go by "AP50_<bin>"."""
+    """AP and recall by size of the objects; the key of an interval is "AP50_<bin>"."""
     rows = []
     for scores in size_bin_scores(data, bins, max_detections=max_detections):
         summary = scores.summary()
         values = [defined(summary[key]) for key in ("ap50", "recall50", "ap")]
         row = {"name": _size_name(scores.bin), "values": [int(summary["labels"]), *values]}
-        ends = intervals.get("AP50_" + scores.bin.name.replace(" ", "_"))
-        if ends is not None and None not in map(defined, ends):
-            row["note"] = f"AP50 from {100 * ends[0]:.1f} to {100 * ends[1]:.1f} % (95 %)"
+        interval = intervals.get("AP50_" + scores.bin.name.replace(" ", "_"))
+        if interval is not None and None not in map(defined, interval):
+            row["note"] = f"AP50 from {100 * interval[0]:.1f} to {100 * interval[1]:.1f} % (95 %)"
         rows.append(row)
     return {
         "note": "Size is the square root of an object's area.",
@@ -146,26 +145,26 @@ def by_size(
     }
 
 
-def _size_name(one: SizeBin) -> str:
-    if one.high >= 1e5:
-        return f"{one.low:g} px and more"
-    return f"{one.low:g} to {one.high:g} px"
+def _size_name(size_bin: SizeBin) -> str:
+    if size_bin.high >= 1e5:
+        return f"{size_bin.low:g} px and more"
+    return f"{size_bin.low:g} to {size_bin.high:g} px"
 
 
 _ZONE_ROWS = {
-    "off": ("off the edges", "further from every edge than the object is long"),
-    "beside": ("beside an edge", "nearer to one than the object is long"),
+    "off": ("away from edges", "further from every edge than the object's length"),
+    "beside": ("beside an edge", "nearer to an edge than the object's length"),
     "cut": ("cut by an edge", "an edge runs through the object"),
 }
 
 
 def seams(data: EvaluationSet, min_score: float, draws: int) -> dict[str, Any] | None:
-    """Recall and duplicates by where objects lie with regard to tiles; None without tiles.
+    """Recall and duplicates by the position of objects in tiles; None without tiles.
 
     Args:
         data: labels and detections.
-        min_score: of detections that count.
-        draws: behind the intervals; 0 for none.
+        min_score: least score of the detections.
+        draws: bootstrap resamples for the intervals; 0: no intervals.
     """
     if not data.tiles:
         return None
@@ -182,16 +181,15 @@ def seams(data: EvaluationSet, min_score: float, draws: int) -> dict[str, Any] |
         rows.append({"name": name, "note": note, "values": values})
     number = {"unit": "", "bar": False, "fit": True}
     return {
-        "note": "Objects by the edges of tiles that lie inside the photograph; detections from "
-        f"score {min_score:.3g} on. Objects near edges are larger than those off them, "
-        "which by itself changes their recall; tools/seams.py compares the same objects in "
-        "both places.",
+        "note": "Objects by their distance from edges of tiles inside the image; detections of "
+        f"score {min_score:.3g} and more. Objects near edges are larger on average, which by "
+        "itself changes their recall; tools/seams.py compares the same objects in both places.",
         "columns": [
             {"name": "Objects", **number},
             {"name": "Mean size, px", **number},
             {"name": "Tiles that show it whole", **number},
             _share("Recall at IoU 0.5"),
-            {"name": "Duplicates an object", "unit": "", "bar": True, "fit": True},
+            {"name": "Duplicates per object", "unit": "", "bar": True, "fit": True},
         ],
         "rows": rows,
     }
@@ -211,7 +209,7 @@ def by_class(data: EvaluationSet, rankings: Rankings, errors: Errors) -> dict[st
         rows.append({"name": name, "values": [*values, *_point(points[k])]})
     return {
         "note": "Precision, recall and F1 at the score with the class's best F1. "
-        "A click on a head sorts.",
+        "Click on a column's head to sort.",
         "columns": [
             {"name": "Objects", "unit": "", "bar": False, "fit": True},
             *(_share(name) for name in ("AP50", "AP")),
@@ -229,12 +227,12 @@ def _point(point: OperatingPoint | None) -> list[float | None]:
 
 
 def error_rows(data: EvaluationSet, errors: Errors, edges: Sequence[float] = ()) -> dict[str, Any]:
-    """What AP50 would gain by mending each type of error, and how many there are.
+    """Number of errors of each type, and the gain in AP50 if they were fixed.
 
     Args:
         data: labels and detections.
         errors: of ``find_errors``.
-        edges: sizes in px; each pair makes a column with the gain in that bin.
+        edges: edges of size bins in px; each bin has a column with its gain.
     """
     costs = error_costs(data, errors, edges).as_dict()
     rows = []
@@ -248,7 +246,7 @@ def error_rows(data: EvaluationSet, errors: Errors, edges: Sequence[float] = ())
     ]
     return {
         "note": "How far AP50 would rise if only one type of error were fixed "
-        "(TIDE, arXiv 2008.08115). The gains don't add up to what AP50 lacks.",
+        "(TIDE, arXiv 2008.08115). The gains do not add up to 100 % minus AP50.",
         "columns": [
             {"name": "Number", "unit": "", "bar": False, "fit": True},
             *({**_share(name, bar=not k), "fit": True} for k, name in enumerate(gains)),

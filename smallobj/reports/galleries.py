@@ -1,7 +1,4 @@
-"""Which misses and false positives are shown, and how each is described.
-
-G: labels. D: detections.
-"""
+"""Selection and captions of the misses and false positives in the galleries."""
 
 from __future__ import annotations
 
@@ -21,31 +18,31 @@ from smallobj.reports.columns import (
 from smallobj.reports.photographs import crop_frame
 
 _MISSES_NOTE = (
-    "Objects that no detection finds, the largest first: they should have been the easiest. "
-    "A crop shows the photograph's own pixels; it leads to the whole photograph."
+    "Objects that no detection matches, the largest first, since they should be the easiest. "
+    "Crops have full resolution and link to the whole image."
 )
 _FALSE_NOTE = (
-    "Detections that find nothing, the most confident first: these cost the most average "
-    "precision, or are labels that somebody forgot."
+    "Detections that match no object, the most confident first. They reduce average precision "
+    "the most, unless they are objects without a label."
 )
 
 
 def missed_labels(data: EvaluationSet, errors: Errors) -> np.ndarray:
-    """Rows of the labels that nothing finds, crowds left out, the largest first."""
+    """Rows of the undetected labels, the largest first, without crowds."""
     missed = np.flatnonzero(errors.undetected & ~data.labels.crowd)
     rows: np.ndarray = missed[np.argsort(-data.labels.areas[missed], kind="stable")]
     return rows
 
 
 def wrong_detections(data: EvaluationSet, errors: Errors) -> np.ndarray:
-    """Rows of the false positives of every kind, the most confident first."""
+    """Rows of the false positives of all kinds, the most confident first."""
     wrong = np.flatnonzero(errors.false_positives)
     rows: np.ndarray = wrong[np.argsort(-data.detections.scores[wrong], kind="stable")]
     return rows
 
 
 def worst_misses(data: EvaluationSet, errors: Errors, packed: Packed, most: int) -> dict[str, Any]:
-    """The gallery of the largest undetected labels, crowds left out."""
+    """The gallery of the largest undetected labels, without crowds."""
     kinds, missed = label_kinds(data, errors), missed_labels(data, errors)
     items = []
     for row in missed[:most].tolist():
@@ -64,7 +61,7 @@ def worst_misses(data: EvaluationSet, errors: Errors, packed: Packed, most: int)
 def worst_false_positives(
     data: EvaluationSet, errors: Errors, packed: Packed, most: int
 ) -> dict[str, Any]:
-    """The gallery of the most confident false positives of every kind."""
+    """The gallery of the most confident false positives of all kinds."""
     kinds, scores = detection_kinds(errors), data.detections.scores
     wrong = wrong_detections(data, errors)
     chosen = wrong[packed.detection_rows[wrong] >= 0][:most]

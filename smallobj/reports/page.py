@@ -1,25 +1,24 @@
-"""The page: one HTML file from one dict that JSON could hold, and from nothing else.
+"""The page: renders one HTML file from one dict of JSON values, and from nothing else.
 
-The dict ("report data"). Numbers may be None where they aren't defined, never NaN. Shares and APs
-are in [0, 1]; a column or row with unit "percent" is shown in percent. What is optional and
-absent is left out of the page.
+Keys of the dict. Undefined numbers are None, never NaN. Shares and APs are in [0, 1]; a column or
+row with unit "percent" is shown in percent. Sections without data are left out of the page.
 
     title                str
     facts                [[name, text], ...], under the title; optional
-    classes              K names
+    classes              K class names
     headline             [{"name", "value", "unit": "percent" | "", "low"?, "high"?, "note"?}, ...];
                          optional, as are all sections below
     headline_note        str
-    interval             head of the column of intervals, "95 % interval" if left out
+    interval             head of the column of intervals; default "95 % interval"
     curves               [{"name", "recall": [...], "precision": [...], "score": [...], "ap"}, ...];
-                         the first is that of all classes, the others can be shown beside it
+                         the first is of all classes, the others can be shown beside it
     curves_note          str
     size_bins            {"note"?, "columns": [{"name", "unit", "bar": bool, "fit": bool}, ...],
                          "rows": [{"name", "values": [...], "note"?}, ...]}; bars are relative to
-                         100 % for percent, to the column's largest value with fit or without a unit
+                         100 % for percent, or to the column's largest value with fit or no unit
     seams, per_class, errors   the same shape
-    confusion            {"note"?, "names": K + 1, the last for background, "counts": (K + 1, K + 1)
-                         ints, a row for a label's class, a column for a detection's}
+    confusion            {"note"?, "names": K + 1, the last is background, "counts": (K + 1, K + 1)
+                         ints, rows by class of label, columns by class of detection}
     misses               {"note"?, "fppi": [...], "miss_rate": [...], "range": [low, high]}
     calibration          {"note"?, "rows": [{"confidence", "precision", "count"}, ...]}
     training             [{"name", "x": iterations, "y": values}, ...]
@@ -30,12 +29,12 @@ absent is left out of the page.
                          {"type": "u1" | "u2" | "u4" | "f4", "data": base64, little endian}; count
                          is (I,), rows are ordered by image, boxes are (N, 4) XYXY in pixels
     kinds                with images: {"label": [...], "detection": [...]}, each a list of {"key",
-                         "name", "wrong": bool, "note"?}; "kind" columns count in these lists
-    shown_score          with images: score from which on detections are shown at first
+                         "name", "wrong": bool, "note"?}; "kind" columns are indices into these
+    shown_score          with images: least score of the detections shown initially
     galleries            with images: [{"name", "note"?, "total", "items": [{"image", "class",
                          "kind", "label" or "detection": row, "text", "frame": [x0, y0, x1, y1],
                          "crop"?: data URI}, ...]}, ...]
-    photographs          {image number as text: data URI}, reduced copies for the zoomable view
+    photographs          {image index as text: data URI}, reduced copies for the zoomable view
     photographs_note     str
 """
 
@@ -57,10 +56,10 @@ def render(report: Mapping[str, Any]) -> str:
     """The whole page as text; it needs no other file and no network.
 
     Args:
-        report: as the docstring of this module says.
+        report: described in the docstring of this module.
 
     Raises:
-        ValueError: something that JSON can't hold (NaN too), or a picture that is no data URI.
+        ValueError: a value is not valid JSON (such as NaN), or an image is not a data URI.
     """
     rest = {name: part for name, part in report.items() if name != "photographs"}
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
@@ -92,8 +91,8 @@ def _script(name: str) -> str:
 
 
 def _trusted(text: str) -> Any:
-    """Text that goes into the page as it is: our own, or escaped already."""
-    # jinja2 passes on whatever has __html__, without importing markupsafe here.
+    """Marks text to be inserted without escaping: our own, or already escaped."""
+    # jinja2 inserts objects with __html__ unescaped, so markupsafe is not imported here.
     return _Raw(text)
 
 
@@ -103,16 +102,16 @@ class _Raw(str):
 
 
 def _json(content: Mapping[str, Any]) -> str:
-    """JSON that can stand in a script element: no "<" that could end it, no half characters."""
+    """JSON for a script element: without "<", which could end it, or lone surrogates."""
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
 def _photographs(photographs: Mapping[str, str]) -> str:
-    """An element each, so that the page reads a picture only when it's looked at."""
-    made = []
+    """One element for each image, so that the page decodes an image only when it is viewed."""
+    elements = []
     for image, uri in photographs.items():
         if not uri.startswith(_IMAGE_START) or not uri.isascii() or set("<>\"'&") & set(uri):
             raise ValueError(f"photograph {image} must be an image's data URI, got {uri[:40]!r}")
-        made.append(f'<script type="text/plain" id="photo-{int(image)}">{uri}</script>')
-    return "\n".join(made)
+        elements.append(f'<script type="text/plain" id="photo-{int(image)}">{uri}</script>')
+    return "\n".join(elements)

@@ -1,7 +1,4 @@
-"""Crops in native resolution and reduced copies of photographs, as data URIs.
-
-H, W: sides of a photograph in pixels.
-"""
+"""Crops at full resolution and reduced copies of images, as data URIs."""
 
 from __future__ import annotations
 
@@ -23,12 +20,12 @@ _MARGIN = 2.0
 
 @dataclass
 class Pictures:
-    """What was read from the image files.
+    """Crops and reduced copies of images.
 
     Attributes:
-        crops: data URI by image number and frame.
-        views: data URI of the reduced photograph by image number.
-        missing: paths that could not be read.
+        crops: data URI by image index and frame.
+        views: data URI of the reduced copy by image index.
+        missing: paths of images that could not be read.
     """
 
     crops: dict[tuple[int, Frame], str] = field(default_factory=dict)
@@ -37,10 +34,14 @@ class Pictures:
 
 
 def crop_frame(box: Sequence[float], size: tuple[int, int]) -> Frame:
-    """The square around a box that its crop shows, XYXY in whole pixels inside the image.
+    """The square around a box to crop, XYXY in whole pixels inside the image.
 
-    Its side is twice the box's longer one, 112 px at least and 320 px at most, but always
-    holds the box; at the image's border it is moved in.
+    Its side is twice the longer side of the box, but at least 112 px and at most 320 px, or 1.1
+    times the longer side if that is more. It is moved inside at the image's border, and clipped to
+    the image's sides.
+
+    >>> crop_frame((1000, 1000, 1020, 1010), (2100, 2800))
+    (954, 949, 1066, 1061)
 
     Args:
         box: XYXY in pixels.
@@ -58,11 +59,11 @@ def crop_frame(box: Sequence[float], size: tuple[int, int]) -> Frame:
 
 
 def read_pictures(paths: Mapping[int, str], frames: Mapping[int, Sequence[Frame]]) -> Pictures:
-    """Native crops of photographs. One that can't be read is noted, not an error.
+    """Crops of images at full resolution. Unreadable images are listed in ``missing``.
 
     Args:
-        paths: of each image number.
-        frames: the crops wanted of each image.
+        paths: by image index.
+        frames: the crops to take of each image.
     """
     pictures = Pictures()
     for image, wanted in frames.items():
@@ -79,16 +80,16 @@ def read_pictures(paths: Mapping[int, str], frames: Mapping[int, Sequence[Frame]
 
 
 def add_views(pictures: Pictures, paths: Mapping[int, str], budget: int) -> None:
-    """Reduced copies of photographs, each as large as its share of the budget allows.
+    """Adds reduced copies of images, each as large as its share of the budget allows.
 
     Args:
-        pictures: where they go; the crops are in it already.
-        paths: of the photographs wanted, the most wanted first.
-        budget: bytes of all of them together, in base64. What doesn't fit is left out.
+        pictures: ``views`` and ``missing`` are extended.
+        paths: by image index, the most important image first.
+        budget: total size in bytes, in base64. Images that do not fit are left out.
     """
     left, waiting = budget, len(paths)
     for image, path in paths.items():
-        # What one photograph doesn't use goes to the others.
+        # What one image does not use is left to the following ones.
         share = left // max(waiting, 1)
         waiting -= 1
         try:
@@ -103,7 +104,7 @@ def add_views(pictures: Pictures, paths: Mapping[int, str], budget: int) -> None
 
 
 def _view(photograph: np.ndarray, most: int) -> str | None:
-    """The largest reduced copy of at most ``most`` bytes; None where the smallest has more."""
+    """The largest reduced copy of at most ``most`` bytes; None if the smallest is larger."""
     longest = max(photograph.shape[:2])
     sides = [side for side in _VIEW_SIDES if side < longest] or [longest]
     for side in sides:

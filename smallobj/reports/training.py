@@ -1,4 +1,4 @@
-"""Training curves from the metrics.json that Detectron2 writes, a JSON object a line."""
+"""Training curves from Detectron2's metrics.json, which has one JSON object per line."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 METRICS_FILE = "metrics.json"
-# What says nothing about learning.
+# Keys that are no training curves.
 _LEFT_OUT = ("iteration", "eta_seconds", "rank_data_time", "data_time", "time")
 _MOST_POINTS = 400
 
 
 def read_training(folder: Path) -> list[dict[str, Any]]:
-    """[{"name", "x": iterations, "y": values}], losses first, then what validation measured.
+    """[{"name", "x": iterations, "y": values}], losses first, then validation metrics.
 
-    A resumed run writes iterations again; the later line counts. Of long runs every n-th line is
-    taken. A last line that the run was stopped in is left out.
+    If a resumed run repeats an iteration, the later line counts. Long curves are reduced to every
+    n-th point. An incomplete last line, of a run that was stopped, is ignored.
 
     Raises:
-        ValueError: no such file, or a line that is no JSON object with an iteration.
+        ValueError: the file does not exist, or a line is not a JSON object with an iteration.
     """
     path = folder / METRICS_FILE if folder.is_dir() else folder
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""Labels with made detections: the bundled photographs, and a large set without pictures."""
+"""Labels with simulated detections: the bundled images, and a large dataset without images."""
 
 import json
 from pathlib import Path
@@ -16,9 +16,9 @@ SAMPLE_SIZE = (2100, 2800)
 
 
 def with_perturbed(data, extra, seed=0):
-    """Detections as a middling detector would give: some miss, double, confuse, invent."""
+    """Simulated detections, with misses, duplicates, wrong classes and false positives."""
     rng = np.random.default_rng(seed)
-    found, num_classes = {}, len(data.class_names)
+    detections, num_classes = {}, len(data.class_names)
     for image_id, size, (labels, _) in zip(
         data.image_ids, data.sizes, data.by_image(), strict=True
     ):
@@ -31,17 +31,17 @@ def with_perturbed(data, extra, seed=0):
         same = rng.random(len(source)) < 0.85
         other = rng.integers(num_classes, size=len(source))
         classes = np.where(same, labels.categories[source], other)
-        found[image_id] = DetectionTable.single_image(
+        detections[image_id] = DetectionTable.single_image(
             np.concatenate([near, wild]),
             np.concatenate([rng.beta(5, 2, len(source)), rng.beta(2, 5, extra)]),
             np.concatenate([classes, rng.integers(num_classes, size=extra)]),
         )
-    return data.with_image_detections(found)
+    return data.with_image_detections(detections)
 
 
 def labelled(labels, files):
-    """A set of images with labels (boxes, categories), in files of these names."""
-    tables = [LabelTable.single_image(*one) for one in labels]
+    """A dataset of images with labels (boxes, categories) and the given file names."""
+    tables = [LabelTable.single_image(*boxes_and_categories) for boxes_and_categories in labels]
     return EvaluationSet(
         [Path(file).name for file in files],
         files,

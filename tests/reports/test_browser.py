@@ -1,7 +1,7 @@
 """The page in headless Chromium: opened, filtered, zoomed, by keyboard, in narrow and dark windows.
 
-Needs the package playwright, and a Chromium of the system's (SMALLOBJ_CHROMIUM says where, if it
-isn't found on the path). Screenshots go to SMALLOBJ_SCREENSHOTS, if that names a folder.
+Needs the package playwright and an installed Chromium, on the path or at SMALLOBJ_CHROMIUM.
+Screenshots are written to the folder SMALLOBJ_SCREENSHOTS, if that is set.
 """
 
 import os
@@ -51,7 +51,7 @@ def page_file(sample_set, tmp_path_factory):
 
 
 class Opened:
-    """A tab, what it asked for, and what went wrong in it."""
+    """A tab, with its requests and errors."""
 
     def __init__(self, browser, path, **window):
         self.context = browser.new_context(**window)
@@ -72,7 +72,7 @@ class Opened:
         return self.tab.inner_text("#viewer-status")
 
     def shown_boxes(self):
-        return self.tab.evaluate("viewer.visible().map((one) => one.sort + one.kind)")
+        return self.tab.evaluate("viewer.visible().map((box) => box.sort + box.kind)")
 
     def view(self):
         return self.tab.evaluate("[viewer.state.x, viewer.state.y, viewer.state.scale]")
@@ -80,12 +80,12 @@ class Opened:
 
 @pytest.fixture
 def opened(browser, page_file):
-    one = Opened(browser, page_file, viewport={"width": 1280, "height": 900})
-    yield one
-    assert one.errors == []
-    # The page itself, and pictures that it holds: nothing leaves it.
-    assert [url for url in one.requests if not url.startswith("data:")] == [page_file.as_uri()]
-    one.context.close()
+    session = Opened(browser, page_file, viewport={"width": 1280, "height": 900})
+    yield session
+    assert session.errors == []
+    # It requests only the page itself and the images in it.
+    assert [url for url in session.requests if not url.startswith("data:")] == [page_file.as_uri()]
+    session.context.close()
 
 
 def test_sections_in_order(opened):
@@ -93,7 +93,7 @@ def test_sections_in_order(opened):
     assert titles == [
         "Headline", "Precision and recall", "By size", "By class", "Confusion", "Errors",
         "Misses against false positives", "Calibration", "Training", "Misses", "False positives",
-        "Photographs",
+        "Images",
     ]  # fmt: skip
     row = opened.tab.locator("main table tr", has_text="AP50").first.inner_text()
     assert "20.0 to 60.0" in row
@@ -106,7 +106,7 @@ def test_hostile_class_names_are_text(opened):
     assert HOSTILE in opened.tab.locator("#classes").evaluate("(e) => e.textContent")
 
 
-def test_gallery_leads_to_the_photograph_and_back(opened):
+def test_gallery_links_to_the_image_and_back(opened):
     tab = opened.tab
     card = tab.locator(".gallery a").first
     card.scroll_into_view_if_needed()
@@ -124,7 +124,7 @@ def test_gallery_leads_to_the_photograph_and_back(opened):
     assert f"box={marked}" in tab.url
     tab.keyboard.press("Escape")
     assert tab.locator("dialog[open]").count() == 0
-    # The event of closing comes a little after the key.
+    # The close event comes a little after the key.
     tab.wait_for_function("!location.hash && document.activeElement.tagName === 'A'")
     assert "box=" in tab.evaluate("document.activeElement.hash")
 
@@ -148,11 +148,11 @@ def test_boxes_are_switched_by_score_type_and_class(opened):
     every = opened.shown_boxes()
     assert len(every) == tab.evaluate("boxesOf(0).length")
     tab.locator("#score").fill("1")
-    assert all(one.startswith("label") for one in opened.shown_boxes())
+    assert all(kind.startswith("label") for kind in opened.shown_boxes())
     tab.locator("#score").fill("0")
     tab.get_by_label("detection: background").uncheck()
     without = opened.shown_boxes()
-    assert len(without) == len([one for one in every if one != "detection5"]) < len(every)
+    assert len(without) == len([kind for kind in every if kind != "detection5"]) < len(every)
     assert f"{len(without)} of {len(every)} boxes shown" in opened.status()
     tab.get_by_text("Classes", exact=True).click()
     tab.get_by_role("button", name="None", exact=True).click()
@@ -185,7 +185,7 @@ def test_keyboard_in_the_view(opened):
     assert tab.evaluate("viewer.state.marked") == first
     tab.keyboard.press(".")
     tab.wait_for_function("viewer.state.image === 1")
-    # Tab stays inside the dialog, and what has the focus shows it.
+    # Tab keeps the focus inside the dialog.
     for _ in range(6):
         tab.keyboard.press("Tab")
         outside = "!document.activeElement.closest('dialog') && document.activeElement.tagName"
@@ -213,10 +213,10 @@ def test_wheel_zooms_where_the_pointer_is(opened):
     assert under_pointer() == pytest.approx(before, abs=3)
 
 
-def test_first_key_skips_to_the_figures_and_heads_sort(opened):
+def test_first_key_skips_to_the_results_and_heads_sort(opened):
     tab = opened.tab
     tab.keyboard.press("Tab")
-    assert tab.evaluate("document.activeElement.textContent") == "Skip to the figures"
+    assert tab.evaluate("document.activeElement.textContent") == "Skip to the results"
     width = "getComputedStyle(document.activeElement).outlineWidth"
     assert tab.evaluate(width) == "3px"
     table = tab.locator("section", has=tab.get_by_role("heading", name="By class")).locator("table")
@@ -239,28 +239,28 @@ def test_charts_are_read_by_arrow_keys(opened):
 
 @pytest.mark.parametrize("width", [320, 700])
 def test_narrow_windows_scroll_down_only(browser, page_file, width):
-    one = Opened(browser, page_file, viewport={"width": width, "height": 700})
-    assert one.tab.evaluate("document.documentElement.scrollWidth") <= width
-    one.shot(f"narrow_{width}")
-    one.tab.evaluate("location.hash = 'photo=0'")
-    one.tab.wait_for_selector("dialog[open]")
-    assert one.tab.locator("#view").bounding_box()["width"] > width * 0.7
-    assert one.tab.locator("#view").bounding_box()["height"] > 150
-    assert one.errors == []
-    one.shot(f"narrow_{width}_viewer")
-    one.context.close()
+    session = Opened(browser, page_file, viewport={"width": width, "height": 700})
+    assert session.tab.evaluate("document.documentElement.scrollWidth") <= width
+    session.shot(f"narrow_{width}")
+    session.tab.evaluate("location.hash = 'photo=0'")
+    session.tab.wait_for_selector("dialog[open]")
+    assert session.tab.locator("#view").bounding_box()["width"] > width * 0.7
+    assert session.tab.locator("#view").bounding_box()["height"] > 150
+    assert session.errors == []
+    session.shot(f"narrow_{width}_viewer")
+    session.context.close()
 
 
 def test_text_has_contrast_in_both_modes(browser, page_file):
     for scheme in ("light", "dark"):
-        one = Opened(
+        session = Opened(
             browser, page_file, viewport={"width": 1280, "height": 900}, color_scheme=scheme
         )
         for name in ("ink", "faint", "link"):
-            ratio = one.tab.evaluate(CONTRAST, f"--{name}")
+            ratio = session.tab.evaluate(CONTRAST, f"--{name}")
             assert ratio >= 4.5, (scheme, name, ratio)
-        one.shot(scheme)
-        one.context.close()
+        session.shot(scheme)
+        session.context.close()
 
 
 # WCAG 2.2, relative luminance and contrast ratio.
@@ -278,17 +278,17 @@ CONTRAST = """(name) => {
 
 
 def test_five_thousand_images_open_and_draw_little(browser, large_page):
-    one = Opened(browser, large_page, viewport={"width": 1280, "height": 900})
-    tab = one.tab
+    session = Opened(browser, large_page, viewport={"width": 1280, "height": 900})
+    tab = session.tab
     assert "1 to 50 of 5,000" in tab.locator("section").last.inner_text()
-    # What lies far below isn't drawn before somebody comes near.
+    # What lies far below is not drawn before the window comes near.
     assert tab.evaluate("document.querySelectorAll('.crop svg').length") < 30
     assert tab.evaluate("document.querySelectorAll('*').length") < 12_000
     tab.locator("#find-photograph").fill("04321")
     assert "1 to 1 of 1" in tab.locator("section").last.inner_text()
     tab.locator("section").last.get_by_role("link").click()
     tab.wait_for_selector("dialog[open]")
-    assert "No picture of it is in this file" in one.status()
-    assert one.errors == []
-    assert one.requests == [large_page.as_uri()]
-    one.context.close()
+    assert "This file does not contain the image" in session.status()
+    assert session.errors == []
+    assert session.requests == [large_page.as_uri()]
+    session.context.close()

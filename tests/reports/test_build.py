@@ -1,4 +1,4 @@
-"""The report's dict: its figures, galleries, pictures and size."""
+"""The dict of a report: its metrics, galleries, images and size."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def test_every_section_is_there(report):
     assert json.loads(json.dumps(report, allow_nan=False))
 
 
-def test_a_tiled_run_has_figures_at_the_edges_of_tiles(report, sample_set):
+def test_a_tiled_run_has_metrics_at_the_edges_of_tiles(report, sample_set):
     assert "seams" not in report
     data = with_planned_tiles(sample_set, 1024, 128)
     options = ReportOptions(with_pictures=False, draws=50)
@@ -51,7 +51,7 @@ def test_a_tiled_run_has_figures_at_the_edges_of_tiles(report, sample_set):
     assert "recall" not in build_report(data, options)["seams"]["rows"][0]["note"]
 
 
-def test_columns_hold_all_boxes_with_their_kinds(report, sample_set):
+def test_columns_contain_all_boxes_with_their_kinds(report, sample_set):
     errors = find_errors(sample_set)
     labels, detections = report["images"]["labels"], report["images"]["detections"]
     assert unpack(labels["count"]).tolist() == np.bincount(sample_set.labels.images).tolist()
@@ -79,35 +79,35 @@ def test_galleries_point_at_their_boxes(report):
     assert all(kinds[item["detection"]] == item["kind"] for item in wrong["items"])
 
 
-def test_crops_are_the_photographs_own_pixels(report, sample_set):
+def test_crops_have_full_resolution(report, sample_set):
     for gallery in report["galleries"]:
         for item in gallery["items"]:
             x0, y0, x1, y1 = item["frame"]
             crop = decode(item["crop"])
             own = read_image(sample_set.file_names[item["image"]])[y0:y1, x0:x1]
             assert crop.shape == own.shape
-            # JPEG loses a little; another place or scale would lose far more.
+            # JPEG changes little; another position or scale would change far more.
             assert np.abs(crop.astype(float) - own).mean() < 6
 
 
-def test_views_are_whole_photographs(report):
+def test_views_are_whole_images(report):
     assert set(report["photographs"]) == {"0", "1"}
     for uri in report["photographs"].values():
         height, width = decode(uri).shape[:2]
         assert width / height == pytest.approx(2800 / 2100, rel=0.01)
 
 
-def test_page_keeps_to_its_bytes(sample_set):
+def test_page_keeps_to_its_size_limit(sample_set):
     most = 700_000
     made = build_report(sample_set, ReportOptions(page_bytes=most))
     assert made["photographs"]
     assert len(render(made).encode()) < most
     tight = build_report(sample_set, ReportOptions(page_bytes=1))
     assert tight["photographs"] == {}
-    assert "2 more had no room" in tight["photographs_note"]
+    assert "2 more did not fit" in tight["photographs_note"]
 
 
-def test_missing_photographs_are_counted(sample_set):
+def test_missing_images_are_counted(sample_set):
     lost = EvaluationSet(**{**vars(sample_set), "file_names": ["/nowhere/a.jpg", "/nowhere/b.jpg"]})
     made = build_report(lost)
     assert made["photographs"] == {}
@@ -115,7 +115,7 @@ def test_missing_photographs_are_counted(sample_set):
     assert not any("crop" in item for gallery in made["galleries"] for item in gallery["items"])
 
 
-def test_intervals_are_shown_beside_their_figures(sample_set):
+def test_intervals_are_shown_beside_their_metrics(sample_set):
     made = build_report(
         sample_set,
         ReportOptions(with_pictures=False),
@@ -128,7 +128,7 @@ def test_intervals_are_shown_beside_their_figures(sample_set):
     assert notes == [None, "AP50 from 30.0 to 40.0 % (95 %)", None, None]
 
 
-def test_nothing_labelled_and_nothing_found():
+def test_no_labels_and_no_detections():
     tables = LabelTable.empty(), DetectionTable.empty()
     empty = EvaluationSet([1], ["1.jpg"], np.array([[10, 10]]), ["bolt"], *tables)
     made = build_report(empty, ReportOptions(with_pictures=False))

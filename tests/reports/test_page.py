@@ -1,4 +1,4 @@
-"""The page: which sections it has, that nothing in the data can break out of its place."""
+"""The page: its data, and that no text of the data can become markup."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ def report_data(page):
     )
 
 
-def test_smallest_report_has_no_section_of_its_own():
+def test_smallest_report_needs_only_title_and_classes():
     page = render({"title": "Nothing", "classes": []})
     assert report_data(page) == {"title": "Nothing", "classes": []}
 
@@ -60,7 +60,7 @@ def test_hostile_names_stay_text():
     assert report_data(render(report)) == report
 
 
-def test_half_characters_can_be_written(tmp_path):
+def test_lone_surrogates_can_be_written(tmp_path):
     report = {"title": "a", "classes": ["\ud800"]}
     write_page(report, tmp_path / "deep" / "page.html")
     assert report_data((tmp_path / "deep" / "page.html").read_text("utf-8")) == report
@@ -77,7 +77,7 @@ def test_photographs_must_be_data(uri):
         render({"title": "a", "classes": [], "photographs": {"3": uri}})
 
 
-def test_page_names_no_other_file():
+def test_page_refers_to_no_other_file():
     page = render({"title": "a", "classes": []})
     for tag, attrs in Elements(page).tags:
         for name in ("src", "href", "action", "srcset"):
@@ -88,7 +88,7 @@ def test_page_names_no_other_file():
 
 
 @pytest.mark.parametrize("kind", ["u1", "u2", "u4", "f4"])
-def test_columns_come_back(kind):
+def test_columns_survive_the_round_trip(kind):
     values = np.array([[0, 1], [2, 200]])
     packed = pack(values, kind)
     assert packed["type"] == kind

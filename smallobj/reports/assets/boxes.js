@@ -1,4 +1,4 @@
-// The columns of labels and detections, and the look of each kind of box.
+// Columns of labels and detections, and the style of each kind of box.
 const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, i4: Int32Array, f4: Float32Array };
 
 function column(packed) {
@@ -19,8 +19,8 @@ const report = JSON.parse(document.getElementById("report-data").textContent);
 const images = report.images || null;
 const tables = images ? { label: table(images.labels), detection: table(images.detections) } : null;
 
-// Meaning never hangs on colour alone: every kind has its own dash pattern, too.
-// The colours are Okabe and Ito's, which colour-blind readers tell apart.
+// Kinds differ in dash pattern as well as in colour. The colours are Okabe and Ito's, which
+// colour-blind readers can distinguish.
 const LOOKS = {
   found: { colour: "#56b4e9", dash: [] },
   near: { colour: "#f0e442", dash: [9, 2] },
@@ -41,25 +41,25 @@ function look(sort, kind) {
 
 // Boxes of one image: {sort, index, box, class, kind, score}.
 function boxesOf(image) {
-  const found = [];
+  const boxes = [];
   for (const sort of ["label", "detection"]) {
     const columns = tables[sort];
     for (let i = columns.start[image]; i < columns.start[image + 1]; i++) {
-      found.push({
+      boxes.push({
         sort, index: i, key: sort[0] + i, box: columns.box.subarray(4 * i, 4 * i + 4),
         class: columns.class[i], kind: columns.kind[i],
         score: sort === "detection" ? columns.score[i] : null,
       });
     }
   }
-  return found;
+  return boxes;
 }
 
-function describe(one) {
-  const [x0, y0, x1, y1] = one.box;
-  const what = report.kinds[one.sort][one.kind].name;
-  const score = one.score == null ? "" : " " + one.score.toFixed(2);
-  return `${what}: ${report.classes[one.class]}${score}, ${Math.round(x1 - x0)}×${Math.round(y1 - y0)} px`;
+function describe(box) {
+  const [x0, y0, x1, y1] = box.box;
+  const what = report.kinds[box.sort][box.kind].name;
+  const score = box.score == null ? "" : " " + box.score.toFixed(2);
+  return `${what}: ${report.classes[box.class]}${score}, ${Math.round(x1 - x0)}×${Math.round(y1 - y0)} px`;
 }
 
 function swatch(style) {

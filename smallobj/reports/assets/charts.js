@@ -1,4 +1,4 @@
-// Line charts in SVG, drawn anew when their width changes, so that text keeps its size.
+// Line charts in SVG, redrawn when their width changes, so that text keeps its size.
 const STROKES = [["var(--s0)", ""], ["var(--s1)", "8 3"], ["var(--s2)", "2 3"], ["var(--s3)", "10 3 2 3"], ["var(--s4)", "4 4"]];
 
 function ticks(low, high, log) {
@@ -17,7 +17,7 @@ function ticks(low, high, log) {
 
 function extent(series, key) {
   let low = Infinity, high = -Infinity;
-  for (const one of series) for (const v of one[key]) {
+  for (const line of series) for (const v of line[key]) {
     if (v == null) continue;
     low = Math.min(low, v);
     high = Math.max(high, v);
@@ -27,7 +27,7 @@ function extent(series, key) {
 
 // options: {name, x: {title, range?, log?}, y: {…}, height?}; series: [{name, x, y, dots?}].
 function lineChart(options, series) {
-  const holder = element("div", { class: "chart", tabindex: "0", role: "group", "aria-label": options.name + ". Left and right read it." });
+  const holder = element("div", { class: "chart", tabindex: "0", role: "group", "aria-label": options.name + ". Left and right arrow keys read its values." });
   const readout = element("p", { class: "readout", role: "status" });
   let read = () => {}, place = 0;
   holder.addEventListener("keydown", (event) => {
@@ -64,25 +64,25 @@ function lineChart(options, series) {
     }
     svg.append(element("svg:text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, x.title));
     if (y.title) svg.append(element("svg:text", { transform: `translate(12 ${(top + height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, y.title));
-    series.forEach((one, number_) => {
+    series.forEach((line, number_) => {
       const [stroke, dash] = STROKES[number_ % STROKES.length];
       let path = "", pen = "M";
-      one.x.forEach((v, i) => {
-        if (one.y[i] == null || v == null || (x.log && v <= 0) || (y.log && one.y[i] <= 0)) { pen = "M"; return; }
-        path += `${pen}${px(v).toFixed(1)} ${py(one.y[i]).toFixed(1)}`;
+      line.x.forEach((v, i) => {
+        if (line.y[i] == null || v == null || (x.log && v <= 0) || (y.log && line.y[i] <= 0)) { pen = "M"; return; }
+        path += `${pen}${px(v).toFixed(1)} ${py(line.y[i]).toFixed(1)}`;
         pen = "L";
-        if (one.dots) svg.append(element("svg:circle", { cx: px(v), cy: py(one.y[i]), r: 3.5, fill: stroke }));
+        if (line.dots) svg.append(element("svg:circle", { cx: px(v), cy: py(line.y[i]), r: 3.5, fill: stroke }));
       });
       svg.append(element("svg:path", { class: "series", d: path, stroke, "stroke-dasharray": dash }));
     });
     read = (at) => {
-      readout.textContent = series.map((one) => {
+      readout.textContent = series.map((line) => {
         let best = -1, near = Infinity;
-        one.x.forEach((v, i) => {
+        line.x.forEach((v, i) => {
           const far = Math.abs(px(v) - at);
-          if (one.y[i] != null && far < near) { near = far; best = i; }
+          if (line.y[i] != null && far < near) { near = far; best = i; }
         });
-        return best < 0 ? "" : `${one.name}: ${number(one.y[best])} at ${number(one.x[best], 4)}` + (one.score ? ` (score ${number(one.score[best])})` : "");
+        return best < 0 ? "" : `${line.name}: ${number(line.y[best])} at ${number(line.x[best], 4)}` + (line.score ? ` (score ${number(line.score[best])})` : "");
       }).join("   ");
       cursor.setAttribute("x1", (place = Math.max(left, Math.min(width - right, at))));
       cursor.setAttribute("x2", place);
@@ -98,10 +98,10 @@ function lineChart(options, series) {
     const width = Math.round(entries[0].contentRect.width);
     if (width && width !== drawn) draw((drawn = width));
   }).observe(holder);
-  const legend = series.length < 2 ? null : element("ul", { class: "legend" }, ...series.map((one, i) => {
+  const legend = series.length < 2 ? null : element("ul", { class: "legend" }, ...series.map((line, i) => {
     const [stroke, dash] = STROKES[i % STROKES.length];
     return element("li", {}, element("svg:svg", { viewBox: "0 0 32 11", "aria-hidden": "true" },
-      element("svg:line", { x1: 0, x2: 32, y1: 6, y2: 6, stroke, "stroke-width": 2.5, "stroke-dasharray": dash })), one.name);
+      element("svg:line", { x1: 0, x2: 32, y1: 6, y2: 6, stroke, "stroke-width": 2.5, "stroke-dasharray": dash })), line.name);
   }));
   return element("div", {}, holder, legend, readout);
 }

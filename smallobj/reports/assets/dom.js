@@ -1,4 +1,5 @@
-// Elements and figures. Text from the data enters the page as text nodes or attributes only.
+// Creation of elements and formatting of numbers. Text of the data is only ever inserted as text
+// nodes or attributes.
 function element(name, attributes, ...children) {
   const made = name.startsWith("svg:")
     ? document.createElementNS("http://www.w3.org/2000/svg", name.slice(4))
@@ -39,7 +40,7 @@ function section(title, note, ...children) {
   return made;
 }
 
-// Calls back once, when an element comes near the window.
+// Calls back once, when an element scrolls near the window.
 const nearby = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) {

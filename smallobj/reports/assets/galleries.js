@@ -1,16 +1,16 @@
-// Galleries of crops, and the list of all photographs. Both draw only what comes near the window.
+// Galleries of crops, and the table of all images. Crops are drawn only near the window.
 const PAGE = 60, ROWS = 50;
 
 function overlay(item) {
   const [x0, y0, x1, y1] = item.frame;
   const unit = Math.max(1, (x1 - x0) / 400);
   const svg = element("svg:svg", { viewBox: `${x0} ${y0} ${x1 - x0} ${y1 - y0}`, "aria-hidden": "true" });
-  for (const one of boxesOf(item.image)) {
-    const [a, b, c, d] = one.box;
+  for (const box of boxesOf(item.image)) {
+    const [a, b, c, d] = box.box;
     if (c < x0 || a > x1 || d < y0 || b > y1) continue;
-    // Of what was found only the confident and the shown one: others would bury the picture.
-    if (one.sort === "detection" && one.index !== item.detection && one.score < report.shown_score) continue;
-    const style = look(one.sort, one.kind);
+    // Only confident detections and the one of this item, since more would hide the image.
+    if (box.sort === "detection" && box.index !== item.detection && box.score < report.shown_score) continue;
+    const style = look(box.sort, box.kind);
     const shape = { x: a, y: b, width: c - a, height: d - b, fill: "none" };
     svg.append(
       element("svg:rect", { ...shape, stroke: "#111", "stroke-width": 3.5 * unit, "stroke-opacity": 0.7 }),
@@ -36,10 +36,10 @@ function card(item) {
 function gallery(packed) {
   const list = element("ul", { class: "gallery" });
   const more = element("button", { type: "button" }, "Show more");
-  const pick = element("select", { "aria-label": packed.name + ": class" }, element("option", { value: "" }, "every class"));
+  const pick = element("select", { "aria-label": packed.name + ": class" }, element("option", { value: "" }, "all classes"));
   const classes = [...new Set(packed.items.map((item) => item.class))].sort((a, b) => a - b);
   classes.forEach((k) => pick.append(element("option", { value: k }, report.classes[k])));
-  const type = element("select", { "aria-label": packed.name + ": type" }, element("option", { value: "" }, "every type"));
+  const type = element("select", { "aria-label": packed.name + ": type" }, element("option", { value: "" }, "all types"));
   const sort = packed.items.some((item) => item.label != null) ? "label" : "detection";
   const types = [...new Set(packed.items.map((item) => item.kind))].sort((a, b) => a - b);
   types.forEach((k) => type.append(element("option", { value: k }, report.kinds[sort][k].name)));
@@ -52,7 +52,7 @@ function gallery(packed) {
     shownCount = Math.min(items.length, shownCount + PAGE);
     more.hidden = shownCount >= items.length;
   }
-  for (const one of [pick, type]) one.addEventListener("change", () => { list.replaceChildren(); shownCount = 0; extend(); });
+  for (const select of [pick, type]) select.addEventListener("change", () => { list.replaceChildren(); shownCount = 0; extend(); });
   more.addEventListener("click", () => {
     const before = list.children.length;
     extend();
@@ -86,24 +86,24 @@ function photographTable() {
   const search = element("input", { type: "search", id: "find-photograph", placeholder: "part of the name" });
   const order = element("select", { id: "order-photographs" },
     element("option", { value: "missed" }, "most missed"), element("option", { value: "wrong" }, "most wrong detections"),
-    element("option", { value: "labels" }, "most objects"), element("option", { value: "image" }, "order of the data set"));
+    element("option", { value: "labels" }, "most objects"), element("option", { value: "image" }, "order of the dataset"));
   const body = element("tbody");
   const state = element("span", { role: "status" });
   const buttons = ["Previous", "Next"].map((name) => element("button", { type: "button" }, `${name} ${ROWS}`));
   let first = 0;
   function draw() {
     const wanted = search.value.toLowerCase();
-    const found = rows.filter((row) => row.name.toLowerCase().includes(wanted));
+    const matching = rows.filter((row) => row.name.toLowerCase().includes(wanted));
     const key = order.value;
-    found.sort((a, b) => (key === "image" ? a.image - b.image : b[key] - a[key] || a.image - b.image));
-    first = Math.max(0, Math.min(first, found.length - 1));
+    matching.sort((a, b) => (key === "image" ? a.image - b.image : b[key] - a[key] || a.image - b.image));
+    first = Math.max(0, Math.min(first, matching.length - 1));
     first -= first % ROWS;
-    body.replaceChildren(...found.slice(first, first + ROWS).map((row) => element("tr", {},
+    body.replaceChildren(...matching.slice(first, first + ROWS).map((row) => element("tr", {},
       element("td", {}, element("a", { href: "#photo=" + row.image }, row.name)),
       element("td", {}, number(row.labels)), element("td", {}, number(row.missed)), element("td", {}, number(row.wrong)))));
-    state.textContent = found.length ? `${first + 1} to ${Math.min(first + ROWS, found.length)} of ${number(found.length)}` : "none";
+    state.textContent = matching.length ? `${first + 1} to ${Math.min(first + ROWS, matching.length)} of ${number(matching.length)}` : "none";
     buttons[0].disabled = first === 0;
-    buttons[1].disabled = first + ROWS >= found.length;
+    buttons[1].disabled = first + ROWS >= matching.length;
   }
   const back = () => { first = 0; draw(); };
   search.addEventListener("input", back);
@@ -113,8 +113,8 @@ function photographTable() {
   draw();
   return [
     element("p", { class: "controls" }, element("label", { for: "find-photograph" }, "Name "), search,
-      element("label", { for: "order-photographs" }, "First "), order, ...buttons, state),
+      element("label", { for: "order-photographs" }, "Sort by "), order, ...buttons, state),
     element("div", { class: "scroll" }, element("table", {}, element("thead", {}, element("tr", {},
-      ...["Photograph", "Objects", "Missed", `Wrong, score ≥ ${number(report.shown_score)}`].map((t) => element("th", { scope: "col" }, t)))), body)),
+      ...["Image", "Objects", "Missed", `Wrong, score ≥ ${number(report.shown_score)}`].map((t) => element("th", { scope: "col" }, t)))), body)),
   ];
 }

@@ -1,9 +1,9 @@
-// The sections of the page, in order; each is left out where the report has no such part.
+// The sections of the page, in order. Sections without data are left out.
 function headlineTable(rows) {
   const between = (row) => (row.low == null ? "" : `${shown(row.low, row.unit)} to ${shown(row.high, row.unit)}`);
   const hasRange = rows.some((row) => row.low != null);
   return element("div", { class: "scroll" }, element("table", {},
-    element("thead", {}, element("tr", {}, ...["Figure", "Value", hasRange ? report.interval || "95 % interval" : null]
+    element("thead", {}, element("tr", {}, ...["Metric", "Value", hasRange ? report.interval || "95 % interval" : null]
       .filter((t) => t != null).map((t) => element("th", { scope: "col" }, t)), element("td", { class: "text" }))),
     element("tbody", {}, ...rows.map((row) => element("tr", {}, element("th", { scope: "row" }, row.name, row.note ? element("small", {}, row.note) : null),
       element("td", {}, shown(row.value, row.unit) + (row.unit === "percent" && row.value != null ? " %" : "")),
@@ -18,18 +18,18 @@ function curveChart(curves) {
     const chosen = +pick.value ? [curves[0], curves[+pick.value]] : [curves[0]];
     const series = chosen.map((c) => ({ name: `${c.name}, AP ${percent(c.ap)} %`, x: c.recall, y: c.precision, score: c.score }));
     holder.replaceChildren(lineChart({
-      name: "Precision against recall: " + series.map((one) => one.name).join(", "),
+      name: "Precision against recall: " + series.map((line) => line.name).join(", "),
       x: { title: "recall", range: [0, 1] }, y: { title: "precision", range: [0, 1] } }, series));
   };
   pick.addEventListener("change", draw);
   draw();
-  return [curves.length > 1 ? element("p", { class: "controls" }, element("label", { for: "pick-curve" }, "Beside it the class "), pick) : null, holder];
+  return [curves.length > 1 ? element("p", { class: "controls" }, element("label", { for: "pick-curve" }, "Compare with class "), pick) : null, holder];
 }
 
 function calibrationChart(packed) {
   const rows = packed.rows.filter((row) => row.count > 0);
   return lineChart({ name: "Precision against score", x: { title: "score", range: [0, 1] }, y: { title: "precision", range: [0, 1] } }, [
-    { name: "as it should be", x: [0, 1], y: [0, 1] },
+    { name: "perfect calibration", x: [0, 1], y: [0, 1] },
     { name: "this detector", x: rows.map((r) => r.confidence), y: rows.map((r) => r.precision), dots: true }]);
 }
 
@@ -62,10 +62,10 @@ if (report.misses) {
 if (report.calibration) section("Calibration", report.calibration.note, calibrationChart(report.calibration));
 if (report.training) section("Training", report.training_note, trainingCharts(report.training));
 if (images) {
-  for (const one of report.galleries || []) {
-    if (one.items.length) section(one.name, one.note, legendOfKinds(), ...gallery(one));
+  for (const packed of report.galleries || []) {
+    if (packed.items.length) section(packed.name, packed.note, legendOfKinds(), ...gallery(packed));
   }
-  section("Photographs", report.photographs_note, ...photographTable());
+  section("Images", report.photographs_note, ...photographTable());
 }
 window.addEventListener("hashchange", viewer.route);
 viewer.route();

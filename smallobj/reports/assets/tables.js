@@ -1,6 +1,6 @@
-// Tables whose figures are bars, and the confusion matrix.
+// Tables with bars, and the confusion matrix.
 
-// packed: {columns: [{name, unit, bar?}], rows: [{name, values, note?}]}; a click on a head sorts.
+// packed: {columns: [{name, unit, bar?}], rows: [{name, values, note?}]}. Click on a head to sort.
 function barTable(packed, firstName) {
   const most = packed.columns.map((c, k) => c.unit === "percent" && !c.fit ? 1
     : Math.max(1e-12, ...packed.rows.map((row) => Math.abs(row.values[k] || 0))));
@@ -17,7 +17,7 @@ function barTable(packed, firstName) {
   const heads = [];
   const sortBy = (k, head) => {
     const down = head.getAttribute("aria-sort") !== "descending";
-    heads.forEach((one) => one.removeAttribute("aria-sort"));
+    heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const key = (row) => (k < 0 ? row.name : row.values[k]);
     const rows = packed.rows.slice().sort((a, b) => {
@@ -48,7 +48,7 @@ function confusionTable(packed) {
   function draw() {
     const total = (k) => counts[k].reduce((a, b) => a + b, 0) + counts.reduce((a, row) => a + row[k], 0);
     const kept = names.map((_, k) => k).filter((k) => !hide.checked || total(k) > 0);
-    const head = element("tr", {}, element("td", {}, "label ↓ found as →"),
+    const head = element("tr", {}, element("td", {}, "label ↓ detected as →"),
       ...kept.map((k) => element("th", { scope: "col" }, element("span", {}, names[k]))));
     const rows = kept.map((r) => {
       const sum = counts[r].reduce((a, b) => a + b, 0);
@@ -59,7 +59,7 @@ function confusionTable(packed) {
         return element("td", {
           class: r === c && !background ? "same" : null,
           style: count ? `background:rgba(var(--heat),${(0.08 + 0.52 * share).toFixed(2)})` : null,
-          title: `${names[r]} found as ${names[c]}: ${count} (${percent(share)} % of its row)`,
+          title: `${names[r]} detected as ${names[c]}: ${count} (${percent(share)} % of the row)`,
         }, background ? "" : count ? number(count) : "·");
       }));
     });

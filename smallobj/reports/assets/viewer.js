@@ -1,5 +1,5 @@
-// One photograph, zoomable, its boxes on a canvas over the picture. The address holds what is
-// shown (#photo=12&box=d34), so that links, Back and bookmarks work.
+// The zoomable view of one image with its boxes, on a canvas. The address names the image and the
+// box (#photo=12&box=d34), so that links, Back and bookmarks work.
 const viewer = (() => {
   if (!images) return { route() {} };
   const byId = (id) => document.getElementById(id);
@@ -8,9 +8,9 @@ const viewer = (() => {
   const filter = { classes: new Set(report.classes.map((_, k) => k)), kinds: new Set(), score: report.shown_score };
   let opener = null, frame = 0;
 
-  const accepted = (one) => filter.classes.has(one.class) && filter.kinds.has(one.sort + one.kind)
-    && (one.score == null || one.score >= filter.score);
-  const visible = () => now.boxes.filter((one) => accepted(one) || one.key === now.marked);
+  const accepted = (box) => filter.classes.has(box.class) && filter.kinds.has(box.sort + box.kind)
+    && (box.score == null || box.score >= filter.score);
+  const visible = () => now.boxes.filter((box) => accepted(box) || box.key === now.marked);
 
   function draw() {
     frame = 0;
@@ -29,22 +29,22 @@ const viewer = (() => {
     for (const { frame: [a, b, c, d], picture } of now.crops) {
       brush.drawImage(picture, ...place(a, b), (c - a) * now.scale, (d - b) * now.scale);
     }
-    for (const one of visible()) {
-      const style = look(one.sort, one.kind);
-      const [a, b] = place(one.box[0], one.box[1]), [c, d] = place(one.box[2], one.box[3]);
+    for (const box of visible()) {
+      const style = look(box.sort, box.kind);
+      const [a, b] = place(box.box[0], box.box[1]), [c, d] = place(box.box[2], box.box[3]);
       if (c < 0 || d < 0 || a > width || b > height) continue;
-      const marked = one.key === now.marked;
+      const marked = box.key === now.marked;
       for (const [stroke, thick, dash] of [["rgba(0,0,0,.75)", marked ? 7 : 4, []], [style.colour, marked ? 3.5 : 2, style.dash]]) {
         brush.strokeStyle = stroke;
         brush.lineWidth = thick;
         brush.setLineDash(dash);
         brush.strokeRect(a, b, c - a, d - b);
       }
-      if (marked || (c - a) * (d - b) > 1600) caption(one, a, one.sort === "label" ? d + 15 : b - 5);
+      if (marked || (c - a) * (d - b) > 1600) caption(box, a, box.sort === "label" ? d + 15 : b - 5);
     }
   }
-  function caption(one, x, y) {
-    const text = report.classes[one.class] + (one.score == null ? "" : " " + one.score.toFixed(2));
+  function caption(box, x, y) {
+    const text = report.classes[box.class] + (box.score == null ? "" : " " + box.score.toFixed(2));
     brush.font = "12px system-ui, sans-serif";
     brush.fillStyle = "rgba(0,0,0,.75)";
     brush.fillRect(x - 2, y - 12, brush.measureText(text).width + 6, 16);
@@ -74,22 +74,22 @@ const viewer = (() => {
   }
   function tell() {
     const count = now.boxes.filter(accepted).length;
-    const blank = now.picture ? "" : " No picture of it is in this file.";
+    const blank = now.picture ? "" : " This file does not contain the image.";
     byId("viewer-status").textContent = `${count} of ${now.boxes.length} boxes shown, zoom ${Math.round(now.scale * 100)} %.${blank}`;
     redraw();
   }
   function list() {
-    const items = visible().slice(0, 300).map((one) => {
-      const button = element("button", { type: "button", "aria-current": one.key === now.marked ? "true" : null }, describe(one));
-      button.addEventListener("click", () => mark(one));
+    const items = visible().slice(0, 300).map((box) => {
+      const button = element("button", { type: "button", "aria-current": box.key === now.marked ? "true" : null }, describe(box));
+      button.addEventListener("click", () => mark(box));
       return element("li", {}, button);
     });
     byId("boxes").replaceChildren(...items);
     tell();
   }
-  function mark(one) {
-    now.marked = one.key;
-    const [a, b, c, d] = one.box;
+  function mark(box) {
+    now.marked = box.key;
+    const [a, b, c, d] = box.box;
     now.x = (a + c) / 2;
     now.y = (b + d) / 2;
     const room = Math.min(canvas.clientWidth, canvas.clientHeight) / (4 * Math.max(c - a, d - b, 8));
@@ -99,7 +99,7 @@ const viewer = (() => {
   function step(by) {
     const all = visible();
     if (!all.length) return;
-    const at = all.findIndex((one) => one.key === now.marked);
+    const at = all.findIndex((box) => box.key === now.marked);
     mark(all[at < 0 ? (by > 0 ? 0 : all.length - 1) : (at + by + all.length) % all.length]);
   }
   function load(source, done) {
@@ -110,7 +110,7 @@ const viewer = (() => {
   function show(image, key) {
     Object.assign(now, { image, boxes: boxesOf(image), marked: key || null, picture: null, crops: [] });
     byId("viewer-title").textContent = images.names[image];
-    canvas.setAttribute("aria-label", `Photograph ${images.names[image]} with boxes`);
+    canvas.setAttribute("aria-label", `Image ${images.names[image]} with boxes`);
     if (!dialog.open) {
       opener = document.activeElement;
       dialog.showModal();
@@ -118,12 +118,12 @@ const viewer = (() => {
     const held = byId("photo-" + image);
     const current = (action) => (picture) => { if (now.image === image) action(picture); };
     if (held) load(held.textContent, current((picture) => { now.picture = picture; tell(); }));
-    for (const one of report.galleries || []) for (const item of one.items) {
+    for (const gallery of report.galleries || []) for (const item of gallery.items) {
       if (item.image === image && item.crop) load(item.crop, current((picture) => now.crops.push({ frame: item.frame, picture })));
     }
     fit();
-    const found = now.boxes.find((one) => one.key === key);
-    if (found) mark(found);
+    const target = now.boxes.find((box) => box.key === key);
+    if (target) mark(target);
     else list();
     canvas.focus();
   }
@@ -168,7 +168,7 @@ const viewer = (() => {
     event.preventDefault();
     zoom(Math.exp(-event.deltaY / 400), [event.offsetX - canvas.clientWidth / 2, event.offsetY - canvas.clientHeight / 2]);
   }, { passive: false });
-  // Pointers held down: one drags, two pinch.
+  // Pressed pointers: one drags, two zoom.
   const held = new Map();
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
