@@ -1,4 +1,4 @@
-"""A model from a config, with the arithmetic that the config asks for."""
+"""Builds a model from a config, with the precision that the config asks for."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def build_model(cfg: CfgNode) -> nn.Module:
     """Detectron2's ``build_model``, with mixed precision and the fastest memory layout.
 
     Raises:
-        ValueError: a precision is unknown, no number of classes is set, or two that differ, or the
-            ROI head is one of Detectron2's that would not read a key that is set, or a plugin can't
-            be loaded.
+        ValueError: a precision is unknown; the number of classes is missing or set to two different
+            values; the ROI head is one of Detectron2's and would ignore a key that is set; or a
+            plugin can't be loaded.
     """
     load_plugins()
     check_own_keys(cfg)
@@ -38,7 +38,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
 
 
 def _with_one_number_of_classes(cfg: CfgNode) -> CfgNode:
-    """Detectron2's RetinaNet has a key of its own for what is one number here."""
+    """The config with MODEL.ROI_HEADS.NUM_CLASSES copied to the separate key of RetinaNet."""
     number, own = cfg.MODEL.ROI_HEADS.NUM_CLASSES, cfg.MODEL.RETINANET.NUM_CLASSES
     if cfg.MODEL.META_ARCHITECTURE != "RetinaNet" or own == number:
         return cfg

@@ -1,4 +1,4 @@
-"""Choosing the background on which a dense detector with softmax learns.
+"""Hard negative mining: choosing the background anchors in the loss of a dense detector.
 
 Shapes: N images, R anchors, C + 1 classes with background.
 """
@@ -18,25 +18,30 @@ def hard_negatives(
     minimum: int = 0,
     eligible: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The background anchors of highest loss, so many for each positive one of the same image.
+    """Chooses the background anchors of highest loss, ``ratio`` per positive anchor of each image.
 
-    Of thousands of anchors a handful show an object; without a choice their loss would drown in
-    that of the background. Source: arXiv 1512.02325, section 2.2, "hard negative mining".
+    Of thousands of anchors only a few show an object. Without this choice the loss of the
+    background would dominate. Source: arXiv 1512.02325, section 2.2, "hard negative mining".
 
     Args:
         loss: (N, R), classification loss of each anchor against its label.
         positive: (N, R) bool, anchors of objects.
-        ratio: negatives for each positive; 3 in the paper. A fraction is rounded up in each image.
-        minimum: negatives of an image with fewer positives; 0 in the paper, by which an image
-            without objects teaches nothing.
+        ratio: negatives per positive; 3 in the paper. The product is rounded up in each image.
+        minimum: lowest number of negatives in an image; 0 in the paper, where images without
+            objects don't contribute to training.
         eligible: (N, R) bool, anchors that may be chosen; None: all that are not positive.
 
     Returns:
-        (N, R) bool, never both chosen and positive. Of equal losses the lower anchor is chosen.
+        (N, R) bool, the chosen anchors; none of them is positive. Of equal losses the anchor of
+        lower index is chosen.
+
+    >>> loss = torch.tensor([[9.0, 1.0, 3.0, 2.0]])
+    >>> hard_negatives(loss, torch.tensor([[True, False, False, False]]), ratio=2)
+    tensor([[False, False,  True,  True]])
     """
     candidates = ~positive if eligible is None else eligible & ~positive
     wanted = (ratio * positive.sum(dim=1, keepdim=True)).ceil().clamp(min=minimum)
-    # Stable, or a GPU would choose others among equals at each run.
+    # Stable, since a GPU might otherwise choose different anchors of equal loss in each run.
     order = loss.masked_fill(~candidates, -torch.inf).sort(dim=1, descending=True, stable=True)[1]
     rank = torch.empty_like(order)
     rank.scatter_(1, order, torch.arange(loss.shape[1], device=loss.device).expand_as(order))
@@ -52,11 +57,11 @@ def mined_cross_entropy(
     minimum: int = 0,
     eligible: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross entropy of objects and of their hard negatives, for each object's anchor.
+    """Cross entropy of positive anchors and of their hard negatives, per positive anchor.
 
-    Negatives beyond ``ratio`` for each positive, which only ``minimum`` brings, count as if they
-    had their share of positives: batches of mere background would else be summed up and not
-    averaged.
+    Where ``minimum`` gives more than ``ratio`` negatives per positive, the divisor is the number of
+    positives that would belong to so many negatives. Otherwise the loss of a batch with only
+    background would be a sum instead of a mean.
 
     Args:
         logits: (N, R, C + 1).
@@ -64,7 +69,7 @@ def mined_cross_entropy(
         positive, ratio, minimum, eligible: as :func:`hard_negatives`.
 
     Returns:
-        The loss, and the number of positives that it was divided by; scalars.
+        The loss and its divisor; scalars.
     """
     loss = F.cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none")
     loss = loss.view_as(classes)

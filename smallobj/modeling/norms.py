@@ -1,4 +1,4 @@
-"""Normalisation layers: what a device computes, what training needs, what tests can spare."""
+"""Normalisation layers: a choice for each device, checks before training, folding after it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 logger = logging.getLogger(__name__)
 
 _SYNCHRONISED = ("SyncBN", "nnSyncBN")
-# Of these Detectron2 makes one a level, of "BN" and "SyncBN" alone.
+# Detectron2 builds one norm per level for this head, and only "BN" and "SyncBN".
 _SHARED_HEAD = "MODEL.RETINANET.NORM"
 
 
 def norms_for_device(cfg: CfgNode) -> CfgNode:
-    """The config with norms that MODEL.DEVICE can train.
+    """The config with normalisation layers that MODEL.DEVICE can train.
 
-    PyTorch's SyncBatchNorm computes on GPUs only. On a CPU Detectron2's own version takes its
-    place: over several processes it synchronises too, in one it is BatchNorm. In RetinaNet's head,
-    which is shared by all levels, each of which has statistics of its own, it is BatchNorm. Weights
-    of the one fit the other.
+    PyTorch's SyncBatchNorm runs on GPUs only. On a CPU it is replaced by Detectron2's own version,
+    which also synchronises several processes and is plain BatchNorm in a single one. In RetinaNet's
+    head, which all levels share but with separate statistics for each, it is replaced by BatchNorm.
+    The weights of all of them are interchangeable.
     """
     if torch.device(cfg.MODEL.DEVICE).type != "cpu":
         return cfg
@@ -45,21 +45,21 @@ def norms_for_device(cfg: CfgNode) -> CfgNode:
 
 
 def _keys_with(node: CfgNode, values: tuple[str, ...], name: str) -> list[str]:
-    """Names of the NORM keys below ``node`` with one of the values."""
-    found = []
+    """Names of the NORM keys below ``node`` whose value is among ``values``."""
+    keys = []
     for key, value in node.items():
         if isinstance(value, CfgNode):
-            found += _keys_with(value, values, f"{name}.{key}")
+            keys += _keys_with(value, values, f"{name}.{key}")
         elif key == "NORM" and value in values:
-            found.append(f"{name}.{key}")
-    return found
+            keys.append(f"{name}.{key}")
+    return keys
 
 
 def begin_at_the_first_level(head: nn.Module) -> None:
     """Resets norms that cycle through the levels each time ``head`` runs.
 
-    Detectron2's keep counting. A pass that stopped midway, for example out of memory, would leave
-    each level with the statistics of another.
+    Detectron2's own norms keep counting. After a pass that stopped midway, for example out of
+    memory, each level would use the statistics of another one.
     """
     norms = [module for module in head.modules() if isinstance(module, CycleBatchNormList)]
 
@@ -72,11 +72,11 @@ def begin_at_the_first_level(head: nn.Module) -> None:
 
 
 def check_from_scratch(model: nn.Module, weights: str) -> None:
-    """Refuses to train a model of which some parts would stay as random as they begin.
+    """Refuses to train a model with frozen layers from random weights.
 
     Args:
-        model: to be trained.
-        weights: MODEL.WEIGHTS, which it starts from.
+        model: the model to be trained.
+        weights: MODEL.WEIGHTS, from which training starts.
 
     Raises:
         ValueError: there are no weights, and a layer is frozen.
@@ -99,9 +99,9 @@ def check_from_scratch(model: nn.Module, weights: str) -> None:
 
 
 def fold_batch_norm(model: nn.Module) -> None:
-    """Moves each BatchNorm, also a frozen one, behind a Detectron2 convolution into it.
+    """Folds each BatchNorm, frozen or not, into the Detectron2 convolution that it belongs to.
 
-    For a model that won't be trained any more; its results stay the same to rounding.
+    For a model that won't be trained any more. Its results stay the same up to rounding.
     """
     for module in model.modules():
         norm = getattr(module, "norm", None)

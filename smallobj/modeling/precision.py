@@ -21,18 +21,20 @@ PRECISIONS = {
 
 
 def precision_in_training(cfg: CfgNode) -> torch.dtype:
-    """
+    """The type that the backbone computes in during training.
+
     Raises:
         ValueError: MODEL.BACKBONE.PRECISION is unknown.
     """
     name = cfg.MODEL.BACKBONE.PRECISION
-    # float16 would need its losses scaled.
+    # float16 would need loss scaling.
     check_choice("MODEL.BACKBONE.PRECISION", name, ("float32", "bfloat16"))
     return PRECISIONS[name]
 
 
 def precision_at_test(cfg: CfgNode) -> torch.dtype:
-    """
+    """The type that backbone and heads compute in at test time.
+
     Raises:
         ValueError: TEST.PRECISION is unknown.
     """
@@ -44,9 +46,9 @@ def precision_at_test(cfg: CfgNode) -> torch.dtype:
 
 
 def fastest_precision(device: str) -> torch.dtype:
-    """bfloat16 where the processor multiplies in it, float16 on older GPUs, else float32."""
+    """bfloat16 if the processor supports it natively, float16 on older GPUs, else float32."""
     if torch.device(device).type == "cuda":
-        # Not emulated: a GPU that lacks bfloat16 computes it slower than float32.
+        # Emulated bfloat16 doesn't count: it is slower than float32.
         has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if has_bfloat16 else torch.float16
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
@@ -57,16 +59,17 @@ def fastest_precision(device: str) -> torch.dtype:
 def set_precision(model: nn.Module, training: torch.dtype, test: torch.dtype) -> None:
     """Makes a Detectron2 model compute in mixed precision (autocast).
 
-    In training only the backbone; at test time also the heads' convolutions and linear layers.
-    What these give is float32: box arithmetic, and above all RoIAlign, which rounds coordinates
-    to the type of the features, would move a box at x = 500 by 2 px in bfloat16.
+    In training this concerns the backbone only; at test time also the convolutions and linear
+    layers of the heads. Their outputs are float32: in bfloat16, box arithmetic would move a box at
+    x = 500 by 2 px, and so would RoIAlign, which rounds coordinates to the type of the features.
 
-    A trainer with an autocast of its own (SOLVER.AMP.ENABLED) has its way with the heads, and with
-    the backbone where ``training`` is float32; what they give is float32 then, too.
+    A trainer with its own autocast (SOLVER.AMP.ENABLED) decides the precision of the heads, and of
+    the backbone if ``training`` is float32; the outputs are float32 then, too.
 
     Args:
         model: has a ``backbone``; its heads are found by Detectron2's names for them.
-        training, test: the types to compute in, by ``model.training``.
+        training: the type to compute in when ``model.training`` is true.
+        test: the type to compute in otherwise.
     """
     _mix_backbone(model, training, test)
     for head in _heads(model):
@@ -76,11 +79,11 @@ def set_precision(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
 
 
 def prepare_for_inference(model: Any, test: torch.dtype) -> None:
-    """Readies a model that won't be trained any more: BatchNorm is folded, weights are rounded.
+    """Folds BatchNorm and rounds the weights of a model that won't be trained any more.
 
     Args:
-        model: one that :func:`set_precision` has treated, with its final weights.
-        test: the type given there.
+        model: a model after :func:`set_precision`, with its final weights.
+        test: the same type as there.
     """
     fold_batch_norm(model)
     round_weights(model, test)
@@ -89,27 +92,28 @@ def prepare_for_inference(model: Any, test: torch.dtype) -> None:
 def round_weights(model: Any, test: torch.dtype) -> None:
     """Rounds the weights of a model that won't be trained any more, once instead of in each pass.
 
-    Results are bit-identical: autocast rounds the same weights.
+    Results are bit-identical, since autocast would round the same weights.
 
     Args:
-        model: one that :func:`set_precision` has treated.
-        test: the type given there.
+        model: a model after :func:`set_precision`.
+        test: the same type as there.
     """
     if test == torch.float32:
         return
     for part in (model.backbone, *_heads(model)):
         for module in part.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                # These two alone, by hand: Detectron2's convolutions hold their norm layer.
+                # Not ``module.to(test)``: Detectron2's convolutions contain their norm layer.
                 for parameter in (module.weight, module.bias):
                     if parameter is not None:
                         parameter.data = parameter.data.to(test)
 
 
 def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) -> None:
-    """Convolutions run 1.1 to 4 times as fast in channels-last, so the image goes in that way.
+    """Makes the backbone compute in mixed precision, with channels-last images.
 
-    Except when training with GroupNorm on CPU: its backward pass is ten times slower there.
+    Convolutions run 1.1 to 4 times as fast in channels-last. The exception is training with
+    GroupNorm on a CPU, where its backward pass is ten times slower in channels-last.
     """
     backbone: Any = model.backbone
     forward = backbone.forward
@@ -118,11 +122,11 @@ def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
     def mixed_forward(image: torch.Tensor) -> dict[str, torch.Tensor]:
         dtype = training if backbone.training else test
         if image.is_cuda or not (torch.is_grad_enabled() and slow_backward):
-            # In one step with the rounding, which the first convolution would do; not in training,
-            # where autocast must see it to hand back gradients.
+            # At test time this also rounds the image, as the first convolution would, in the same
+            # copy. In training autocast must do the rounding, so that gradients flow back.
             kind = image.dtype if torch.is_grad_enabled() else dtype
             image = image.to(kind, memory_format=torch.channels_last)
-        # Switched off in training, it would shut out the trainer's.
+        # A disabled autocast here would override the trainer's own.
         is_left_to_trainer = backbone.training and training == torch.float32
         with nullcontext() if is_left_to_trainer else _autocast(image, dtype):
             features = forward(image)
@@ -135,10 +139,10 @@ def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
 
 
 def _quicken_on_small_maps(norm: Any) -> None:
-    """At test time on a CPU takes a detour that is up to nine times as fast.
+    """Makes GroupNorm up to nine times as fast on small maps, at test time on a CPU.
 
-    PyTorch's GroupNorm has a slow way of its own for channels-last maps of fewer than 1,024 places,
-    which are those of small tiles.
+    PyTorch's GroupNorm has a slow path for channels-last maps with fewer than 1,024 positions, such
+    as those of small tiles. Copying to the default layout and back avoids it.
     """
     forward = norm.forward
 
@@ -152,7 +156,7 @@ def _quicken_on_small_maps(norm: Any) -> None:
 
 
 def _heads(model: Any) -> Iterator[nn.Module]:
-    """RPN's head, the box heads of all stages, and the head of a dense detector."""
+    """The head of the RPN, the box heads of all stages, and the head of a dense detector."""
     if hasattr(model, "proposal_generator") and hasattr(model.proposal_generator, "rpn_head"):
         yield model.proposal_generator.rpn_head
     box_head = getattr(getattr(model, "roi_heads", None), "box_head", None)
@@ -190,15 +194,15 @@ def _to_float32(outputs: Any) -> Any:
 def _lay_out_once(roi_heads: Any) -> None:
     """Converts features to the layout that RoIAlign reads, once, at test time.
 
-    RoIAlign would convert them itself for each stage of a cascade, by a copy that takes seven times
-    as long as a transposition.
+    Otherwise RoIAlign converts them itself in each stage of a cascade, with a copy that takes seven
+    times as long as the transposition here.
     """
     forward = roi_heads.forward
 
     def with_plain_features(
         images: Any, features: dict[str, torch.Tensor], proposals: Any, targets: Any = None
     ) -> Any:
-        if not roi_heads.training and any(len(found) for found in proposals):
+        if not roi_heads.training and any(len(boxes) for boxes in proposals):
             features = {level: _channels_first(feature) for level, feature in features.items()}
         return forward(images, features, proposals, targets)
 
@@ -206,11 +210,11 @@ def _lay_out_once(roi_heads: Any) -> None:
 
 
 def _channels_first(feature: torch.Tensor) -> torch.Tensor:
-    """(N, C, h, w) in memory, too; equal values."""
+    """The same feature, (N, C, h, w), in the default (contiguous) memory layout."""
     if feature.is_contiguous() or feature.is_cuda:
         return feature.contiguous()
     plain = torch.empty(feature.shape, dtype=feature.dtype)
     for target, image in zip(plain, feature, strict=True):
-        # Two dimensions at a time: only for those does PyTorch's copy go block by block.
+        # As a two-dimensional transposition: only for these does PyTorch's copy work in blocks.
         target.flatten(1).copy_(image.permute(1, 2, 0).flatten(0, 1).t())
     return plain

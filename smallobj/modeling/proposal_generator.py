@@ -1,4 +1,4 @@
-"""RPN that proposes nothing where there is nothing, and can match small objects in other ways.
+"""RPN with fewer proposals on empty images, and with further ways of matching small objects.
 
 Shapes: N images, L levels, A anchors of all levels; boxes (A, 4) XYXY in pixels of the input.
 """
@@ -25,7 +25,7 @@ from smallobj.modeling.matching import ScaleAdaptiveMatcher
 METRICS = ("iou", "nwd")
 MATCHINGS = ("fixed", "scale_adaptive")
 BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou", "nwd")
-# Boxes of a level that go into NMS for each one that may come out of it.
+# Number of boxes of a level that go into NMS, over the number of proposals that may remain.
 _CANDIDATES = 4
 
 
@@ -36,9 +36,9 @@ class SmallObjectRPN(RPN):
     Detectron2 keeps the best few hundred proposals of every image, even of one that is a hundred
     pixels wide or shows nothing, and the ROI heads would spend their time on them.
 
-    In training it may match anchors by normalised Gaussian Wasserstein distance or by a threshold
-    that follows an object's size. The keys are described in :mod:`smallobj.config.model`;
-    with their defaults it trains as Detectron2's RPN.
+    In training it can match anchors by normalised Gaussian Wasserstein distance, or by a threshold
+    that depends on the object's size. The keys are described in :mod:`smallobj.config.model`. With
+    their defaults it trains as Detectron2's RPN does.
     """
 
     box_reg_loss_type: str
@@ -57,15 +57,15 @@ class SmallObjectRPN(RPN):
         """
         Args:
             score_thresh_test: lowest objectness (probability) of a proposal at test time.
-            pixels_per_proposal_test: an image of so many pixels gets one proposal at test time,
-                one of twice as many two; 0: no such limit.
+            pixels_per_proposal_test: pixels of the image per proposal at test time: an image with
+                this many pixels gets one proposal, with twice as many two; 0: no such limit.
             match_metric, nms_metric: "iou" or "nwd".
             nwd_constant: C of "nwd", in pixels.
-            kwargs: as Detectron2's RPN; ``box_reg_loss_type`` may be "nwd".
+            kwargs: arguments of Detectron2's RPN; ``box_reg_loss_type`` may be "nwd".
 
         Raises:
-            ValueError: a threshold outside [0, 1), a negative number of pixels, an unknown metric
-                or loss.
+            ValueError: a threshold is outside [0, 1), the number of pixels is negative, or a metric
+                or loss is unknown.
         """
         super().__init__(**kwargs)
         check_between("MODEL.RPN.SCORE_THRESH_TEST", score_thresh_test, 0, 1, "[)")
@@ -111,13 +111,13 @@ class SmallObjectRPN(RPN):
     def label_and_sample_anchors(
         self, anchors: list[Boxes], gt_instances: list[Instances]
     ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Labels anchors as the base class does, by another metric or threshold where asked for."""
+        """Labels anchors as the base class does, with the chosen metric and thresholds."""
         if self.match_metric == "iou" and not isinstance(self.anchor_matcher, ScaleAdaptiveMatcher):
             return super().label_and_sample_anchors(anchors, gt_instances)
         every = Boxes.cat(anchors)
         labels, boxes = [], []
         for truth in gt_instances:
-            # All anchors times all objects: on the CPU where the GPU's memory doesn't hold that.
+            # The matrix of all anchors and objects may not fit into GPU memory; then on the CPU.
             matched, label = retry_if_cuda_oom(self._match)(truth.gt_boxes, every)
             label = label.to(every.device)
             if self.anchor_boundary_thresh >= 0:
@@ -134,8 +134,8 @@ class SmallObjectRPN(RPN):
         """(A,) int64 the object of each anchor; (A,) int8 1 positive, 0 background, -1 ignored."""
         if self.match_metric == "nwd":
             quality = wasserstein_matrix(objects.tensor, anchors.tensor, self.nwd_constant)
-            # Beyond some 100 C float32 has no numbers left. An object that is alike to no anchor
-            # would take them all for its best one.
+            # Beyond a distance of about 100 C the similarity is 0 in float32. An object without any
+            # similarity above 0 would have all anchors as its best ones.
             far = (quality.amax(dim=1) == 0).nonzero()[:, 0]
             wide = wasserstein_matrix(objects.tensor[far], anchors.tensor, self.nwd_constant * 100)
             quality[far, wide.argmax(dim=1)] = torch.finfo(quality.dtype).tiny
@@ -150,12 +150,12 @@ class SmallObjectRPN(RPN):
         pred_anchor_deltas: list[torch.Tensor],
         gt_boxes: list[torch.Tensor],
     ) -> dict[str, torch.Tensor]:
-        """As the base class, and "nwd": 1 - exp(-W2 / C), summed over the positive anchors."""
+        """Adds the box loss "nwd": 1 - exp(-W2 / C), summed over the positive anchors."""
         if self.box_reg_loss_type != "nwd":
             return super().losses(
                 anchors, pred_objectness_logits, gt_labels, pred_anchor_deltas, gt_boxes
             )
-        # The base class has its box losses in the midst of this method, and no "nwd" among them.
+        # The rest repeats the base class, whose method has its box losses built in, without "nwd".
         labels = torch.stack(gt_labels)
         positive, sampled = labels == 1, labels >= 0
         storage = get_event_storage()
@@ -188,8 +188,10 @@ class SmallObjectRPN(RPN):
         with torch.no_grad():
             decoded = self._decode_proposals(anchors, pred_anchor_deltas)
             select = self._select_by_nwd if self.nms_metric == "nwd" else self._select_by_iou
-            found = select(decoded, pred_objectness_logits, image_sizes, candidates, most)
-        return found if self.training else [self._believable(proposals) for proposals in found]
+            selected = select(decoded, pred_objectness_logits, image_sizes, candidates, most)
+        if self.training:
+            return selected
+        return [self._above_threshold(proposals) for proposals in selected]
 
     def _select_by_iou(
         self,
@@ -199,13 +201,13 @@ class SmallObjectRPN(RPN):
         candidates: int,
         most: int,
     ) -> list[Instances]:
-        """The best ``most`` proposals of each image, after NMS among the best of each level.
+        """The best ``most`` proposals of each image, after NMS within each level.
 
         Args:
-            boxes, logits: of each level, (N, its anchors, 4) and (N, its anchors).
+            boxes, logits: for each level, (N, its anchors, 4) and (N, its anchors).
             image_sizes: (h, w) of each image.
-            candidates: boxes of a level that go into NMS.
-            most: proposals that come out of it.
+            candidates: number of boxes of a level that go into NMS, the best ones.
+            most: largest number of proposals of an image.
         """
         return find_top_rpn_proposals(
             boxes,
@@ -226,13 +228,13 @@ class SmallObjectRPN(RPN):
         candidates: int,
         most: int,
     ) -> list[Instances]:
-        """As :meth:`_select_by_iou`."""
+        """Same as :meth:`_select_by_iou`, with NMS by normalised Gaussian Wasserstein distance."""
         levels = [
             find_top_rpn_proposals(
                 [of_level],
                 [logits_of_level],
                 image_sizes,
-                2.0,  # an IoU that nothing exceeds
+                2.0,  # no IoU exceeds this, so NMS by IoU keeps all
                 candidates,
                 candidates,
                 self.min_box_size,
@@ -240,28 +242,28 @@ class SmallObjectRPN(RPN):
             )
             for of_level, logits_of_level in zip(boxes, logits, strict=True)
         ]
-        found = []
+        selected = []
         for per_level in zip(*levels, strict=True):
-            kept = Instances.cat([self._without_alike(proposals) for proposals in per_level])
+            kept = Instances.cat([self._nms_by_nwd(proposals) for proposals in per_level])
             best = kept.objectness_logits.argsort(descending=True, stable=True)
-            found.append(kept[best[:most]])
-        return found
+            selected.append(kept[best[:most]])
+        return selected
 
-    def _without_alike(self, ranked: Instances) -> Instances:
+    def _nms_by_nwd(self, ranked: Instances) -> Instances:
         boxes = ranked.proposal_boxes.tensor
         return ranked[wasserstein_nms(boxes, self.nms_thresh, self.nwd_constant)]
 
     def _limits(self, image_sizes: list[tuple[int, int]]) -> tuple[int, int]:
-        """Boxes of a level that go into NMS, and proposals that may come out of it."""
+        """Number of boxes of a level that go into NMS, and largest number of proposals after it."""
         candidates, most = self.pre_nms_topk[self.training], self.post_nms_topk[self.training]
         if self.training or not self.pixels_per_proposal_test:
             return candidates, most
         pixels = max(height * width for height, width in image_sizes)
-        held = max(pixels // self.pixels_per_proposal_test, 1)
-        return min(candidates, held * _CANDIDATES), min(most, held)
+        limit = max(pixels // self.pixels_per_proposal_test, 1)
+        return min(candidates, limit * _CANDIDATES), min(most, limit)
 
-    def _believable(self, proposals: Instances) -> Instances:
+    def _above_threshold(self, proposals: Instances) -> Instances:
         if not self.score_thresh_test:
             return proposals
-        least = math.log(self.score_thresh_test / (1 - self.score_thresh_test))
-        return proposals[proposals.objectness_logits >= least]
+        lowest_logit = math.log(self.score_thresh_test / (1 - self.score_thresh_test))
+        return proposals[proposals.objectness_logits >= lowest_logit]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from detectron2.config import CfgNode
 from detectron2.modeling import META_ARCH_REGISTRY
 
-# Detectron2's own; this project's say it by their class attribute ``key``.
+# For Detectron2's meta-architectures; this project's have a class attribute ``key``.
 _NODES = {
     "GeneralizedRCNN": "ROI_HEADS",
     "ProposalNetwork": None,
@@ -17,12 +17,15 @@ _NODES = {
 def score_threshold_key(cfg: CfgNode) -> str | None:
     """Name of the key that holds the lowest score of a detection at test time.
 
-    >>> score_threshold_key(cfg)  # of an SSD
-    'MODEL.SSD.SCORE_THRESH_TEST'
-
     Returns:
-        The key; None for a model without such a key: one that finds no objects, such as FocusNet,
+        The key; None for a model without such a key: one that detects no objects, such as FocusNet,
         or another package's meta-architecture without an attribute ``key``.
+
+    >>> from smallobj.config import get_cfg
+    >>> cfg = get_cfg()
+    >>> cfg.MODEL.META_ARCHITECTURE = "SSD"
+    >>> score_threshold_key(cfg)
+    'MODEL.SSD.SCORE_THRESH_TEST'
     """
     name = cfg.MODEL.META_ARCHITECTURE
     node = _NODES[name] if name in _NODES else getattr(META_ARCH_REGISTRY.get(name), "key", None)
@@ -36,17 +39,17 @@ def score_threshold(cfg: CfgNode) -> float:
 
 
 def set_score_threshold(cfg: CfgNode, threshold: float) -> None:
-    """Makes a detector give the detections of at least this score, in [0, 1], and no others."""
+    """Makes a detector return only detections of at least this score, in [0, 1]."""
     node = _node(cfg)
     if node is not None:
         node.SCORE_THRESH_TEST = float(threshold)
 
 
 def lower_score_threshold(cfg: CfgNode, threshold: float) -> None:
-    """Makes sure that no threshold of the config hides a detection of at least this score.
+    """Lowers all score thresholds of the config that exceed ``threshold``.
 
-    Neither the model's own nor that of a merger, which drops boxes whose score it has lowered.
-    (MODEL.RPN.SCORE_THRESH_TEST stays: an objectness is no score of a detection.)
+    These are the model's own threshold and those of the mergers, which drop boxes whose score they
+    have lowered. MODEL.RPN.SCORE_THRESH_TEST stays, since objectness is not a detection's score.
     """
     node = _node(cfg)
     if node is not None:

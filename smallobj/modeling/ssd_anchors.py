@@ -1,6 +1,6 @@
 """SSD's default boxes.
 
-Shapes: L feature maps; A_l boxes at each place of map l; (h_l, w_l) places. Boxes are XYXY in
+Shapes: L feature maps; A_l boxes at each position of map l; (h_l, w_l) positions. Boxes are XYXY in
 pixels of the padded image.
 """
 
@@ -23,8 +23,9 @@ class SSDAnchorGenerator(DefaultAnchorGenerator):
     """Detectron2's anchors with SSD's shapes and steps (arXiv 1512.02325, section 2.2).
 
     A map with scale s has boxes of sides (s, s), (s', s') with s' = sqrt(s * next s), and
-    (s sqrt(a), s / sqrt(a)) and its transpose for each aspect ratio a. They keep their pixels
-    whatever the size of the image: at native resolution an object has as many in a large tile.
+    (s sqrt(a), s / sqrt(a)) and its transpose for each aspect ratio a. Their sizes in pixels don't
+    depend on the size of the image: without resizing, an object has the same size in a tile of any
+    size.
     """
 
     @configurable
@@ -39,12 +40,13 @@ class SSDAnchorGenerator(DefaultAnchorGenerator):
         """
         Args:
             input_size: side in pixels that the scales refer to.
-            scales: L + 1, in ``input_size``.
+            scales: L + 1 numbers, as fractions of ``input_size``.
             aspect_ratios: L lists.
-            steps: L, in pixels; 0 spreads the boxes over the image. The first is positive.
+            steps: L numbers, in pixels; 0 spaces the boxes evenly over the image. The first is
+                positive.
 
         Raises:
-            ValueError: numbers of levels that don't agree, or a value out of range.
+            ValueError: the numbers of levels don't agree, or a value is out of range.
         """
         levels = len(steps)
         if len(scales) != levels + 1 or len(aspect_ratios) != levels:
@@ -84,15 +86,15 @@ class SSDAnchorGenerator(DefaultAnchorGenerator):
     def generate_cell_anchors(
         self, sizes: Sequence[float], aspect_ratios: Sequence[float]
     ) -> torch.Tensor:
-        """The boxes of one map about the origin.
+        """The boxes of one map, centred on the origin.
 
         Args:
             sizes: side of this map's square box, and of the next map's.
             aspect_ratios: width over height.
 
         Returns:
-            (2 + 2 * len(aspect_ratios), 4): square, larger square, then wide and high for each
-            ratio, which is the order of the Caffe release.
+            (2 + 2 * len(aspect_ratios), 4): square, larger square, then a wide and a high box for
+            each ratio, as in the Caffe release.
         """
         side, next_side = sizes
         mean = math.sqrt(side * next_side)
@@ -107,10 +109,10 @@ class SSDAnchorGenerator(DefaultAnchorGenerator):
     def _grid_anchors(self, grid_sizes: list[Any]) -> list[torch.Tensor]:
         """
         Args:
-            grid_sizes: L (h_l, w_l).
+            grid_sizes: L pairs (h_l, w_l).
 
         Returns:
-            L (h_l * w_l * A_l, 4), row by row.
+            L tensors (h_l * w_l * A_l, 4), row by row.
         """
         height, width = (self._side(cells) for cells in grid_sizes[0])
         anchors = []
@@ -126,6 +128,6 @@ class SSDAnchorGenerator(DefaultAnchorGenerator):
         return anchors
 
     def _side(self, cells: int) -> float:
-        """Pixels of an image side from the cells of the first map; exact for INPUT_SIZE."""
+        """Image side in pixels, from the number of cells of the first map; exact for INPUT_SIZE."""
         step = self.strides[0]
         return self._input_size + (cells - math.ceil(self._input_size / step)) * step

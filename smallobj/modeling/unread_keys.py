@@ -1,4 +1,4 @@
-"""Keys of this project that only its own ROI heads read."""
+"""Refuses keys that only this project's ROI heads read if the ROI head is one of Detectron2's."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _KEYS = ("CLS_LOSS", "CONTEXT_SCALE")
 
 
 def check_own_keys(cfg: CfgNode) -> None:
-    """
+    """Checks that the ROI head reads all box head keys that are set.
+
     Raises:
-        ValueError: a box head's key has another value than by default, and the ROI head is one of
-            Detectron2's, which would leave it unread.
+        ValueError: a key of this project's box heads isn't at its default, and the ROI head is one
+            of Detectron2's, which would ignore it.
     """
     if cfg.MODEL.META_ARCHITECTURE != "GeneralizedRCNN":
         return

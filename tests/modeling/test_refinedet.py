@@ -419,5 +419,5 @@ def test_levels_that_do_not_halve_the_resolution_are_told(make):
 
 def test_levels_with_different_numbers_of_anchors_are_told(make):
     ratios = "[[1.0], [1.0, 2.0], [1.0], [1.0]]"
-    with pytest.raises(ValueError, match=r"as many anchors a place.*\[1, 2, 1, 1\]"):
+    with pytest.raises(ValueError, match=r"same number of anchors per position.*\[1, 2, 1, 1\]"):
         make("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", ratios)

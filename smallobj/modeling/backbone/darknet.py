@@ -19,11 +19,11 @@ from torch import nn
 from smallobj.checks import check_some_of
 
 STAGES = 5
-_SLOPE = 0.1  # of the leaky ReLU for negative values, as in Darknet's own activations
+_SLOPE = 0.1  # of the leaky ReLU for negative values, as in Darknet
 
 
 def darknet_conv(inputs: int, outputs: int, kernel: int, norm: str, stride: int = 1) -> Conv2d:
-    """Darknet's unit: convolution that keeps the size (at stride 1), normalisation, leaky ReLU."""
+    """Darknet's layer: convolution that keeps the size (at stride 1), normalisation, leaky ReLU."""
     convolution = Conv2d(
         inputs,
         outputs,
@@ -39,7 +39,7 @@ def darknet_conv(inputs: int, outputs: int, kernel: int, norm: str, stride: int 
 
 
 class _Residual(nn.Module):
-    """1x1 to half the channels and 3x3 back, beside an identity."""
+    """Residual block: a 1x1 convolution to half the channels and a 3x3 convolution back."""
 
     def __init__(self, channels: int, norm: str) -> None:
         super().__init__()
@@ -66,15 +66,16 @@ class Darknet(Backbone):
     ) -> None:
         """
         Args:
-            stem_channels: of the first convolution, C.
-            blocks: residual blocks of each stage.
-            norm: as Detectron2 names it.
-            out_features: names among dark1 to dark5.
-            freeze_at: 1 freezes the first convolution, 2 the first stage too, and so on.
-            input_channels: of the image.
+            stem_channels: C, channels of the first convolution.
+            blocks: number of residual blocks in each stage.
+            norm: Detectron2's name of the normalisation.
+            out_features: names of the output features, among dark1 to dark5.
+            freeze_at: 1 freezes the first convolution, 2 also the first stage, and so on.
+            input_channels: channels of the image.
 
         Raises:
-            ValueError: not five stages, an unknown feature, or channels that the norm can't divide.
+            ValueError: there are not five stages, a feature is unknown, or the number of channels
+                doesn't suit the normalisation.
         """
         super().__init__()
         names = [f"dark{stage}" for stage in range(1, STAGES + 1)]
@@ -132,7 +133,7 @@ class Darknet(Backbone):
         return convolutions
 
     def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        """(N, 3, H, W) to the features that were asked for, by name."""
+        """(N, 3, H, W) -> the features in ``out_features``, by name."""
         x = self.stem(image)
         features = {}
         for name, stage in zip(self._names, self.stages, strict=True):
@@ -144,5 +145,5 @@ class Darknet(Backbone):
 
 @BACKBONE_REGISTRY.register()
 def build_darknet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Darknet:
-    """Darknet-53, or a smaller one, by the keys of MODEL.DARKNET."""
+    """Builds Darknet-53, or a smaller network, from the keys of MODEL.DARKNET."""
     return Darknet(cfg, input_shape)

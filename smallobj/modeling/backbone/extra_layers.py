@@ -1,4 +1,4 @@
-"""Pairs of convolutions that SSD and RefineDet put behind a classification network.
+"""Pairs of convolutions that SSD and RefineDet add to a classification network.
 
 Shapes: N images; each pair maps (N, C, h, w) to (N, C', h', w') through a 1x1 convolution.
 """
@@ -16,17 +16,18 @@ from fvcore.nn import weight_init
 from torch import nn
 from torch.nn import functional as F
 
-FIRST_NUMBER = 6  # conv6_1: five stages and fc6, fc7 come before
+FIRST_NUMBER = 6  # the first layer is conv6_1, after five stages and fc6, fc7
 
 
 def normalised(conv: Any, norm: str, width: float = 1.0) -> nn.Sequential:
     """A convolution, its normalisation and a ReLU; initialised for training from scratch.
 
     Args:
-        conv: loses its bias where a normalisation follows.
-        norm: Detectron2's name.
-        width: of the network; GN has 32 groups at 1, as in Detectron2, and fewer in proportion, so
-            that a narrow network doesn't end with groups of one value, which would all become 0.
+        conv: the convolution; its bias is removed if a normalisation follows.
+        norm: Detectron2's name of the normalisation.
+        width: width of the network. GN has 32 groups at width 1, as in Detectron2, and
+            proportionally fewer in narrower networks. Otherwise a narrow network could have groups
+            of a single value, which GN sets to 0.
     """
     groups = math.gcd(max(round(32 * width), 1), conv.out_channels)
     make: Any = partial(nn.GroupNorm, groups) if norm == "GN" else partial(get_norm, norm)
@@ -38,10 +39,10 @@ def normalised(conv: Any, norm: str, width: float = 1.0) -> nn.Sequential:
 
 
 class UnpaddedConv2d(nn.Conv2d):
-    """A convolution that also takes maps smaller than its kernel: these get zeros right and below.
+    """A convolution that pads maps smaller than its kernel with zeros, on the right and below.
 
-    SSD300 ends with convolutions without padding, which a tile of less than 257 px is too small
-    for. Larger maps go through as ever.
+    SSD300 ends with unpadded convolutions, for which a tile of less than 257 px is too small. For
+    larger maps this is a normal convolution.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -56,16 +57,16 @@ class UnpaddedConv2d(nn.Conv2d):
 def extra_layers(
     specs: Sequence[Sequence[int]], source: ShapeSpec, norm: str, width: float = 1.0
 ) -> tuple[dict[str, nn.Module], dict[str, ShapeSpec]]:
-    """The layers that MODEL.BACKBONE.EXTRA_LAYERS asks for, in order, and the shapes they give.
+    """The layers in MODEL.BACKBONE.EXTRA_LAYERS, in order, and the shapes of their outputs.
 
     Args:
         specs: for each pair (channels of the 1x1 convolution, channels, kernel, stride, padding).
-        source: what the first pair reads.
-        norm: Detectron2's name.
-        width: channels are multiplied by it.
+        source: shape of the input of the first pair.
+        norm: Detectron2's name of the normalisation.
+        width: factor on all channels.
 
     Raises:
-        ValueError: an entry is not five numbers in range.
+        ValueError: an entry doesn't have five numbers, or one is out of range.
     """
     layers: dict[str, nn.Module] = {}
     shapes: dict[str, ShapeSpec] = {}

@@ -19,10 +19,10 @@ from torch.nn import functional as F
 
 
 class FinestLevelFPN(FPN):
-    """FPN that gives its finest level alone.
+    """FPN that returns only its finest level.
 
-    The others' last convolutions would only cost, and parameters without a gradient stop
-    training on several GPUs.
+    The output convolutions of the other levels are left out: they would only cost time, and
+    parameters without a gradient stop training on several GPUs.
     """
 
     def __init__(self, bottom_up: Backbone, in_features: list[str], *args: Any, **kwargs: Any):
@@ -31,7 +31,7 @@ class FinestLevelFPN(FPN):
         finest, *others = self._out_features
         for level in others:
             setattr(self, f"fpn_output{level[1:]}", nn.Identity())
-        # The base class holds them once more, in a list from coarse to fine.
+        # The base class also keeps them in a list, from coarse to fine.
         self.output_convs = [getattr(self, f"fpn_output{lv[1:]}") for lv in [*others[::-1], finest]]
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -44,11 +44,11 @@ class FinestLevelFPN(FPN):
 
 
 class PathAggregationFPN(FPN):
-    """FPN with a way back up, so that coarse levels see fine ones through a few layers only.
+    """FPN with bottom-up path augmentation: few layers lie between fine and coarse levels.
 
-    N2 is P2; each N(i+1) is a 3x3 convolution of P(i+1) plus a 3x3 convolution of stride 2 of N(i).
-    Every convolution is followed by a ReLU, and before that by the pyramid's normalisation. The
-    levels keep the names of FPN's, so everything behind stays as it is, and weights trained with
+    N2 is P2. Each N(i+1) is a 3x3 convolution of the sum of P(i+1) and a 3x3 convolution of stride
+    2 of N(i). Every convolution is followed by the normalisation of the pyramid and a ReLU. The
+    levels keep the names of FPN, so that all later layers stay the same, and weights trained with
     FPN fit all but the new layers. Source: arXiv 1803.01534, section 3.1.
     """
 
@@ -61,7 +61,7 @@ class PathAggregationFPN(FPN):
         top_block: Any = None,
         fuse_type: str = "sum",
     ) -> None:
-        """As :class:`FPN`; the top block is fed from the coarsest of the new levels."""
+        """As :class:`FPN`; the top block gets the coarsest of the new levels."""
         super().__init__(bottom_up, in_features, out_channels, norm, None, fuse_type)
         self.top: Any = top_block
         self._coarser = self._out_features[1:]
@@ -106,7 +106,7 @@ class PathAggregationFPN(FPN):
 
 
 def build_pyramid(kind: type[FPN], cfg: CfgNode, bottom_up: Backbone) -> FPN:
-    """A pyramid with the keys of MODEL.FPN, as :func:`build_resnet_fpn_backbone` builds it."""
+    """Builds a pyramid from the keys of MODEL.FPN, as :func:`build_resnet_fpn_backbone` does."""
     top = {} if kind is FinestLevelFPN else {"top_block": LastLevelMaxPool()}
     return kind(
         bottom_up,
@@ -120,7 +120,7 @@ def build_pyramid(kind: type[FPN], cfg: CfgNode, bottom_up: Backbone) -> FPN:
 
 @BACKBONE_REGISTRY.register()
 def build_resnet_finest_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
-    """ResNet and FPN, of which only the finest level comes out, p2 where FPN begins at res2."""
+    """ResNet and FPN with only the finest level as output; that is p2 if FPN starts at res2."""
     return build_pyramid(FinestLevelFPN, cfg, build_resnet_backbone(cfg, input_shape))
 
 

@@ -1,6 +1,6 @@
-"""A ResNet with SSD's further layers behind its last stage.
+"""A ResNet with SSD's extra layers after its last stage.
 
-Shapes: as :class:`detectron2.modeling.ResNet`; the maps of the further layers follow.
+Shapes: as in :class:`detectron2.modeling.ResNet`, followed by the maps of the extra layers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from smallobj.modeling.backbone.extra_layers import extra_layers
 
 
 class ResNetWithExtraLayers(Backbone):
-    """The features of a ResNet and of the layers behind the deepest of them."""
+    """The features of a ResNet and of extra layers after its deepest feature."""
 
     def __init__(
         self, bottom_up: ResNet, layers: dict[str, nn.Module], shapes: dict[str, ShapeSpec]
@@ -25,8 +25,8 @@ class ResNetWithExtraLayers(Backbone):
         """
         Args:
             bottom_up: the ResNet.
-            layers: as :func:`extra_layers` makes them from the ResNet's last feature.
-            shapes: of what ``layers`` give.
+            layers: layers from :func:`extra_layers`, with the ResNet's last feature as source.
+            shapes: shapes of the outputs of ``layers``.
         """
         super().__init__()
         self.bottom_up = bottom_up
@@ -51,7 +51,7 @@ class ResNetWithExtraLayers(Backbone):
 
 @BACKBONE_REGISTRY.register()
 def build_resnet_extra_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetWithExtraLayers:
-    """A ResNet by MODEL.RESNETS, then MODEL.BACKBONE.EXTRA_LAYERS behind its last feature."""
+    """Builds a ResNet (MODEL.RESNETS) with MODEL.BACKBONE.EXTRA_LAYERS after its last feature."""
     bottom_up = build_resnet_backbone(cfg, input_shape)
     stride = cfg.MODEL.RESNETS.RES4_STRIDE
     check_choice("MODEL.RESNETS.RES4_STRIDE", stride, (1, 2))
@@ -68,9 +68,9 @@ def build_resnet_extra_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> ResNetW
 
 
 def _keep_stride(resnet: ResNet) -> None:
-    """Makes res4 read every place of res3's map, as SSDs on a ResNet do.
+    """Sets the stride of res4's first block to 1, as in SSDs on a ResNet.
 
-    Detectron2's builder has no key for it; weights keep their shapes.
+    Detectron2's builder has no key for this. The shapes of the weights stay the same.
     """
     for module in resnet.res4[0].modules():
         if isinstance(module, nn.Conv2d):

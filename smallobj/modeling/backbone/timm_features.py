@@ -1,6 +1,6 @@
 """Backbones from timm (an optional package, Apache-2.0), with FPN on top.
 
-Shapes: feature of stride s (N, C, H / s, W / s).
+Shapes: a feature of stride s is (N, C, H / s, W / s).
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _LEVELS = {4: "res2", 8: "res3", 16: "res4", 32: "res5"}
 
 
 class TimmFeatures(Backbone):
-    """Features of a model of timm, untrained, by the names that ResNet's have: res2 to res5."""
+    """Features of an untrained timm model, with the names of ResNet's features: res2 to res5."""
 
     def __init__(self, name: str, options: Sequence[str] = (), channels_in: int = 3) -> None:
         """
         Args:
-            name: of the model in timm.
+            name: timm's name of the model.
             options: further arguments of timm.create_model, each "NAME=VALUE".
             channels_in: channels of the image.
 
         Raises:
             ValueError: timm is not installed, has no such model or refuses an option, or the model
-                gives no features of strides 4, 8, 16 and 32.
+                has no features of strides 4, 8, 16 and 32.
         """
         super().__init__()
         self.body = _create(name, {"in_chans": channels_in, **_arguments(options)})
@@ -61,17 +61,17 @@ class TimmFeatures(Backbone):
 
 
 def _arguments(options: Sequence[str]) -> dict[str, Any]:
-    """Values are Python literals; what is none is taken for a string."""
-    found = {}
+    """Keyword arguments from "NAME=VALUE"; a value that isn't a Python literal is a string."""
+    arguments = {}
     for option in options:
         name, sign, value = option.partition("=")
         if not (name.isidentifier() and sign):
             raise ValueError(f'MODEL.TIMM.OPTIONS are each "NAME=VALUE"; got {option!r}')
         try:
-            found[name] = ast.literal_eval(value)
+            arguments[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            found[name] = value
-    return found
+            arguments[name] = value
+    return arguments
 
 
 def _create(name: str, options: dict[str, Any]) -> Any:
@@ -86,7 +86,7 @@ def _create(name: str, options: dict[str, Any]) -> Any:
         close = timm.list_models(f"*{name.split('_')[0]}*")[:8]
         raise ValueError(f"MODEL.TIMM.NAME must be a model of timm, like {close}; got {name!r}")
     try:
-        # Never pretrained: all detectors here train from scratch, and nothing is downloaded.
+        # Never pretrained: all detectors here train from scratch and download nothing.
         return timm.create_model(name, pretrained=False, features_only=True, **options)
     except (TypeError, RuntimeError, AssertionError) as error:
         raise ValueError(f"MODEL.TIMM.OPTIONS {options} don't suit {name}: {error}") from error
@@ -100,11 +100,11 @@ def _build(kind: type[FPN], cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
 
 @BACKBONE_REGISTRY.register()
 def build_timm_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
-    """The model of timm that MODEL.TIMM names, and FPN."""
+    """The timm model given by MODEL.TIMM, with FPN."""
     return _build(FPN, cfg, input_shape)
 
 
 @BACKBONE_REGISTRY.register()
 def build_timm_pafpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> Backbone:
-    """The model of timm that MODEL.TIMM names, and FPN with bottom-up path augmentation."""
+    """The timm model given by MODEL.TIMM, with FPN and bottom-up path augmentation."""
     return _build(PathAggregationFPN, cfg, input_shape)

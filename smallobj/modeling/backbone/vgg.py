@@ -1,4 +1,4 @@
-"""VGG-16 as SSD and RefineDet use it: fc6 and fc7 are convolutions, further layers follow.
+"""VGG-16 as in SSD and RefineDet: fc6 and fc7 are convolutions, and extra layers follow.
 
 Shape legend. N: images of a batch. (H, W): the padded image. Each feature map is (N, C, h, w), with
 h = ceil(H / stride) where all layers before it are padded.
@@ -23,11 +23,11 @@ from smallobj.modeling.backbone.extra_layers import extra_layers, normalised
 class VGG16(Backbone):
     """VGG-16 (arXiv 1409.1556) with reduced fc6 and fc7 (arXiv 1412.7062, section 3.1).
 
-    Of the 7x7 kernel of fc6 3x3 places remain, which dilation spreads again; both layers keep 1,024
-    of 4,096 channels.
+    The 7x7 kernel of fc6 is reduced to a dilated 3x3 kernel, and the 4,096 channels of both layers
+    to 1,024.
 
     Attributes:
-        layers: all layers by their names in the Caffe release, in the order in which they follow.
+        layers: all layers in order, by their names in the Caffe release.
     """
 
     @configurable
@@ -44,16 +44,17 @@ class VGG16(Backbone):
     ) -> None:
         """
         Args:
-            in_channels: of the image.
-            out_features: names of the maps to return; layers behind the last of them are not built.
-            norm: Detectron2's name of the normalisation behind each convolution, "" for none.
-            width: channels over VGG-16's.
+            in_channels: channels of the image.
+            out_features: names of the maps to return; layers after the last of them are not built.
+            norm: Detectron2's name of the normalisation after each convolution, "" for none.
+            width: channels of each layer over those of VGG-16.
             pool5_stride: 1 or 2, see MODEL.VGG.POOL5_STRIDE.
             extra: see MODEL.BACKBONE.EXTRA_LAYERS.
             size_divisibility: see :class:`Backbone`.
 
         Raises:
-            ValueError: a feature that doesn't exist, another stride, or a width without channels.
+            ValueError: a feature doesn't exist, the stride isn't 1 or 2, or the width leaves no
+                channel.
         """
         super().__init__()
         check_choice("MODEL.VGG.POOL5_STRIDE", pool5_stride, (1, 2))
@@ -103,7 +104,7 @@ class VGG16(Backbone):
 
 @BACKBONE_REGISTRY.register()
 def build_vgg_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> VGG16:
-    """VGG-16 with random weights, by MODEL.VGG."""
+    """Builds VGG-16 with random weights from the keys of MODEL.VGG."""
     return VGG16(cfg, input_shape)
 
 
@@ -124,7 +125,7 @@ def _stages(
             shapes[name] = ShapeSpec(channels=layer.out_channels, stride=stride)
             number += 1
         elif isinstance(layer, nn.MaxPool2d):
-            # As in Caffe: 300 px are 38 cells of 8 px, and no border is cut off.
+            # As in Caffe, so that no border is cut off: 300 px are 38 cells of 8 px.
             layer.ceil_mode = True
             layers[f"pool{stage}"] = layer
             stage, number, stride = stage + 1, 1, stride * 2

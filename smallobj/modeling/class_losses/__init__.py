@@ -29,10 +29,10 @@ __all__ = [
 
 
 def build_class_loss(cfg: CfgNode) -> ClassLoss:
-    """The loss that MODEL.ROI_BOX_HEAD.CLS_LOSS names.
+    """Builds the loss named by MODEL.ROI_BOX_HEAD.CLS_LOSS.
 
     Raises:
-        ValueError: an unknown name, or a bad value of one of the loss's keys.
+        ValueError: the name is unknown, or a key of the loss has a bad value.
     """
     key = "MODEL.ROI_BOX_HEAD.CLS_LOSS"
     return CLASS_LOSS_REGISTRY.find(cfg.MODEL.ROI_BOX_HEAD.CLS_LOSS, key)(cfg)

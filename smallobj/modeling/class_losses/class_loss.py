@@ -1,4 +1,4 @@
-"""What every classification loss of a box head has, and the plainest of them.
+"""Base class of classification losses of box heads, and the simplest loss, cross entropy.
 
 Shapes: R regions, K classes; logits (R, K + 1), background last.
 """
@@ -17,19 +17,19 @@ from smallobj.registry import NamedRegistry
 
 CLASS_LOSS_REGISTRY = NamedRegistry("CLASS_LOSS")
 CLASS_LOSS_REGISTRY.__doc__ = """
-Classification losses of box heads, named by MODEL.ROI_BOX_HEAD.CLS_LOSS. Made as ``loss(cfg)``; a
-ClassLoss.
+Classification losses of box heads, chosen by MODEL.ROI_BOX_HEAD.CLS_LOSS. An entry is called as
+``loss(cfg)`` and returns a ClassLoss.
 """
 
 
 class ClassLoss(nn.Module):
-    """A loss of K + 1 logits a region, and the probabilities that it makes of them.
+    """A classification loss of regions with K + 1 logits each, and the scores from these logits.
 
-    The two belong together: a loss that trains independent classes has scores of independent ones.
-    Losses with a memory keep it in buffers, so that checkpoints hold it.
+    The two belong together: a loss that trains independent classes needs scores of independent
+    classes. A loss with a state keeps it in buffers, so that checkpoints contain it.
     """
 
-    # What the bias of the logits begins with.
+    # Initial value of the bias of the logits.
     initial_bias = 0.0
 
     @configurable
@@ -56,7 +56,7 @@ class ClassLoss(nn.Module):
 
 @CLASS_LOSS_REGISTRY.register(name="cross_entropy")
 class CrossEntropyLoss(ClassLoss):
-    """Softmax over classes and background, as Detectron2 has it."""
+    """Cross entropy with softmax over classes and background, as in Detectron2."""
 
     def forward(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         return cross_entropy(logits, classes)

@@ -1,4 +1,4 @@
-"""Equalization loss: regions of other objects don't push rare classes down.
+"""Equalization loss: objects of other classes don't lower the scores of rare classes.
 
 Shapes: R regions, K classes; logits (R, K + 1), background last.
 """
@@ -18,7 +18,7 @@ from smallobj.modeling.class_losses.class_loss import CLASS_LOSS_REGISTRY, Class
 
 
 class EqualizationLoss(ClassLoss):
-    """What both kinds of arXiv 2003.05176 share: which classes are rare, and where that counts."""
+    """Base class of both forms in arXiv 2003.05176: finds where rare classes must be spared."""
 
     rare: torch.Tensor
 
@@ -29,12 +29,12 @@ class EqualizationLoss(ClassLoss):
         """
         Args:
             num_classes: K.
-            frequencies: share of the training photographs that show each class, K numbers; none for
-                a model that won't be trained.
+            frequencies: share of the training images that show each class, K numbers; empty for a
+                model that won't be trained.
             rare_below: lambda; a class of lower frequency is rare.
 
         Raises:
-            ValueError: not K frequencies, or not shares.
+            ValueError: there are not K frequencies, or a value is outside [0, 1].
         """
         super().__init__()
         if len(frequencies) not in (0, num_classes):
@@ -49,7 +49,7 @@ class EqualizationLoss(ClassLoss):
                     f"MODEL.ROI_BOX_HEAD.{key} is a share of photographs, in [0, 1]; got {values}"
                 )
         rare = torch.tensor(list(frequencies), dtype=torch.float64) < rare_below
-        # Not in checkpoints: it follows from the config.
+        # Not in checkpoints, since it follows from the config.
         self.register_buffer("rare", rare, persistent=False)
 
     @classmethod
@@ -62,9 +62,10 @@ class EqualizationLoss(ClassLoss):
         }
 
     def spared(self, classes: torch.Tensor) -> torch.Tensor:
-        """E(r) T(f_j) (1 - y_j): where a region of an object would push another, rare class down.
+        """E(r) T(f_j) (1 - y_j): true for foreground regions and rare classes other than their own.
 
-        Background keeps pushing all classes, or nothing would hold rare ones back.
+        There the loss doesn't lower the score of the class. Background still lowers the scores of
+        all classes, since nothing else would limit those of rare classes.
 
         Args:
             classes: (R,) int64, K for background.
@@ -84,13 +85,14 @@ class EqualizationLoss(ClassLoss):
 
 @CLASS_LOSS_REGISTRY.register(name="equalization")
 class SigmoidEqualizationLoss(EqualizationLoss):
-    """Binary cross entropy of K independent classes, summed over them, without what is spared.
+    """Binary cross entropy of K independent classes, summed over the classes that aren't spared.
 
-    Source: arXiv 2003.05176, section 3. The last logit is not used; as score of background
-    stands the probability that none of the independent classes is there.
+    Source: arXiv 2003.05176, section 3. The last logit is not used. The score of background is the
+    probability that none of the independent classes is present.
     """
 
-    # Scores begin at 0.01: at 0.5 the first steps' loss, a sum over K classes, would be K log 2.
+    # Scores start at 0.01. From 0.5 the loss of the first steps, a sum over K classes, would be
+    # K log 2.
     initial_bias = -math.log(99)
 
     def forward(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
@@ -98,7 +100,7 @@ class SigmoidEqualizationLoss(EqualizationLoss):
         truth = F.one_hot(classes, logits.shape[1])[:, :-1].to(logits.dtype)
         losses = F.binary_cross_entropy_with_logits(logits[:, :-1], truth, reduction="none")
         loss = losses.masked_fill(spared, 0).sum() / max(len(logits), 1)
-        # DistributedDataParallel wants every logit in the graph.
+        # DistributedDataParallel needs every logit in the graph.
         return loss + logits[:, -1].sum() * 0
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
@@ -109,9 +111,9 @@ class SigmoidEqualizationLoss(EqualizationLoss):
 
 @CLASS_LOSS_REGISTRY.register(name="equalization_softmax")
 class SoftmaxEqualizationLoss(EqualizationLoss):
-    """Cross entropy whose softmax leaves spared classes out of its sum, each with a probability.
+    """Cross entropy whose softmax leaves out spared classes, each with a given probability.
 
-    Source: arXiv 2003.05176, section 3, where it is for classification without background; here
+    Source: arXiv 2003.05176, section 3, where it is for classification without background. Here
     background is a class of the softmax that is never spared.
     """
 
@@ -122,7 +124,7 @@ class SoftmaxEqualizationLoss(EqualizationLoss):
             spare_probability: gamma, the probability that beta is 1.
 
         Raises:
-            ValueError: no probability.
+            ValueError: the probability is outside [0, 1].
         """
         super().__init__(**kwargs)
         check_between("MODEL.ROI_BOX_HEAD.EQUALIZATION_GAMMA", spare_probability, 0, 1)

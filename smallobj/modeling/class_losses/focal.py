@@ -19,7 +19,7 @@ from smallobj.modeling.class_losses.class_loss import CLASS_LOSS_REGISTRY, Class
 class SoftmaxFocalLoss(ClassLoss):
     """Mean over regions of -(1 - p)^gamma log p, p the softmax probability of the true class.
 
-    Source: arXiv 1708.02002, equation 4, with softmax in the sigmoid's place.
+    Source: arXiv 1708.02002, equation 4, with softmax instead of the sigmoid.
     """
 
     @configurable
@@ -43,6 +43,6 @@ class SoftmaxFocalLoss(ClassLoss):
         if classes.numel() == 0:
             return logits.sum() * 0
         log_p = F.log_softmax(logits, dim=1).gather(1, classes[:, None])[:, 0]
-        # Below gamma = 1 the power has no finite slope at p = 1, and training would end in NaN.
+        # For gamma < 1 the power has an infinite slope at p = 1, which would end in NaN.
         doubt = (-torch.expm1(log_p)).clamp(min=1e-6)
         return -(doubt**self.gamma * log_p).mean()

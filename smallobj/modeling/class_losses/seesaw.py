@@ -1,4 +1,4 @@
-"""Seesaw loss: frequent classes push rare ones down less, but false alarms are still punished.
+"""Seesaw loss: frequent classes suppress rare ones less, but false positives still cost.
 
 Shapes: R regions, F of them foreground, K classes; logits (R, K + 1), background last.
 """
@@ -15,18 +15,20 @@ from torch.nn import functional as F
 from smallobj.checks import check_not_negative
 from smallobj.modeling.class_losses.class_loss import CLASS_LOSS_REGISTRY, ClassLoss
 
-# Least probability of the true class that others are compared with, as in the authors' code.
+# Lower bound of the true class's probability, with which the others are compared, as in the
+# authors' code.
 _LEAST = 0.01
 
 
 @CLASS_LOSS_REGISTRY.register(name="seesaw")
 class SeesawLoss(ClassLoss):
-    """Seesaw loss (arXiv 2008.10032, section 3) over classes, beside an objectness.
+    """Seesaw loss (arXiv 2008.10032, section 3) over classes, with separate objectness.
 
     A softmax over K + 1 would count background as the most frequent class, and the seesaw would
     favour every class against it. So, as in the paper, objectness is predicted separately, and the
-    seesaw is over K classes on foreground only; scores are the products of both. Objectness is the
-    sigmoid of the last logit: of the authors' softmax over two logits only the difference counts.
+    seesaw is over K classes on foreground only. Scores are the products of both. Background is the
+    sigmoid of the last logit and objectness its complement; the authors have a softmax over two
+    logits, of which only the difference matters.
     """
 
     class_counts: torch.Tensor
@@ -47,7 +49,7 @@ class SeesawLoss(ClassLoss):
             check_not_negative(f"MODEL.ROI_BOX_HEAD.SEESAW_{key}", value)
         self.p = p
         self.q = q
-        # Regions of each class that training has shown so far. float32 would stop at 2^24.
+        # Regions of each class so far in training. A float32 would stop counting at 2^24.
         self.register_buffer("class_counts", torch.zeros(num_classes, dtype=torch.int64))
 
     @classmethod
@@ -72,7 +74,8 @@ class SeesawLoss(ClassLoss):
         chosen = logits[foreground, :-1]
         balanced = chosen + self.balance(chosen.detach(), classes).log()
         class_loss = F.cross_entropy(balanced, classes, reduction="sum")
-        # Both over R, as the box loss: so each foreground region weighs the same in any batch.
+        # Both are divided by R, as the box loss is, so that a foreground region weighs the same
+        # whatever the number of foreground regions in the batch.
         return (objectness + class_loss) / len(logits)
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
@@ -80,7 +83,7 @@ class SeesawLoss(ClassLoss):
         return torch.cat([logits[:, :-1].softmax(dim=1) * (1 - background), background], dim=1)
 
     def balance(self, logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        """S_ij = M_ij C_ij, what the true class i multiplies exp(z_j) by in its softmax.
+        """S_ij = M_ij C_ij, the factor of exp(z_j) in the softmax of a region of class i.
 
         Args:
             logits: (F, K).
@@ -100,6 +103,6 @@ class SeesawLoss(ClassLoss):
     def _count(self, classes: torch.Tensor) -> None:
         counts = torch.bincount(classes, minlength=len(self.class_counts))
         if comm.get_world_size() > 1:
-            # Else each process would weigh by its own share of the data.
+            # Otherwise the balance in each process would depend on its share of the data.
             torch.distributed.all_reduce(counts)
         self.class_counts += counts

@@ -1,4 +1,4 @@
-"""Which anchors stand for which object."""
+"""Matchers, which assign anchors to ground truth objects."""
 
 from smallobj.modeling.matching.bipartite import BipartiteMatcher, bind
 from smallobj.modeling.matching.scale_adaptive import ScaleAdaptiveMatcher

@@ -1,4 +1,4 @@
-"""Which anchors answer for which object, by a threshold that follows the object's size.
+"""Matching anchors with objects by an IoU threshold that depends on the object's size.
 
 Shapes: G objects and A anchors of an image; quality (G, A) IoU.
 """
@@ -14,20 +14,20 @@ from smallobj.checks import check_not_negative, check_positive
 
 
 class ScaleAdaptiveMatcher(Matcher):
-    """Asks less IoU of anchors for a small object than for a large one.
+    """Requires a lower IoU of anchors for a small object than for a large one.
 
-    A shift that costs an object of 100 px a tenth of its IoU costs one of 12 px more than half, so
-    one threshold for all leaves small objects with hardly an anchor. Here an anchor is positive
-    when its IoU with the object that it overlaps most reaches
+    A shift that costs an object of 100 px a tenth of its IoU costs one of 12 px more than half. So
+    a common threshold leaves small objects with hardly any anchors. Here an anchor is positive when
+    its IoU with the object that it overlaps most reaches
 
-        T = base + slope log2(sqrt(w h) / size), held within bounds,
+        T = base + slope log2(sqrt(w h) / size), clipped to bounds.
 
-    background when no object reaches ``background``, and ignored in between. As everywhere in
-    Detectron2's RPN, the best anchor of each object is positive too.
+    It is background when its IoU with every object is below ``background``, and ignored in between.
+    As always in Detectron2's RPN, the best anchor of each object is positive too.
 
     Source: area-based anchor mining, arXiv 2308.09534, section 3.1. Formula and constants are those
-    of the paper's release, which differs from this in two ways: there T can only lower a
-    threshold of ``base``, never raise it, and objects get no best anchor.
+    of the paper's release, which differs from this class in two ways: there T can only lower the
+    threshold ``base``, never raise it, and the best anchor of an object isn't positive as such.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class ScaleAdaptiveMatcher(Matcher):
     ) -> None:
         """
         Args:
-            base, slope, size, bounds: of T; ``size`` in pixels.
-            background: in (0, the lower bound].
+            base, slope, size, bounds: parameters of T; ``size`` in pixels, ``bounds`` (low, high).
+            background: in (0, low].
 
         Raises:
-            ValueError: numbers that give no threshold.
+            ValueError: a value is out of range.
         """
         node = "MODEL.RPN.SCALE_ADAPTIVE"
         if not (len(bounds) == 2 and 0 < bounds[0] <= bounds[1] <= 1):
@@ -64,7 +64,7 @@ class ScaleAdaptiveMatcher(Matcher):
         self.bounds = tuple(bounds)
 
     def positive_thresholds(self, boxes: torch.Tensor) -> torch.Tensor:
-        """(G,) least IoU of a positive anchor for each object of ``boxes``, (G, 4) XYXY pixels."""
+        """(G,) lowest IoU of a positive anchor for each object of ``boxes``, (G, 4) XYXY pixels."""
         width, height = (boxes[:, 2:] - boxes[:, :2]).unbind(dim=1)
         threshold = self.base + self.slope * torch.log2((width * height).sqrt() / self.size)
         return threshold.clamp(*self.bounds)
@@ -72,7 +72,7 @@ class ScaleAdaptiveMatcher(Matcher):
     def match(
         self, quality: torch.Tensor, boxes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """As :meth:`Matcher.__call__`, for objects at ``boxes``, (G, 4).
+        """Matches as :meth:`Matcher.__call__` does, for objects with the boxes ``boxes``, (G, 4).
 
         Returns:
             (A,) int64 the object that each anchor overlaps most; (A,) int8 labels: 1 positive, 0

@@ -1,8 +1,8 @@
-"""A light network that says where in a photograph objects may lie and roughly how large, not which.
+"""A light network that predicts where in an image objects may be and roughly how large they are.
 
-Shape legend. N: images of a batch. (H, W): an image as the network sees it, that is the photograph
-reduced by MODEL.FOCUS.REDUCTION. (h, w) = (H, W) / 8 rounded up: cells of the heat map. With
-reduction 2 a cell is 16 x 16 px of the photograph.
+Shape legend. N: images of a batch. (H, W): the network's input, that is the full image reduced by
+MODEL.FOCUS.REDUCTION. (h, w) = (H, W) / 8 rounded up: cells of the heat map. With reduction 2 a
+cell is 16 x 16 px of the full image.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from smallobj.checks import check_between, check_choice
 
 CELL = 8
 _SIZE_WEIGHT = 0.2
-_PRIOR = 0.01  # share of cells that the untrained network takes for objects
+_PRIOR = 0.01  # heat of every cell in the untrained network
 
 
 def _convolution(inputs: int, outputs: int, norm: str, **options: Any) -> Conv2d:
@@ -40,7 +40,7 @@ def _convolution(inputs: int, outputs: int, norm: str, **options: Any) -> Conv2d
 
 
 class _Residual(nn.Module):
-    """Two 3x3 convolutions beside an identity; the first one dilated."""
+    """Residual block of two 3x3 convolutions, the first one dilated."""
 
     def __init__(self, channels: int, norm: str, dilation: int) -> None:
         super().__init__()
@@ -53,21 +53,21 @@ class _Residual(nn.Module):
 
 
 class FocusBackbone(nn.Module):
-    """(N, 3, H, W) -> {"focus": (N, C, h, w)}: three steps of stride 2, then dilations.
+    """(N, 3, H, W) -> {"focus": (N, C, h, w)}: three steps of stride 2, then dilated blocks.
 
     Attributes:
-        reach: pixels of its input, beyond the border of a cell, on which that cell depends.
+        reach: number of input pixels beyond the border of a cell on which the cell depends.
     """
 
     def __init__(self, channels: Sequence[int], dilations: Sequence[int], norm: str) -> None:
         """
         Args:
-            channels: after each of the three steps.
-            dilations: one residual block at full depth for each.
-            norm: as Detectron2 names it.
+            channels: channels after each of the three steps.
+            dilations: one residual block after the last step for each dilation.
+            norm: Detectron2's name of the normalisation.
         """
         super().__init__()
-        # Each convolution sees one step further, in pixels of its input; a dilated one more.
+        # Each 3x3 convolution adds the stride of its input, times its dilation.
         self.reach = 1 + 2 + 2 * 4 + 4 + CELL * sum(dilation + 1 for dilation in dilations)
         if len(channels) != 3:
             raise ValueError(f"MODEL.FOCUS.CHANNELS needs three numbers; got {list(channels)}")
@@ -86,12 +86,12 @@ class FocusBackbone(nn.Module):
 
 @META_ARCH_REGISTRY.register()
 class FocusNet(nn.Module):
-    """A heat map of objects and of their sizes, for choosing what a detector reads.
+    """Predicts a heat map of objects and their sizes, for choosing the regions to detect in.
 
-    Heat is trained with the focal loss (arXiv 1708.02002, section 3). Positive are the cells in the
-    core of an object's box and the one that holds its centre; other cells that the box touches
-    don't count. Each object weighs the same, however many cells it covers. There the network also
-    learns the logarithm of the box's longer side, by the smooth L1 loss.
+    Heat is trained with the focal loss (arXiv 1708.02002, section 3). The cells in the core of an
+    object's box and the cell with its centre are positive; other cells that the box touches are
+    ignored. Each object weighs the same, however many cells it covers. In positive cells the
+    network also learns the logarithm of the box's longer side, with the smooth L1 loss.
     """
 
     pixel_mean: torch.Tensor
@@ -112,16 +112,16 @@ class FocusNet(nn.Module):
     ) -> None:
         """
         Args:
-            backbone: image batch in, {"focus": (N, channels, h, w)} out; with a ``reach``, as
-                :class:`FocusBackbone`.
-            channels: of the backbone's output.
-            reduction: side of the photograph over side of the image that the network sees.
-            core: side of a box's positive core over the side of the box, in (0, 1].
-            alpha, gamma: of the focal loss; objects weigh alpha, background 1 - alpha.
-            pixel_mean, pixel_std: of each channel.
+            backbone: maps a batch of images to {"focus": (N, channels, h, w)}; has an attribute
+                ``reach`` like that of :class:`FocusBackbone`.
+            channels: channels of the backbone's output.
+            reduction: side of the full image over side of the network's input.
+            core: side of the positive core of a box over the side of the box, in (0, 1].
+            alpha, gamma: parameters of the focal loss; objects weigh alpha, background 1 - alpha.
+            pixel_mean, pixel_std: mean and standard deviation of each channel.
 
         Raises:
-            ValueError: a reduction other than 1, 2, 4, 8, or core or alpha out of range.
+            ValueError: the reduction isn't 1, 2, 4 or 8, or core or alpha is out of range.
         """
         super().__init__()
         check_choice("MODEL.FOCUS.REDUCTION", reduction, (1, 2, 4, 8))
@@ -157,7 +157,7 @@ class FocusNet(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Pixels of the photograph, beyond the border of a cell, on which that cell depends."""
+        """Number of full-image pixels beyond the border of a cell on which the cell depends."""
         return self.backbone.reach * self.reduction
 
     @property
@@ -167,14 +167,14 @@ class FocusNet(nn.Module):
     def forward(self, batched_inputs: list[dict[str, Any]]) -> Any:
         """
         Args:
-            batched_inputs: dicts with "image" (3, H, W), a reduced photograph; in training
+            batched_inputs: dicts with "image" (3, H, W), a reduced image; in training also
                 "instances" with gt_boxes in its pixels.
 
         Returns:
-            in training {"loss_focus", "loss_size"}, scalars; else a dict for each image with
-            "focus", the heat map (h, w) float32 in [0, 1], "side" (h, w), the longer side in px of
-            the photograph that an object there would have, and "stride", the side of a cell in px
-            of the photograph.
+            In training {"loss_focus", "loss_size"}, scalars. Otherwise a dict for each image with
+            "focus", the heat map (h, w) float32 in [0, 1]; "side" (h, w), the predicted longer side
+            of an object in that cell; and "stride", the side of a cell; both in px of the full
+            image.
         """
         images, sizes = self._batch(batched_inputs)
         logits, scales = self.head(self.backbone(images)["focus"]).unbind(dim=1)
@@ -191,13 +191,13 @@ class FocusNet(nn.Module):
     def _batch(
         self, batched_inputs: list[dict[str, Any]]
     ) -> tuple[torch.Tensor, list[tuple[int, int]]]:
-        """The images, normalised and padded by zeros to whole cells, and their sizes (H, W)."""
+        """The images, normalised and padded with zeros to whole cells, and their sizes (H, W)."""
         images = [item["image"] for item in batched_inputs]
         sizes = [(image.shape[-2], image.shape[-1]) for image in images]
         height, width = (-(-max(sides) // CELL) * CELL for sides in zip(*sizes, strict=True))
         batch = self.pixel_mean.new_zeros(len(images), 3, height, width)
         for target, image, (rows, columns) in zip(batch, images, sizes, strict=True):
-            # In place: of a whole photograph each further copy takes as long as a convolution.
+            # In place, since each further copy of a whole image takes as long as a convolution.
             target = target[:, :rows, :columns]
             target.copy_(image).sub_(self.pixel_mean).div_(self.pixel_std)
         return batch, sizes
@@ -205,12 +205,12 @@ class FocusNet(nn.Module):
     def losses(
         self, logits: torch.Tensor, sizes: torch.Tensor, boxes: list[Boxes]
     ) -> dict[str, torch.Tensor]:
-        """Both losses, for each object.
+        """Both losses, divided by the number of objects.
 
         Args:
-            logits: (N, h, w), of heat.
+            logits: (N, h, w), logits of heat.
             sizes: (N, h, w), binary logarithm of the longer side in cells.
-            boxes: N entries, in px of the image that the network sees.
+            boxes: N entries, in px of the network's input.
         """
         parts = [focus_targets(b.tensor / CELL, logits.shape[1:], self.core) for b in boxes]
         target, weight, side = (torch.stack(list(maps)) for maps in zip(*parts, strict=True))
@@ -226,7 +226,7 @@ class FocusNet(nn.Module):
 def focus_targets(
     boxes: torch.Tensor, size: tuple[int, int] | torch.Size, core: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What the maps should be, and how much each cell counts.
+    """Targets of the heat and size maps, and the weight of each cell in the loss.
 
     Args:
         boxes: (M, 4) XYXY, in cells.
@@ -234,10 +234,12 @@ def focus_targets(
         core: side of the positive core over the side of the box.
 
     Returns:
-        target (h, w), 1 where an object's core holds the cell's centre or the cell holds the box's
-        centre; weight (h, w): 1 on background, 0 on other cells that a box touches, and on positive
-        cells so that each object's sum to 1; side (h, w), in cells: on positive cells the longer
-        side of the object (of several the last one's), elsewhere 1.
+        target (h, w): 1 (positive) if the centre of the cell lies in the core of an object, or the
+        centre of a box lies in the cell; otherwise 0.
+        weight (h, w): 1 on background; 0 on cells that a box touches but that aren't positive; on
+        the positive cells of an object its weights sum to 1.
+        side (h, w), in cells: the longer side of the object on positive cells (of several objects,
+        the last one), elsewhere 1.
     """
     height, width = size
     target = boxes.new_zeros(size)
@@ -257,7 +259,7 @@ def focus_targets(
 
 
 def _core(low: float, high: float, core: float, length: int) -> slice:
-    """Cells along an axis with centres in the core of [low, high], or the one in its middle."""
+    """Cells along an axis whose centres lie in the core of [low, high]; if none, the middle one."""
     middle, half = (low + high) / 2, (high - low) / 2 * core
     first, last = math.ceil(middle - half - 0.5), math.floor(middle + half - 0.5)
     if first > last:

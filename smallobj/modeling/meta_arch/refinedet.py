@@ -1,4 +1,4 @@
-"""RefineDet (arXiv 1711.06897), a single-shot detector that refines its anchors before use.
+"""RefineDet (arXiv 1711.06897), a single-shot detector that refines its anchors.
 
 Shape legend. N: images of a batch. R: anchors of an image, over all levels. K: classes; class K is
 background. Boxes are XYXY in pixels of the network's input. Sections are those of the paper.
@@ -26,13 +26,13 @@ _SCOPES = ("class", "image")
 
 
 class Predictions(NamedTuple):
-    """What the head says of all anchors; for a batch, or without N for one image.
+    """The head's predictions for all anchors of a batch, or, without N, of one image.
 
     Attributes:
-        arm_logits: (N, R, 2), of object and background.
-        arm_deltas: (N, R, 4), from anchors.
-        odm_logits: (N, R, K + 1).
-        odm_deltas: (N, R, 4), from refined anchors.
+        arm_logits: (N, R, 2), logits of object and background.
+        arm_deltas: (N, R, 4), relative to the anchors.
+        odm_logits: (N, R, K + 1), logits of the classes and background.
+        odm_deltas: (N, R, 4), relative to the refined anchors.
     """
 
     arm_logits: torch.Tensor
@@ -43,11 +43,11 @@ class Predictions(NamedTuple):
 
 @META_ARCH_REGISTRY.register()
 class RefineDet(MatchedAnchorsDetector):
-    """Detects in two steps, both dense.
+    """Detects objects in two dense steps.
 
-    The anchor refinement module (ARM) tells objects from background and moves the anchors. The
-    object detection module (ODM) classifies the moved anchors and moves them once more; it is
-    spared those that are surely background.
+    The anchor refinement module (ARM) separates objects from background and moves the anchors. The
+    object detection module (ODM) classifies the moved anchors and moves them again. It doesn't get
+    anchors that the ARM is sure are background.
     """
 
     key = "REFINEDET"
@@ -57,11 +57,11 @@ class RefineDet(MatchedAnchorsDetector):
         """
         Args:
             negative_confidence: theta of section 3, in (0, 1].
-            test_topk_scope: so many candidates of each "class", or of the "image".
-            kwargs: as :class:`MatchedAnchorsDetector`; one transform serves both steps.
+            test_topk_scope: ``test_topk_candidates`` is per "class" or per "image".
+            kwargs: arguments of :class:`MatchedAnchorsDetector`; both steps use the same transform.
 
         Raises:
-            ValueError: a value out of its range.
+            ValueError: a value is out of range.
         """
         super().__init__(**kwargs)
         check_positive("MODEL.REFINEDET.NEGATIVE_RATIO", self.negative_ratio)
@@ -85,8 +85,8 @@ class RefineDet(MatchedAnchorsDetector):
     ) -> nn.Module:
         if len(set(num_anchors)) != 1:
             raise ValueError(
-                "MODEL.ANCHOR_GENERATOR needs as many anchors a place on each level; "
-                f"got {num_anchors}"
+                "MODEL.ANCHOR_GENERATOR needs the same number of anchors per position on each "
+                f"level; got {num_anchors}"
             )
         return RefineDetHead(cfg, input_shape, num_anchors[0])
 
@@ -108,11 +108,11 @@ class RefineDet(MatchedAnchorsDetector):
     def losses(
         self, anchors: torch.Tensor, predicted: Predictions, gt_instances: list[Instances]
     ) -> dict[str, torch.Tensor]:
-        """Both modules' losses, each for each of its matched anchors (section 4, "Loss Function").
+        """The losses of both modules, each per matched anchor (section 4, "Loss Function").
 
         Args:
             anchors: (R, 4).
-            predicted: of N images.
+            predicted: the predictions for N images.
             gt_instances: N, with gt_boxes and gt_classes.
 
         Returns:
@@ -142,18 +142,19 @@ class RefineDet(MatchedAnchorsDetector):
 
     @torch.no_grad()
     def refine(self, anchors: torch.Tensor, deltas: torch.Tensor) -> torch.Tensor:
-        """(R, 4) anchors moved by the ARM's (R, 4) deltas; a constant to whatever follows.
+        """(R, 4) anchors moved by the (R, 4) deltas of the ARM, without gradients.
 
-        The ODM would otherwise teach the ARM to place anchors where its own targets are small.
+        With gradients, the ODM would train the ARM to place anchors where the ODM's own targets are
+        small.
         """
         refined: torch.Tensor = self.box2box_transform.apply_deltas(deltas, anchors)
         return refined
 
     @torch.no_grad()
     def worth_a_look(self, arm_logits: torch.Tensor) -> torch.Tensor:
-        """(..., 2) ARM logits to (...,) bool: which anchors the ODM gets.
+        """(..., 2) ARM logits to (...,) bool: true for the anchors that the ODM gets.
 
-        Section 3, "Negative Anchor Filtering".
+        Source: section 3, "Negative Anchor Filtering".
         """
         background = arm_logits.softmax(dim=-1)[..., 1]
         return background <= self.negative_confidence
@@ -161,14 +162,14 @@ class RefineDet(MatchedAnchorsDetector):
     def _label(
         self, anchors: torch.Tensor, gt_instances: list[Instances]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What each image's own anchors (N, R, 4) should become.
+        """Targets of the anchors (N, R, 4), which differ from image to image.
 
         Returns:
-            classes (N, R), and boxes (N, R, 4), of no meaning where the class is background.
+            Classes (N, R), and boxes (N, R, 4), which are arbitrary where the class is background.
         """
         by_image = [
-            self.label_anchors([Boxes(own)], [truth])
-            for own, truth in zip(anchors, gt_instances, strict=True)
+            self.label_anchors([Boxes(anchors_of_image)], [truth])
+            for anchors_of_image, truth in zip(anchors, gt_instances, strict=True)
         ]
         classes = torch.stack([classes[0] for classes, _ in by_image])
         return classes, torch.stack([boxes[0] for _, boxes in by_image])
@@ -187,8 +188,8 @@ class RefineDet(MatchedAnchorsDetector):
         Args:
             logits: (N, R, C + 1); class C is background.
             deltas, anchors: (N, R, 4).
-            classes, boxes: (N, R) and (N, R, 4), what the anchors should become.
-            usable: (N, R) bool; the others do not count.
+            classes, boxes: (N, R) and (N, R, 4), the targets of the anchors.
+            usable: (N, R) bool; other anchors don't count in the losses.
         """
         positive = usable & (classes < logits.shape[-1] - 1)
         entropy, _ = mined_cross_entropy(
@@ -219,25 +220,25 @@ class RefineDet(MatchedAnchorsDetector):
         """
         Args:
             anchors: (R, 4).
-            predicted: of one image.
+            predicted: the predictions for one image.
             image_size: (h, w).
 
         Returns:
-            Instances with pred_boxes, scores and pred_classes by falling score.
+            Instances with pred_boxes, scores and pred_classes, by falling score.
         """
         kept = self.worth_a_look(predicted.arm_logits)
         refined = self.refine(anchors[kept], predicted.arm_deltas[kept])
         boxes = self.box2box_transform.apply_deltas(predicted.odm_deltas[kept], refined)
         scores = predicted.odm_logits[kept].softmax(dim=-1)[:, :-1]
         anchor, category = self._candidates(scores)
-        found = Instances(image_size)
-        found.pred_boxes = Boxes(boxes[anchor])
-        found.scores = scores[anchor, category]
-        found.pred_classes = category
-        return self.suppressed(found)
+        candidates = Instances(image_size)
+        candidates.pred_boxes = Boxes(boxes[anchor])
+        candidates.scores = scores[anchor, category]
+        candidates.pred_classes = category
+        return self.suppressed(candidates)
 
     def _candidates(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Anchor and class of what goes into NMS, out of scores (R, K)."""
+        """Anchor and class of each candidate for NMS, chosen by the scores (R, K)."""
         most = self.test_topk_candidates
         if self.test_topk_scope == "class":
             best, anchor = scores.topk(min(most, len(scores)), dim=0)

@@ -1,7 +1,7 @@
-"""RefineDet's layers behind the backbone: anchor refinement, transfer connections, detection.
+"""RefineDet's layers after the backbone: anchor refinement, transfer connections, detection.
 
-Shape legend. N: images of a batch. L: levels, finest first. (h, w): places of a level. A: anchors
-of a place. K: classes. The paper is arXiv 1711.06897.
+Shape legend. N: images of a batch. L: levels, finest first. (h, w): positions of a level. A:
+anchors per position. K: classes. The paper is arXiv 1711.06897.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RELEASED_CHANNELS = 256  # of transfer connections, as released
 
 
 def _block(conv: Any, norm: str, rectified: bool = True) -> nn.Sequential:
-    """A convolution, its normalisation and a ReLU, or the first two."""
+    """A convolution and its normalisation, and, if ``rectified``, a ReLU."""
     layers: Any = normalised(conv, norm, conv.out_channels / _RELEASED_CHANNELS)
     return layers if rectified else layers[:-1]
 
@@ -33,19 +33,19 @@ def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 class TransferConnection(nn.Module):
-    """Transfer connection block of section 3: makes a level's ARM features into ODM features.
+    """Transfer connection block of section 3: converts ARM features of a level to ODM features.
 
-    Two convolutions, the sum with the next coarser level's result brought to twice its resolution
-    by a deconvolution, and a third convolution. The coarsest level has nothing to add.
+    Two convolutions; then the result of the next coarser level, upsampled by 2 with a
+    deconvolution, is added; then a third convolution. On the coarsest level nothing is added.
     """
 
     def __init__(self, inputs: int, channels: int, norm: str, coarsest: bool) -> None:
         """
         Args:
             inputs: channels of the level's ARM features.
-            channels: of what comes out, and of the coarser level's result.
-            norm: as Detectron2 names it.
-            coarsest: there is no coarser level.
+            channels: channels of the output and of the coarser level's result.
+            norm: Detectron2's name of the normalisation.
+            coarsest: true if there is no coarser level.
         """
         super().__init__()
         self.first = _block(_convolution(inputs, channels), norm)
@@ -67,7 +67,7 @@ class TransferConnection(nn.Module):
         """
         x = self.second(self.first(x))
         if self.upsample is not None:
-            # An odd number of places has become one more.
+            # Where the size is odd, the upsampled map has one row or column more.
             x = F.relu(x + self.upsample(coarser)[..., : x.shape[-2], : x.shape[-1]])
         return self.last(x)
 
@@ -75,7 +75,7 @@ class TransferConnection(nn.Module):
 class RefineDetHead(nn.Module):
     """Anchor refinement module (ARM), transfer connections and object detection module (ODM).
 
-    Both modules in one head, so that whoever runs "the head" of a dense detector runs them all.
+    All are in one head, so that code that runs "the head" of a dense detector runs them all.
     """
 
     @configurable
@@ -94,13 +94,13 @@ class RefineDetHead(nn.Module):
             input_shape: L levels, finest first.
             num_classes: K, without background.
             num_anchors: A.
-            channels: of the transfer connections.
-            norm: of their convolutions, as Detectron2 names it.
-            l2_scales: length that each level's features are brought to; 0 leaves them as they are.
+            channels: channels of the transfer connections.
+            norm: Detectron2's name of the normalisation in the transfer connections.
+            l2_scales: initial scale of the L2 normalisation of each level; 0: no normalisation.
 
         Raises:
-            ValueError: not one scale a level, a negative one, or a level that does not halve the
-                resolution of the one before.
+            ValueError: the number of scales isn't L, a scale is negative, or a level doesn't halve
+                the resolution of the one before.
         """
         super().__init__()
         if len(l2_scales) != len(input_shape) or min(l2_scales, default=0) < 0:
@@ -153,9 +153,9 @@ class RefineDetHead(nn.Module):
 
         Returns:
             arm_logits, of object and background: L of (N, A x 2, h, w);
-            arm_deltas, from anchors: L of (N, A x 4, h, w);
+            arm_deltas, relative to anchors: L of (N, A x 4, h, w);
             odm_logits, of the classes and background: L of (N, A x (K + 1), h, w);
-            odm_deltas, from refined anchors: L of (N, A x 4, h, w).
+            odm_deltas, relative to refined anchors: L of (N, A x 4, h, w).
         """
         features = [norm(x) for norm, x in zip(self.norms, features, strict=True)]
         transferred: list[torch.Tensor] = []
@@ -174,7 +174,7 @@ class RefineDetHead(nn.Module):
 def _predictors(widths: list[int], outputs: int) -> nn.ModuleList:
     layers: list[Any] = [_convolution(width, outputs) for width in widths]
     for layer in layers:
-        # Small, so that the ODM is first shown anchors that the ARM has hardly moved.
+        # Small, so that at first the ARM hardly moves the anchors that the ODM gets.
         nn.init.normal_(layer.weight, std=0.01)
         nn.init.zeros_(layer.bias)
     return nn.ModuleList(layers)

@@ -1,6 +1,6 @@
-"""What SSD, RefineDet and YOLOv3 have in common: how they are built, and what they keep.
+"""Base classes of SSD, RefineDet and YOLOv3: how they are built, matching, and NMS.
 
-Shapes. R: anchors of an image, over all feature maps. K: classes.
+Shapes: R anchors of an image, over all feature maps; K classes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from smallobj.modeling.matching import BipartiteMatcher
 
 
 class SingleStageDetector(DenseDetector):
-    """A DenseDetector on anchors whose settings lie under ``MODEL.<key>``.
+    """A DenseDetector with anchors and with the config node ``MODEL.<key>``.
 
     Attributes:
-        key: name of the config's node; has IN_FEATURES, SCORE_THRESH_TEST, TOPK_CANDIDATES_TEST and
-            NMS_THRESH_TEST.
+        key: name of the config node, which has IN_FEATURES, SCORE_THRESH_TEST, TOPK_CANDIDATES_TEST
+            and NMS_THRESH_TEST.
     """
 
     key: ClassVar[str]
@@ -46,18 +46,18 @@ class SingleStageDetector(DenseDetector):
     ) -> None:
         """
         Args:
-            head_in_features: the backbone's features for the head.
-            anchor_generator: makes Boxes of each of these features.
-            box2box_transform: from anchors to boxes.
+            head_in_features: names of the backbone's features for the head.
+            anchor_generator: makes the anchors of each of these features, as Boxes.
+            box2box_transform: transform from anchors to boxes.
             num_classes: K.
-            test_score_thresh: a detection has a higher score, in [0, 1).
-            test_topk_candidates: those of highest score that go into suppression.
-            test_nms_thresh: boxes of one class that overlap by a higher IoU are one object.
-            max_detections_per_image: that remain at most.
-            kwargs: backbone, head, pixel_mean and pixel_std, as :class:`DenseDetector`.
+            test_score_thresh: detections have a higher score than this, in [0, 1).
+            test_topk_candidates: number of candidates, those of highest score, that go into NMS.
+            test_nms_thresh: IoU threshold of NMS, which works within each class.
+            max_detections_per_image: largest number of detections after NMS.
+            kwargs: backbone, head, pixel_mean and pixel_std, as in :class:`DenseDetector`.
 
         Raises:
-            ValueError: a value out of range.
+            ValueError: a value is out of range.
         """
         super().__init__(head_in_features=list(head_in_features), **kwargs)
         node = f"MODEL.{self.key}"
@@ -68,7 +68,7 @@ class SingleStageDetector(DenseDetector):
         self.anchor_generator = anchor_generator
         self.box2box_transform = box2box_transform
         self.num_classes = num_classes
-        # The names by which DenseDetector's own methods read them.
+        # These names are read by methods of DenseDetector.
         self.test_score_thresh = test_score_thresh
         self.test_topk_candidates = test_topk_candidates
         self.test_nms_thresh = test_nms_thresh
@@ -78,10 +78,15 @@ class SingleStageDetector(DenseDetector):
     def build_head(
         cls, cfg: CfgNode, input_shape: list[ShapeSpec], num_anchors: list[int]
     ) -> nn.Module:
-        """The head for features of these shapes, with so many anchors a place of each.
+        """Builds the head.
+
+        Args:
+            cfg: the config.
+            input_shape: shapes of the features.
+            num_anchors: number of anchors per position, for each feature.
 
         Raises:
-            ValueError: it can't be built for them.
+            ValueError: the head can't be built for these features or anchors.
         """
         raise NotImplementedError
 
@@ -107,19 +112,22 @@ class SingleStageDetector(DenseDetector):
             "pixel_std": cfg.MODEL.PIXEL_STD,
         }
 
-    def suppressed(self, found: Instances) -> Instances:
-        """What remains of candidates in any order, the best first."""
+    def suppressed(self, candidates: Instances) -> Instances:
+        """The detections that NMS keeps of ``candidates``, which are in any order; best first."""
         keep = batched_nms(
-            found.pred_boxes.tensor, found.scores, found.pred_classes, self.test_nms_thresh
+            candidates.pred_boxes.tensor,
+            candidates.scores,
+            candidates.pred_classes,
+            self.test_nms_thresh,
         )
-        return found[keep[: self.max_detections_per_image]]
+        return candidates[keep[: self.max_detections_per_image]]
 
 
 class MatchedAnchorsDetector(SingleStageDetector):
-    """One whose anchors learn what a matcher binds them to, beside the hardest background."""
+    """Base class of SSD and RefineDet: anchors matched with objects, and hard negatives."""
 
-    # Detectron2's, which asks for an anchor_matcher and num_classes alone. RetinaNet as a base
-    # class would bring its focal loss and its head.
+    # Detectron2's method, which needs only anchor_matcher and num_classes. RetinaNet isn't the base
+    # class, since that would bring in its focal loss and its head.
     label_anchors = RetinaNet.label_anchors
 
     def __init__(
@@ -127,13 +135,13 @@ class MatchedAnchorsDetector(SingleStageDetector):
     ) -> None:
         """
         Args:
-            anchor_matcher: which anchor stands for which object, as Detectron2's Matcher.
+            anchor_matcher: matches anchors with objects, like Detectron2's Matcher.
             negative_ratio, min_negatives: ratio and minimum of
                 :func:`~smallobj.modeling.hard_negatives.mined_cross_entropy`.
-            kwargs: as :class:`SingleStageDetector`.
+            kwargs: arguments of :class:`SingleStageDetector`.
 
         Raises:
-            ValueError: a value out of range.
+            ValueError: a value is out of range.
         """
         super().__init__(**kwargs)
         if negative_ratio < 0 or min_negatives < 0 or negative_ratio == min_negatives == 0:

@@ -1,8 +1,8 @@
 """SSD: class scores and offsets for default boxes of several feature maps, in one pass.
 
-Shape legend. N: images of a batch. L: feature maps. A_l: default boxes at each place of map l.
-R: default boxes of all places of all maps. K: classes; scores have K + 1 columns, background last.
-Boxes are XYXY in pixels of the padded image.
+Shape legend. N: images of a batch. L: feature maps. A_l: default boxes at each position of map l.
+R: default boxes at all positions of all maps. K: classes; scores have K + 1 columns, background
+last. Boxes are XYXY in pixels of the padded image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BOX_LOSSES = ("smooth_l1", "giou", "diou", "ciou")
 
 
 class SSDHead(nn.Module):
-    """One 3x3 convolution a map for the scores, another for the offsets (section 2.1)."""
+    """For each map, a 3x3 convolution for the scores and another for the offsets (section 2.1)."""
 
     def __init__(
         self,
@@ -42,11 +42,11 @@ class SSDHead(nn.Module):
         Args:
             input_shape: L shapes.
             num_classes: K.
-            num_anchors: L, A_l of each map.
-            l2_norm: L, start of the scale of each map's L2 normalisation, 0 for none.
+            num_anchors: L numbers, A_l of each map.
+            l2_norm: L numbers, initial scale of each map's L2 normalisation, 0 for none.
 
         Raises:
-            ValueError: a number of normalisations other than L, or a negative scale.
+            ValueError: the number of scales isn't L, or a scale is negative.
         """
         super().__init__()
         if len(l2_norm) != len(input_shape) or min(l2_norm) < 0:
@@ -66,7 +66,8 @@ class SSDHead(nn.Module):
             )
             self.bbox_pred.append(nn.Conv2d(shape.channels, count * 4, 3, padding=1))
         for module in [*self.cls_score, *self.bbox_pred]:
-            # Not the paper's Xavier, by which random features of length 20 are loud predictions.
+            # Not Xavier as in the paper, since with it features of length 20 would give large
+            # random predictions.
             nn.init.normal_(module.weight, std=0.01)
             nn.init.zeros_(module.bias)
 
@@ -90,8 +91,8 @@ class SSDHead(nn.Module):
 class SSD(MatchedAnchorsDetector):
     """Single Shot MultiBox Detector (arXiv 1512.02325).
 
-    Each object is bound to the default box that fits it best, others that overlap it enough join;
-    of the background only the worst boxes count, three for each box of an object.
+    An object is matched with its best default box and with all others that overlap it enough. Of
+    the background boxes only those of highest loss count, three per matched box.
     """
 
     key = "SSD"
@@ -101,11 +102,11 @@ class SSD(MatchedAnchorsDetector):
         """
         Args:
             box_reg_loss_type: one of BOX_LOSSES.
-            kwargs: as :class:`MatchedAnchorsDetector`; suppression takes so many candidates of each
-                class.
+            kwargs: arguments of :class:`MatchedAnchorsDetector`; ``test_topk_candidates`` is the
+                number per class.
 
         Raises:
-            ValueError: a value out of range.
+            ValueError: a value is out of range.
         """
         super().__init__(**kwargs)
         check_choice("MODEL.SSD.BBOX_REG_LOSS_TYPE", box_reg_loss_type, BOX_LOSSES)
@@ -151,13 +152,14 @@ class SSD(MatchedAnchorsDetector):
         gt_classes: list[torch.Tensor],
         gt_boxes: list[torch.Tensor],
     ) -> dict[str, torch.Tensor]:
-        """Section 2.2, equations 1 to 3: both losses summed, over the number of matched boxes.
+        """Both losses (section 2.2, equations 1 to 3), divided by the number of matched boxes.
 
         Args:
-            anchors: L, together R boxes.
+            anchors: L entries, together R boxes.
             logits: (N, R, K + 1).
             deltas: (N, R, 4).
-            gt_classes, gt_boxes: N labels (R,), K for background, and N boxes (R, 4) of objects.
+            gt_classes, gt_boxes: N label tensors (R,), K for background, and N tensors (R, 4) of
+                the boxes of the matched objects.
 
         Returns:
             {"loss_cls", "loss_box_reg"}, scalars.
@@ -176,7 +178,8 @@ class SSD(MatchedAnchorsDetector):
             box_reg_loss_type=self.box_reg_loss_type,
             smooth_l1_beta=1.0,
         )
-        # The paper's N is the number of positives; see mined_cross_entropy for what lacks them.
+        # The paper divides by the number of positives; see mined_cross_entropy for the divisor of a
+        # batch with few of them.
         return {"loss_cls": loss_cls, "loss_box_reg": loss_box / count}
 
     def forward_inference(
@@ -200,7 +203,7 @@ class SSD(MatchedAnchorsDetector):
         deltas: torch.Tensor,
         image_size: tuple[int, int],
     ) -> Instances:
-        """The best boxes of each class, and of those that overlap the best one.
+        """The best boxes of each class, after NMS.
 
         Args:
             anchors: R boxes.
@@ -216,5 +219,7 @@ class SSD(MatchedAnchorsDetector):
         index, classes = index[kept], kept.nonzero()[:, 1]
         boxes = Boxes(self.box2box_transform.apply_deltas(deltas[index], anchors.tensor[index]))
         boxes.clip(image_size)
-        found = Instances(image_size, pred_boxes=boxes, scores=best[kept], pred_classes=classes)
-        return self.suppressed(found)
+        candidates = Instances(
+            image_size, pred_boxes=boxes, scores=best[kept], pred_classes=classes
+        )
+        return self.suppressed(candidates)

@@ -1,8 +1,8 @@
 """YOLOv3 (arXiv 1804.02767) on Detectron2's DenseDetector.
 
-Shape legend. N: images of a batch. l: features, the finest first, of (h_l, w_l) places. A: priors
-at a place. R_l = h_l w_l A, R their sum. K: classes. M: objects of an image. Boxes are XYXY in
-pixels of the image that the network sees.
+Shape legend. N: images of a batch. l: features, finest first, with (h_l, w_l) cells. A: priors per
+cell. R_l = h_l w_l A; R is their sum. K: classes. M: objects of an image. Boxes are XYXY in pixels
+of the network's input.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ CENTER_LOSSES = ("squared_error", "cross_entropy")
 
 @META_ARCH_REGISTRY.register()
 class YOLOv3(SingleStageDetector):
-    """Boxes relative to priors, objectness, and independent classes, on three features.
+    """Predicts boxes relative to priors, objectness, and independent classes, on three features.
 
-    Each object trains one prior. A prediction that has no object is trained as background, unless
-    its box overlaps some object well, in which case its objectness isn't trained at all. Losses are
-    sums over an image and means over the batch, as in the authors' program.
+    Each object trains one prior. A prediction without object is trained as background, unless its
+    box overlaps some object well; then its objectness isn't trained at all. Losses are sums over an
+    image and means over the batch, as in the authors' program.
     """
 
     key = "YOLO"
@@ -43,15 +43,17 @@ class YOLOv3(SingleStageDetector):
     ) -> None:
         """
         Args:
-            ignore_iou: overlap from which a prediction without object isn't background.
+            ignore_iou: a prediction without object that overlaps an object by more than this IoU
+                is ignored.
             center_loss: "squared_error" or "cross_entropy".
-            input_format: order of the channels, "BGR" or "RGB", which Darknet's weight files need.
-            kwargs: as :class:`SingleStageDetector`. The features go from fine to coarse, the
-                anchors are the priors, p_w and p_h, on the centres of cells, the head predicts as
-                :class:`YOLOv3Head`, and suppression takes so many candidates of each feature.
+            input_format: order of the channels, "BGR" or "RGB"; Darknet's weight files need it.
+            kwargs: arguments of :class:`SingleStageDetector`. The features go from fine to coarse;
+                the anchors are the priors, p_w and p_h, on the centres of cells; the head has the
+                output of :class:`YOLOv3Head`; ``test_topk_candidates`` is the number per feature.
 
         Raises:
-            ValueError: an unknown loss, a threshold outside [0, 1], or priors off the centres.
+            ValueError: the loss is unknown, the IoU is outside [0, 1], or the priors aren't on the
+                centres of cells.
         """
         super().__init__(**kwargs)
         check_choice("MODEL.YOLO.CENTER_LOSS", center_loss, CENTER_LOSSES)
@@ -89,7 +91,7 @@ class YOLOv3(SingleStageDetector):
         predictions: list[torch.Tensor],
         gt_instances: list[Instances],
     ) -> dict[str, torch.Tensor]:
-        """Losses; arguments as :class:`DenseDetector` gives them."""
+        """The losses; arguments as in :class:`DenseDetector`."""
         rows = self._rows(predictions)
         grids = [(p.shape[-2], p.shape[-1]) for p in predictions]
         priors = self.anchor_generator(features)
@@ -104,8 +106,8 @@ class YOLOv3(SingleStageDetector):
     ) -> dict[str, torch.Tensor]:
         """All losses: sums over an image, means over the batch.
 
-        Squared errors are halved, so that their gradients are the paper's differences. Boxes weigh
-        2 - w h, with the object's sides relative to the image: smaller ones more.
+        Squared errors are halved, so that their gradients are the differences in the paper. A box
+        has the weight 2 - w h, with w and h relative to the image, so smaller boxes weigh more.
 
         Args:
             priors: for each feature R_l boxes.
@@ -130,12 +132,12 @@ class YOLOv3(SingleStageDetector):
             owns = last_of_each(assigned, len(every_prior))
             owned = assigned[owns]
             wanted = self._targets(every_prior[owned], strides[owned], boxes[owns])
-            # An object that lost its prior to another one still names its class there.
-            names = F.one_hot(instances.gt_classes, self.num_classes).to(raw.dtype)
-            names = ((owned[:, None] == assigned).to(raw.dtype) @ names).clamp(max=1)
+            # The class of an object that lost its prior to another object still counts there.
+            classes = F.one_hot(instances.gt_classes, self.num_classes).to(raw.dtype)
+            classes = ((owned[:, None] == assigned).to(raw.dtype) @ classes).clamp(max=1)
             height, width = instances.image_size
             scale = 2 - instances.gt_boxes.area()[owns] / (height * width)
-            losses = self._object_losses(raw[index, owned], wanted, names, scale)
+            losses = self._object_losses(raw[index, owned], wanted, classes, scale)
             sums = {name: value + losses[name] for name, value in sums.items()}
         sums["loss_objectness"] = F.binary_cross_entropy_with_logits(
             raw[..., OBJECTNESS], target, weight, reduction="sum"
@@ -143,28 +145,32 @@ class YOLOv3(SingleStageDetector):
         return {name: value / len(gt_instances) for name, value in sums.items()}
 
     def _object_losses(
-        self, found: torch.Tensor, wanted: torch.Tensor, names: torch.Tensor, scale: torch.Tensor
+        self,
+        predicted: torch.Tensor,
+        wanted: torch.Tensor,
+        classes: torch.Tensor,
+        scale: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """Sums over the priors of an image that have an object.
+        """Sums of the losses over the priors of an image that have an object.
 
         Args:
-            found: (M, 5 + K) predictions.
-            wanted: (M, 4) of :meth:`_targets`.
-            names: (M, K) 1 for the object's class or classes.
-            scale: (M,) of the box's losses.
+            predicted: (M, 5 + K) predictions.
+            wanted: (M, 4) box targets, from :meth:`_targets`.
+            classes: (M, K), 1 for the class or classes of the prior, else 0.
+            scale: (M,) weights of the box losses.
         """
-        center = self._center_errors(found[:, :2], wanted[:, :2])
-        size = (found[:, 2:4] - wanted[:, 2:]).square().sum(dim=1) / 2
+        center = self._center_errors(predicted[:, :2], wanted[:, :2])
+        size = (predicted[:, 2:4] - wanted[:, 2:]).square().sum(dim=1) / 2
         return {
             "loss_center": (scale * center).sum(),
             "loss_size": (scale * size).sum(),
             "loss_cls": F.binary_cross_entropy_with_logits(
-                found[:, OBJECTNESS + 1 :], names, reduction="sum"
+                predicted[:, OBJECTNESS + 1 :], classes, reduction="sum"
             ),
         }
 
     def _center_errors(self, logits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        """(M, 2) t_x, t_y and places in the cell, both in [0, 1], to (M,) errors."""
+        """(M,) errors of (M, 2) t_x, t_y against (M, 2) positions in the cell, in [0, 1]."""
         if self.center_loss == "squared_error":
             return (logits.sigmoid() - wanted).square().sum(dim=1) / 2
         errors = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
@@ -179,27 +185,27 @@ class YOLOv3(SingleStageDetector):
         return [(p.tensor, s) for p, s in zip(priors, self.anchor_generator.strides, strict=True)]
 
     def _box_deltas(self, priors: list[Boxes], rows: list[torch.Tensor]) -> list[torch.Tensor]:
-        """YOLO's numbers as Detectron2's: for each feature (..., R_l, 5 + K) to (..., R_l, 4).
+        """Detectron2's box deltas: for each feature, rows (..., R_l, 5 + K) to (..., R_l, 4).
 
-        The published b_x = sigmoid(t_x) + c_x, in cells, and b_w = p_w e^t_w (section 2.1) are
-        Box2BoxTransform's for a prior on the cell's centre, with sigmoid(t_x) - 1/2 cells in units
-        of the prior's side.
+        In the paper, b_x = sigmoid(t_x) + c_x, in cells, and b_w = p_w e^t_w (section 2.1). For a
+        prior on the centre of the cell, Box2BoxTransform gives the same box if its shift is
+        sigmoid(t_x) - 1/2 cells, in units of the side of the prior.
         """
-        found = []
+        deltas = []
         for (boxes, stride), numbers in zip(self._with_strides(priors), rows, strict=True):
             cells = stride / (boxes[:, 2:] - boxes[:, :2])
             shift = (numbers[..., :2].sigmoid() - 0.5) * cells
-            found.append(torch.cat([shift, numbers[..., 2:4]], dim=-1))
-        return found
+            deltas.append(torch.cat([shift, numbers[..., 2:4]], dim=-1))
+        return deltas
 
     def _targets(
         self, priors: torch.Tensor, strides: torch.Tensor, boxes: torch.Tensor
     ) -> torch.Tensor:
-        """What sigmoid(t_x), sigmoid(t_y), t_w, t_h should be.
+        """(M, 4) targets of sigmoid(t_x), sigmoid(t_y), t_w, t_h.
 
         Args:
             priors, strides: (M, 4) and (M,).
-            boxes: (M, 4), the object of each.
+            boxes: (M, 4), the object of each prior.
         """
         deltas = self.box2box_transform.get_deltas(priors, boxes)
         places = deltas[:, :2] * (priors[:, 2:] - priors[:, :2]) / strides[:, None] + 0.5
@@ -209,7 +215,7 @@ class YOLOv3(SingleStageDetector):
     def _is_background(
         self, priors: torch.Tensor, deltas: torch.Tensor, boxes: torch.Tensor
     ) -> torch.Tensor:
-        """(R,) 1 where a predicted box overlaps none of the M >= 1 objects too well, else 0."""
+        """(R,) 1 where a predicted box overlaps none of M >= 1 objects above ignore_iou, else 0."""
         predicted = self.box2box_transform.apply_deltas(deltas, priors)
         overlap = pairwise_iou(Boxes(boxes), Boxes(predicted)).amax(dim=0)
         return (overlap <= self.ignore_iou).to(deltas.dtype)
@@ -220,16 +226,16 @@ class YOLOv3(SingleStageDetector):
         features: list[torch.Tensor],
         predictions: list[torch.Tensor],
     ) -> list[Instances]:
-        """Detections; arguments as :class:`DenseDetector` gives them."""
+        """The detections; arguments as in :class:`DenseDetector`."""
         rows = self._rows(predictions)
         priors = self.anchor_generator(features)
         deltas = self._box_deltas(priors, rows)
         results = []
         for index, image_size in enumerate(images.image_sizes):
-            alone = [row[index].sigmoid() for row in rows]
-            scores = [p[:, OBJECTNESS, None] * p[:, OBJECTNESS + 1 :] for p in alone]
-            here = [delta[index] for delta in deltas]
-            results.append(self.inference_single_image(priors, scores, here, image_size))
+            probabilities = [row[index].sigmoid() for row in rows]
+            scores = [p[:, OBJECTNESS, None] * p[:, OBJECTNESS + 1 :] for p in probabilities]
+            image_deltas = [delta[index] for delta in deltas]
+            results.append(self.inference_single_image(priors, scores, image_deltas, image_size))
         return results
 
     def inference_single_image(
@@ -244,13 +250,14 @@ class YOLOv3(SingleStageDetector):
         Args:
             priors: for each feature R_l boxes.
             scores: for each feature (R_l, K).
-            deltas: for each feature (R_l, 4), of :meth:`_box_deltas`.
+            deltas: for each feature (R_l, 4), from :meth:`_box_deltas`.
             image_size: (h, w) without padding.
         """
-        found = self._decode_multi_level_predictions(
+        candidates = self._decode_multi_level_predictions(
             priors, scores, deltas, self.test_score_thresh, self.test_topk_candidates, image_size
         )
-        # Before NMS, as Detectron2's RPN: what lies in the padding must not outdo what is seen.
-        found.pred_boxes.clip(image_size)
-        found = found[found.pred_boxes.nonempty()]
-        return self.suppressed(found)
+        # Clipped before NMS, as in Detectron2's RPN, so that a box in the padding can't suppress a
+        # box in the image.
+        candidates.pred_boxes.clip(image_size)
+        candidates = candidates[candidates.pred_boxes.nonempty()]
+        return self.suppressed(candidates)

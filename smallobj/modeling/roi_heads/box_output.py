@@ -1,4 +1,4 @@
-"""Box predictor with the losses that small objects may need.
+"""Box predictor with further class and box losses.
 
 Shapes: R regions, K classes; logits (R, K + 1), background last.
 """
@@ -30,10 +30,10 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
     ) -> None:
         """
         Args:
-            input_shape: of a region's features.
-            class_loss: makes a loss and scores of K + 1 logits.
+            input_shape: shape of a region's features.
+            class_loss: computes the loss and the scores from K + 1 logits.
             nwd_constant: C of the "nwd" box loss, in pixels.
-            kwargs: as :class:`FastRCNNOutputLayers`.
+            kwargs: arguments of :class:`FastRCNNOutputLayers`.
         """
         super().__init__(input_shape, **kwargs)
         check_choice("MODEL.ROI_BOX_HEAD.BBOX_REG_LOSS_TYPE", self.box_reg_loss_type, BOX_LOSSES)
@@ -60,7 +60,7 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
     ) -> dict[str, torch.Tensor]:
         """As :meth:`FastRCNNOutputLayers.losses`: {"loss_cls", "loss_box_reg"}."""
         logits, deltas = predictions
-        # For its statistics the base class wants to know which class is the likeliest.
+        # The base class needs the likeliest class for its statistics.
         scores = self.class_loss.probabilities(logits.detach())
         losses = super().losses((scores, deltas), proposals)
         classes = torch.cat([p.gt_classes for p in proposals])
@@ -87,12 +87,12 @@ class SmallObjectOutputLayers(FastRCNNOutputLayers):
         gt_classes: torch.Tensor,
         *args: Any,
     ) -> torch.Tensor:
-        """As the base class, and "nwd": 1 - exp(-W2 / C), summed over foreground, divided by R."""
+        """Adds the loss "nwd": 1 - exp(-W2 / C), summed over foreground, divided by R."""
         if self.box_reg_loss_type != "nwd":
             return super().box_reg_loss(proposal_boxes, gt_boxes, pred_deltas, gt_classes, *args)
         foreground = ((gt_classes >= 0) & (gt_classes < self.num_classes)).nonzero()[:, 0]
         deltas = pred_deltas[foreground]
-        if pred_deltas.shape[1] != 4:  # one regressor a class
+        if pred_deltas.shape[1] != 4:  # one regressor per class
             index = torch.arange(len(foreground), device=deltas.device)
             deltas = deltas.view(-1, self.num_classes, 4)[index, gt_classes[foreground]]
         boxes = self.box2box_transform.apply_deltas(deltas, proposal_boxes[foreground])

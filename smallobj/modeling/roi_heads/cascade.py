@@ -1,6 +1,6 @@
 """Cascade ROI head for small objects, on Detectron2's CascadeROIHeads.
 
-Shapes: R regions an image, K classes, S stages; scores (R, K + 1), background last.
+Shapes: R regions per image, K classes, S stages; scores (R, K + 1), background last.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SCORINGS = ("own_roi", "rescore")
 class SmallObjectCascadeROIHeads(CascadeROIHeads):
     """Cascade R-CNN (arXiv 1712.00726) with context, choice of losses, stage weights and scoring.
 
-    The keys are described in :mod:`smallobj.config.roi_keys`, under MODEL.ROI_BOX_HEAD and
+    The keys are described in :mod:`smallobj.config.model`, under MODEL.ROI_BOX_HEAD and
     MODEL.ROI_BOX_CASCADE_HEAD. With their defaults this is Detectron2's cascade.
     """
 
@@ -43,10 +43,10 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
     ) -> None:
         """
         Args:
-            stage_loss_weights: one a stage; none weighs all by 1.
+            stage_loss_weights: one per stage; empty weights all by 1.
             scoring: one of SCORINGS.
-            test_stages: those whose scores are averaged, from 1 on; none takes all.
-            kwargs: as :class:`CascadeROIHeads`.
+            test_stages: stages whose scores are averaged, counted from 1; empty takes all.
+            kwargs: arguments of :class:`CascadeROIHeads`.
         """
         super().__init__(**kwargs)
         stages = range(1, self.num_cascade_stages + 1)
@@ -107,9 +107,10 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
     def _infer(
         self, features: dict[str, torch.Tensor], proposals: list[Instances]
     ) -> list[Instances]:
-        """Boxes of the last test stage; scores the mean over all test stages.
+        """Boxes of the last test stage, with the mean of the scores of all test stages.
 
-        Each stage scores its own input with "own_roi", all score the last one's with "rescore".
+        With "own_roi" each stage scores its own input boxes; with "rescore" all stages score the
+        input boxes of the last one.
         """
         maps = [features[name] for name in self.box_in_features]
         image_sizes = [p.image_size for p in proposals]
@@ -146,9 +147,10 @@ class SmallObjectCascadeROIHeads(CascadeROIHeads):
 
 
 def _check_stages(cfg: CfgNode) -> None:
-    """
+    """Checks what Detectron2 only asserts, with messages that name the keys.
+
     Raises:
-        ValueError: what Detectron2 only asserts, by the names of the keys.
+        ValueError: the keys of the stages don't agree.
     """
     head, first = cfg.MODEL.ROI_BOX_CASCADE_HEAD, list(cfg.MODEL.ROI_HEADS.IOU_THRESHOLDS)
     if not head.IOUS or len(head.IOUS) != len(head.BBOX_REG_WEIGHTS):

@@ -1,4 +1,4 @@
-"""Pools a region together with its surroundings.
+"""Pooling a region together with its surroundings.
 
 Shapes: R regions, C channels, P pooled side.
 """
@@ -19,10 +19,10 @@ from smallobj.geometry.boxes import enlarge
 
 
 class ContextPooler(nn.Module):
-    """Wraps a pooler so that small objects are seen with what surrounds them.
+    """Wraps a pooler so that a region is pooled with its surroundings.
 
-    A 12 px object gives a head little to go by; what it lies on and beside helps. The boxes that
-    the head regresses from stay as they are, only the pooled region grows.
+    A 12 px object alone gives the head little information; its surroundings help. Only the pooled
+    region is enlarged: the boxes from which the head regresses stay the same.
     """
 
     def __init__(self, pooler: ROIPooler, *, scale: float, fusion: str, channels: int) -> None:
@@ -35,7 +35,7 @@ class ContextPooler(nn.Module):
             channels: C.
 
         Raises:
-            ValueError: an unknown fusion or a scale below 1.
+            ValueError: the fusion is unknown, or the scale is below 1.
         """
         super().__init__()
         check_at_least("MODEL.ROI_BOX_HEAD.CONTEXT_SCALE", scale, 1)
@@ -64,9 +64,12 @@ def add_context(
     """Wraps the pooler among a box head's parts, if MODEL.ROI_BOX_HEAD.CONTEXT_SCALE isn't 1.
 
     Args:
-        cfg: read MODEL.ROI_BOX_HEAD.
-        input_shape: of the feature maps.
-        parts: what ``_init_box_head`` of a Detectron2 ROI head gives; changed and returned.
+        cfg: the config, of which MODEL.ROI_BOX_HEAD is read.
+        input_shape: shapes of the feature maps.
+        parts: the result of ``_init_box_head`` of a Detectron2 ROI head; changed in place.
+
+    Returns:
+        ``parts``.
     """
     head = cfg.MODEL.ROI_BOX_HEAD
     if head.CONTEXT_SCALE != 1:

@@ -25,9 +25,10 @@ LOSS_REDUCTIONS = ("sum", "mean")
 
 
 class IntegralOutputLayers(SmallObjectOutputLayers):
-    """A classifier a threshold and one regressor, on the features of one box head.
+    """One classifier per threshold and a common regressor, on the features of one box head.
 
-    ``cls_score`` is the first threshold's classifier, so with one threshold nothing is new.
+    ``cls_score`` is the classifier of the first threshold. With a single threshold this is
+    SmallObjectOutputLayers.
     """
 
     @configurable
@@ -41,14 +42,14 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
     ) -> None:
         """
         Args:
-            input_shape: of a region's features.
-            ious: U; a region is foreground for a classifier from its IoU on. Rising, the first that
-                by which proposals were sampled and which the regressor learns from.
-            loss_reduction: one of LOSS_REDUCTIONS, of the classifiers' losses.
-            kwargs: as :class:`SmallObjectOutputLayers`.
+            input_shape: shape of a region's features.
+            ious: U rising thresholds; a region is foreground for a classifier from its threshold
+                on. Proposals are sampled by the first one, and the regressor learns from it.
+            loss_reduction: one of LOSS_REDUCTIONS, for the losses of the classifiers.
+            kwargs: arguments of :class:`SmallObjectOutputLayers`.
 
         Raises:
-            ValueError: thresholds or a reduction that are not these.
+            ValueError: the thresholds don't rise or aren't in (0, 1), or the reduction is unknown.
         """
         super().__init__(input_shape, **kwargs)
         if not ious or list(ious) != sorted(set(ious)) or not all(0 < u < 1 for u in ious):
@@ -59,11 +60,11 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
         check_choice("MODEL.ROI_BOX_INTEGRAL_HEAD.LOSS_REDUCTION", loss_reduction, LOSS_REDUCTIONS)
         self.ious = tuple(ious)
         self.loss_share = 1 / len(ious) if loss_reduction == "mean" else 1.0
-        # Losses with a memory see other labels at each threshold.
+        # One loss per classifier: a loss with a state sees different labels at each threshold.
         self.further_losses = nn.ModuleList(copy.deepcopy(self.class_loss) for _ in ious[1:])
         self.further_scores = nn.ModuleList(copy.deepcopy(self.cls_score) for _ in ious[1:])
         for layer in self.further_scores:
-            # As the base class does; copies would stay alike but for their labels.
+            # As in the base class. Copies of ``cls_score`` would all start from the same weights.
             nn.init.normal_(layer.get_parameter("weight"), std=0.01)
 
     @classmethod
@@ -81,7 +82,7 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
         }
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(U, R, K + 1) logits and (R, 4) or (R, 4 K) deltas of features (R, ...)."""
+        """(U, R, K + 1) logits and (R, 4) or (R, 4 K) deltas from features (R, ...)."""
         x = x.flatten(start_dim=1)
         scores, deltas = super().forward(x)
         return torch.stack([scores, *(layer(x) for layer in self.further_scores)]), deltas
@@ -89,7 +90,7 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
     def losses(
         self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
     ) -> dict[str, torch.Tensor]:
-        """As the base class for the first threshold, and "loss_cls_iou55" etc. for the others."""
+        """The base class's losses for the first threshold; "loss_cls_iou55" etc. for the others."""
         logits, deltas = predictions
         losses = super().losses((logits[0], deltas), proposals)
         classes = torch.cat([p.gt_classes for p in proposals])
@@ -109,16 +110,16 @@ class IntegralOutputLayers(SmallObjectOutputLayers):
     def predict_probs(
         self, predictions: tuple[torch.Tensor, torch.Tensor], proposals: list[Instances]
     ) -> tuple[torch.Tensor, ...]:
-        """Mean over thresholds of the scores of each image's regions: (R of that image, K + 1)."""
+        """Scores of each image's regions, (R of that image, K + 1): means over the classifiers."""
         pairs = zip([self.class_loss, *self.further_losses], predictions[0], strict=True)
         scores = torch.stack([loss.probabilities(logits) for loss, logits in pairs]).mean(dim=0)
         return scores.split([len(p) for p in proposals])
 
 
 def _iou_with_truth(proposals: Instances) -> torch.Tensor:
-    """(R,) IoU of sampled proposals with the object that each was matched to.
+    """(R,) IoU of each sampled proposal with its matched object.
 
-    That object is the one of highest IoU, so the label at a higher threshold follows from it.
+    That is the object of highest IoU, so this IoU determines the label at higher thresholds.
     """
     if not proposals.has("gt_boxes"):  # an image without objects
         return proposals.proposal_boxes.tensor.new_zeros(len(proposals))
@@ -127,11 +128,11 @@ def _iou_with_truth(proposals: Instances) -> torch.Tensor:
 
 @ROI_HEADS_REGISTRY.register()
 class IntegralLossROIHeads(SmallObjectROIHeads):
-    """The second rival of Cascade R-CNN's paper (arXiv 1712.00726, section 3.3).
+    """Integral loss, which the Cascade R-CNN paper compares with (arXiv 1712.00726, section 3.3).
 
-    Proposals are sampled once, by the first of MODEL.ROI_BOX_INTEGRAL_HEAD.IOUS. Losses of all
-    classifiers are summed as there, or averaged as where the idea comes from (arXiv 1604.02135,
-    section 3.3); their scores are averaged.
+    Proposals are sampled once, by the first of MODEL.ROI_BOX_INTEGRAL_HEAD.IOUS. The losses of the
+    classifiers are summed, as in that paper, or averaged, as in the origin of the method (arXiv
+    1604.02135, section 3.3). Their scores are averaged.
     """
 
     box_output = IntegralOutputLayers

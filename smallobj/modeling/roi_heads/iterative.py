@@ -1,6 +1,6 @@
-"""Iterative BBox: one box head, applied again and again to the boxes that it gives.
+"""Iterative BBox: one box head, applied repeatedly to its own output boxes.
 
-Shapes: R regions an image, K classes.
+Shapes: R regions per image, K classes.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from smallobj.modeling.roi_heads.standard import SmallObjectROIHeads
 
 @ROI_HEADS_REGISTRY.register()
 class IterativeBBoxROIHeads(SmallObjectROIHeads):
-    """The first rival of Cascade R-CNN's paper (arXiv 1712.00726, section 3.2).
+    """Iterative BBox, which the Cascade R-CNN paper compares with (arXiv 1712.00726, section 3.2).
 
-    Trains as SmallObjectROIHeads does; at test time its boxes become proposals again,
-    MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS times in all. Scores and boxes are the last round's.
+    Training is that of SmallObjectROIHeads. At test time the head runs
+    MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS times, each time with its previous boxes as proposals.
+    Scores and boxes are those of the last run.
     """
 
     @configurable
     def __init__(self, *, iterations: int, **kwargs: Any) -> None:
         """
         Args:
-            iterations: rounds at test time, at least 1.
-            kwargs: as :class:`SmallObjectROIHeads`.
+            iterations: number of runs at test time, at least 1.
+            kwargs: arguments of :class:`SmallObjectROIHeads`.
         """
         super().__init__(**kwargs)
         check_at_least("MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS", iterations, 1)
@@ -49,7 +50,7 @@ class IterativeBBoxROIHeads(SmallObjectROIHeads):
             "iterations": cfg.MODEL.ROI_BOX_ITERATIVE_HEAD.ITERATIONS,
         }
 
-    # As from one stage of a cascade to the next: clipped to the image, without gradients.
+    # As between two stages of a cascade: clips to the image and stops gradients.
     _create_proposals_from_boxes = CascadeROIHeads._create_proposals_from_boxes
 
     def _forward_box(

@@ -1,7 +1,4 @@
-"""The ROI head of Faster and Mask R-CNN with what small objects may need.
-
-Shapes: R regions an image, K classes.
-"""
+"""The ROI head of Faster and Mask R-CNN with context and a choice of losses."""
 
 from __future__ import annotations
 
@@ -20,11 +17,11 @@ from smallobj.modeling.roi_heads.context_pooler import add_context
 class SmallObjectROIHeads(StandardROIHeads):
     """Detectron2's standard head with a choice of losses and with context.
 
-    The keys are in :mod:`smallobj.config.roi_keys`, under MODEL.ROI_BOX_HEAD. With their defaults
-    this is Detectron2's head.
+    The keys are described in :mod:`smallobj.config.model`, under MODEL.ROI_BOX_HEAD. With their
+    defaults this is Detectron2's head.
     """
 
-    # What predicts classes and boxes from a region's features.
+    # Class of the layers that predict classes and boxes from a region's features.
     box_output = SmallObjectOutputLayers
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Parts of YOLOv3: head, priors, and which prior answers for which object."""
+"""Parts of YOLOv3: the head, the priors, and their assignment to objects."""
 
 from smallobj.modeling.yolo.assignment import assign_priors, last_of_each
 from smallobj.modeling.yolo.head import YOLOv3Head

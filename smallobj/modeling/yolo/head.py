@@ -1,8 +1,8 @@
-"""The head of YOLOv3: predictions on three features, each enriched by the coarser one.
+"""The head of YOLOv3: predictions on three features, each combined with the coarser one.
 
-Shape legend. N: images of a batch. Feature l, the finest first: (N, C_l, h_l, w_l). A: priors at a
-place. K: classes. A prediction is (N, A (5 + K), h_l, w_l): for each prior t_x, t_y, t_w, t_h,
-objectness, and a logit for each class.
+Shape legend. N: images of a batch. Feature l, finest first: (N, C_l, h_l, w_l). A: priors per cell.
+K: classes. A prediction is (N, A (5 + K), h_l, w_l): for each prior t_x, t_y, t_w, t_h, objectness,
+and a logit for each class.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OBJECTNESS = 4  # index among a prior's numbers; the box's four come before, the
 
 
 class _Scale(nn.Module):
-    """What the head does on one feature."""
+    """The part of the head that works on one feature."""
 
     def __init__(self, inputs: int, coarser: int, width: int, outputs: int, norm: str) -> None:
         """
@@ -34,13 +34,13 @@ class _Scale(nn.Module):
             coarser: width of the next coarser scale; 0 where there is none.
             width: channels of the output; half of the feature's, as in Darknet.
             outputs: channels of the prediction.
-            norm: as Detectron2 names it.
+            norm: Detectron2's name of the normalisation.
         """
         super().__init__()
-        handed = coarser // 2
-        self.lateral = darknet_conv(coarser, handed, 1, norm) if coarser else None
+        from_coarser = coarser // 2
+        self.lateral = darknet_conv(coarser, from_coarser, 1, norm) if coarser else None
         self.neck = nn.Sequential(
-            darknet_conv(inputs + handed, width, 1, norm),
+            darknet_conv(inputs + from_coarser, width, 1, norm),
             darknet_conv(width, 2 * width, 3, norm),
             darknet_conv(2 * width, width, 1, norm),
             darknet_conv(width, 2 * width, 3, norm),
@@ -52,12 +52,12 @@ class _Scale(nn.Module):
     def forward(
         self, feature: torch.Tensor, coarser: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What is handed on to the next finer scale, and the prediction."""
+        """The input for the next finer scale, and the prediction."""
         if self.lateral is not None:
             upsampled = F.interpolate(self.lateral(coarser), scale_factor=2.0, mode="nearest")
             feature = torch.cat([upsampled, feature], dim=1)
-        handed = self.neck(feature)
-        return handed, self.predict(self.widen(handed))
+        x = self.neck(feature)
+        return x, self.predict(self.widen(x))
 
     def darknet_order(self) -> list[Conv2d]:
         first = [] if self.lateral is None else [self.lateral]
@@ -79,14 +79,14 @@ class YOLOv3Head(nn.Module):
     ) -> None:
         """
         Args:
-            input_shape: of the features, the finest first, each of twice the next one's stride.
-            num_anchors: priors at a place, for each feature.
+            input_shape: shapes of the features, finest first, each of half the next one's stride.
+            num_anchors: number of priors per cell, for each feature.
             num_classes: K.
-            norm: as Detectron2 names it.
+            norm: Detectron2's name of the normalisation.
             prior_prob: objectness before training.
 
         Raises:
-            ValueError: strides that don't double, or a probability outside (0, 1).
+            ValueError: the strides don't double, or the probability is outside (0, 1).
         """
         super().__init__()
         strides = [shape.stride for shape in input_shape]
@@ -103,8 +103,8 @@ class YOLOv3Head(nn.Module):
             width = shape.channels // 2
             self.scales.append(_Scale(shape.channels, coarser, width, outputs, norm))
             coarser = width
-        # Boxes start as their priors. Were objectness to start at 1/2, the loss, a sum over
-        # thousands of priors, would first of all be the background's.
+        # Boxes start as their priors. If objectness started at 1/2, the background, with its
+        # thousands of priors, would at first dominate the loss.
         for scale, anchors in zip(self._scales, num_anchors[::-1], strict=True):
             nn.init.normal_(scale.predict.weight, std=0.01)
             bias = torch.zeros(anchors, OBJECTNESS + 1 + num_classes)
@@ -133,10 +133,10 @@ class YOLOv3Head(nn.Module):
         return [convolution for scale in self._scales for convolution in scale.darknet_order()]
 
     def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Features to predictions, both the finest first."""
+        """Features to predictions, both finest first."""
         predictions = []
-        handed = None
+        coarser = None
         for scale, feature in zip(self._scales, reversed(features), strict=True):
-            handed, prediction = scale(feature, handed)
+            coarser, prediction = scale(feature, coarser)
             predictions.append(prediction)
         return predictions[::-1]

@@ -1,4 +1,4 @@
-"""YOLO's priors: at each place of a feature a few boxes of given widths and heights."""
+"""YOLO's priors: in each cell of a feature a few boxes of given widths and heights."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from detectron2.modeling.anchor_generator import BufferList, DefaultAnchorGenera
 
 @ANCHOR_GENERATOR_REGISTRY.register()
 class YOLOPriorGenerator(DefaultAnchorGenerator):
-    """Detectron2's anchors, centred on cells, with any sides instead of sizes times ratios."""
+    """Detectron2's anchors centred on cells, with given sides instead of sizes and ratios."""
 
     @configurable
     def __init__(self, *, sides: Sequence[Sequence[float]], strides: Sequence[int]) -> None:
         """
         Args:
-            sides: (w, h) of all priors in pixels, equally many for each feature, the finest first.
-            strides: of the features.
+            sides: (w, h) of all priors in pixels, the same number for each feature, finest first.
+            strides: strides of the features.
 
         Raises:
-            ValueError: no priors, not equally many for each feature, or no pair of positive sides.
+            ValueError: there are no priors, their number isn't the same for each feature, or an
+                entry isn't a pair of positive sides.
         """
         if not len(sides):
             raise ValueError(
@@ -53,6 +54,6 @@ class YOLOPriorGenerator(DefaultAnchorGenerator):
         }
 
     def _calculate_anchors(self, sizes: Any, aspect_ratios: Any) -> BufferList:
-        """For each feature (A, 4) XYXY around the origin; ``sizes`` are pairs of sides here."""
+        """For each feature (A, 4) XYXY centred on the origin; ``sizes`` are pairs (w, h) here."""
         halves = [torch.tensor(level, dtype=torch.float32) / 2 for level in sizes]
         return BufferList([torch.cat([-half, half], dim=1) for half in halves])
