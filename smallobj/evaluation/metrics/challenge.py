@@ -70,6 +70,7 @@ def challenge_map(
     per_class = np.array(
         [_average_precision(right[categories == k], counts[k]) for k in range(classes)]
     )
+    # Over all classes: the scorer counts one without labels as 0, where COCO leaves it out.
     return ChallengeScore(float(np.nan_to_num(per_class).sum() / classes), per_class)
 
 
@@ -90,6 +91,7 @@ def right_detections(
         (N,) int64 detections that count, from the most confident on, and (N,) bool.
     """
     labels, detections, classes = challenge_labels(data), data.detections, len(data.class_names)
+    # By image, not by image and class as COCO's limit.
     order = most_confident(detections.scores, detections.images, max_per_image)
     pad = 1.0 if plus_one else 0.0
     rank, target = _overlapping(detections[order], labels, classes, iou_threshold, pad)
@@ -117,9 +119,11 @@ def _overlapping(
     own, other = (table.images * classes + table.categories for table in (detections, labels))
     for detection, label in pairs_in_groups(own, other):
         iou = _paired_iou(detections.boxes[detection], labels.boxes[label], pad)
+        # Safe before the best label is chosen: if the best one falls short, all do.
         near = iou >= threshold
         parts.append(Pairs(detection[near], label[near], iou[near]))
     detection, label, iou = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    # The last key counts first; the label decides last, so that of equal IoUs the first wins.
     order = np.lexsort((label, -iou, detection))
     return detection[order], label[order]
 
@@ -129,15 +133,19 @@ def _paired_iou(a: np.ndarray, b: np.ndarray, pad: float) -> np.ndarray:
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2]) + pad
     inter = sides.clip(min=0).prod(axis=1)
     union = (a[:, 2:] - a[:, :2] + pad).prod(axis=1) + (b[:, 2:] - b[:, :2] + pad).prod(axis=1)
+    # Without plus_one a union may be 0; 0 / tiny is 0.
     return inter / np.maximum(union - inter, np.finfo(np.float64).tiny)
 
 
 def _claims(rank: np.ndarray, target: np.ndarray, fall_back: bool) -> np.ndarray:
     """Ranks of the right detections among the ordered pairs of ``_overlapping``."""
     if not fall_back:
+        # np.unique gives first places: the best label of each detection, then of those that want
+        # one label the most confident. The others stay wrong, since VOC gives no second choice.
         first = np.unique(rank, return_index=True)[1]
         rank, target = rank[first], target[first]
         return rank[np.unique(target, return_index=True)[1]]
+    # A loop, since what a detection may take depends on all before it.
     right: dict[int, int] = {}
     taken: set[int] = set()
     for detection, wanted in zip(rank.tolist(), target.tolist(), strict=True):

@@ -23,6 +23,8 @@ from smallobj.checks import check_at_least
 from smallobj.evaluation.metrics.matching import EVERY_AREA, overlapping_boxes
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 
+# linspace, as pycocotools: other ways to write these numbers differ in the last bit, here and in
+# RECALLS, which moves matches and recalls that meet one exactly.
 IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
 # px²: all, under 32², to 96², and larger.
 COCO_AREAS = (EVERY_AREA, (0.0, 32.0**2), (32.0**2, 96.0**2), (96.0**2, 1e5**2))
@@ -86,6 +88,7 @@ def coco_curves(
     detections, groups = _by_group(data.detections, place, -data.detections.scores)
     nth = np.arange(len(detections)) - np.searchsorted(groups.numbers, groups.numbers, side="left")
     if (nth >= max_detections).any():
+        # Before the matching, as in pycocotools: what is beyond the limit takes no label.
         detections, groups = _cut(detections, groups, nth < max_detections)
     shape = (len(iou_thresholds), len(RECALLS), len(data.class_names), len(area_ranges))
     precision, recall = np.full(shape, -1.0), np.full(shape[:1] + shape[2:], -1.0)
@@ -99,6 +102,8 @@ def coco_curves(
         params = _params(area_ranges, iou_thresholds)
         # As many as there can be: memory for maxDets is taken in each image.
         params.maxDets = [int(np.diff(groups.start).max(initial=1))]
+        # One call a class: all classes of a call share one list of images, and here each class has
+        # its own slots.
         for k, nested in enumerate(_nested(ious, slots, occurrences)):
             params.imgIds, params.catIds = list(range(len(nested))), [k]
             result = compiled.COCOevalEvaluateAccumulate(
@@ -150,6 +155,7 @@ def _image_places(ids: Sequence[int | str]) -> np.ndarray:
 def _by_group(table: Any, place: np.ndarray, within: np.ndarray) -> tuple[Any, _Groups]:
     """The table sorted by class, image and ``within``, what is equal in the given order."""
     numbers = table.categories * max(len(place), 1) + place[table.images]
+    # lexsort is stable, so equal scores keep the order that decides between them.
     order = np.lexsort((within, numbers))
     return table[order], _groups(numbers[order])
 
@@ -186,11 +192,13 @@ def _matrices(
         label_groups.numbers,
         labels.boxes,
         labels.crowd,
+        # As pycocotools: at a threshold of 1 a rounding must not lose equal boxes.
         min(threshold, 1 - 1e-10),
     )
     at = np.searchsorted(both, groups.numbers[pairs.detection])
     row = pairs.detection - groups.start[mine[at]]
     column = pairs.label - label_groups.start[theirs[at]]
+    # All matrices lie in one array, end to end, and are filled by one assignment.
     cells = np.zeros(int(end[-1]) if len(end) else 0)
     cells[offset[at] + row * width[at] + column] = pairs.iou
     return {
@@ -269,6 +277,7 @@ def _nested(
 def _label_rows(labels: LabelTable) -> list[dict[str, Any]]:
     columns = (labels.areas.tolist(), labels.crowd.tolist())
     return [
+        # As pycocotools, which ignores just the crowds.
         {"id": _SOME_ID, "area": area, "iscrowd": crowd, "ignore": crowd}
         for area, crowd in zip(*columns, strict=True)
     ]
@@ -286,6 +295,7 @@ def _dataset(
 ) -> Any:
     dataset = compiled.Dataset()
     append, start = dataset.append_ref, groups.start.tolist()
+    # Not strict: ``start`` has the end behind the last group, too.
     for group, first, last in zip(groups.unique.tolist(), start, start[1:], strict=False):
         slot, category = slots[group]
         for row in content[first:last]:

@@ -18,7 +18,9 @@ from smallobj.checks import check_choice
 from smallobj.evaluation.metrics.matching import EVERY_AREA, Matches, match_detections
 from smallobj.evaluation.reading.tables import EvaluationSet
 
+# Rounded, since 0.5 + 0.05 * 7 is not the float 0.85.
 COCO_IOUS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+# Not n / 100: pycocotools takes linspace, and a last bit decides at a recall that is met exactly.
 COCO_RECALLS = np.linspace(0, 1, 101)
 Rule = Literal["coco", "area"]
 # Weights of detections held in memory at a time.
@@ -60,6 +62,7 @@ def pooled_ranking(data: EvaluationSet, matches: Matches) -> Ranking:
     """
     counting = matches.order[~matches.ignored[matches.order]]
     images, scores = data.detections.images[counting], data.detections.scores[counting]
+    # lexsort is stable: within an image the order of ``matches`` stays.
     sequence = np.lexsort((images, -scores))
     counting = counting[sequence]
     return Ranking(
@@ -125,6 +128,7 @@ def precision_recall(ranking: Ranking, weights: np.ndarray | None = None) -> Cur
     """
     counts, total = weighted_counts(ranking, weights)
     hits, everything = np.cumsum(counts * ranking.right), np.cumsum(counts)
+    # The first detections may all lie in images of weight 0.
     precision = np.divide(hits, everything, out=np.zeros(len(hits)), where=everything > 0)
     recall = hits / total if total > 0 else np.full(len(hits), np.nan)
     return Curve(ranking.scores, precision, recall)
@@ -139,6 +143,7 @@ def interpolated_precision(ranking: Ranking, weights: np.ndarray | None = None) 
     curve = precision_recall(ranking, weights)
     if not weighted_counts(ranking, weights)[1] > 0:
         return np.full(len(COCO_RECALLS), np.nan)
+    # The 0 behind the end is what a recall gets that is never reached.
     envelope = np.append(np.maximum.accumulate(curve.precision[::-1])[::-1], 0.0)
     sampled: np.ndarray = envelope[np.searchsorted(curve.recall, COCO_RECALLS, side="left")]
     return sampled
@@ -174,6 +179,7 @@ def average_precision(
     check_choice("rule", rule, ("coco", "area"))
     given = _every_image(ranking) if weights is None else np.asarray(weights)
     rows = np.atleast_2d(given)
+    # A row of weights grows to one value a detection, and to one a label.
     columns = max(len(ranking.images), len(ranking.label_images))
     parts = [_block_ap(ranking, block, rule) for block in _blocks(rows, columns)]
     result = np.concatenate(parts) if parts else np.zeros(0)
@@ -227,6 +233,7 @@ def mean_recall(
 
 def mean_of_defined(values: np.ndarray) -> np.ndarray:
     """Mean over the last axis of what isn't NaN; NaN where all is."""
+    # Not np.nanmean: it warns where all values are NaN, as they may well be here.
     defined = ~np.isnan(values)
     count = defined.sum(axis=-1)
     total = np.where(defined, values, 0.0).sum(axis=-1)
@@ -262,11 +269,14 @@ def _block_ap(ranking: Ranking, weights: np.ndarray, rule: Rule) -> np.ndarray:
     precision = np.divide(found, everything, out=np.zeros(found.shape), where=everything > 0)
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     known = total > 0
+    # Any divisor will do without labels: the result is NaN.
     whole = np.where(known, total, 1.0)
     if rule == "area":
         mean = np.einsum("br,br->b", envelope, hits) / whole
     else:
         # Of the 101 recalls, each right detection is the first to reach some.
+        # The quotient, as in pycocotools: a sum of steps of 1 / labels would round differently, and
+        # could miss a recall that is met exactly.
         reached = np.searchsorted(COCO_RECALLS, found / whole[:, None], side="right")
         new = np.diff(reached, axis=1, prepend=0)
         mean = np.einsum("br,br->b", envelope, new.astype(np.float64)) / len(COCO_RECALLS)
@@ -296,6 +306,7 @@ def _of_images(weights: np.ndarray, images: np.ndarray) -> np.ndarray:
             f"image weights must be one for each image, got {weights.shape[-1]} of at least "
             f"{images.max() + 1}"
         )
+    # Only what is taken becomes float64: callers keep weights as int8 or int32 to save memory.
     taken: np.ndarray = weights[..., images].astype(np.float64)
     wrong = ~(np.isfinite(taken) & (taken >= 0))
     if wrong.any():

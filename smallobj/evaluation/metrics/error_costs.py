@@ -82,6 +82,7 @@ def _named(row: ErrorRow) -> dict[str, dict[str, float | None]]:
 
 
 def _defined(value: float) -> float | None:
+    # JSON has no NaN.
     return None if np.isnan(value) else float(value)
 
 
@@ -116,6 +117,7 @@ def error_costs(
     if np.isnan(edges).any() or (np.diff(edges) <= 0).any() or len(edges) == 1:
         raise ValueError(f"edges must be two rising sizes or more, or none, got {list(edges)}")
     errors = find_errors(data) if errors is None else errors
+    # All sizes, for the bins, too: gains of bins are then parts of one AP and can be compared.
     before = _mean_ap(data, errors.matches)
     detection_sizes, label_sizes = error_sizes(data, errors)
     bins = []
@@ -177,13 +179,18 @@ def _fixed(
 ) -> tuple[EvaluationSet, Matches]:
     """The set and its matching with these detections and labels fixed."""
     matches = errors.matches
+    # Ignored detections are left out of the curve, so this drops all; some come back below.
+    # The matching is not repeated: all other detections must stay as they are.
     ignored, label = matches.ignored | wrong, matches.label.copy()
     categories = data.detections.categories.copy()
     if turned:
         ranked = matches.order[wrong[matches.order]]
+        # A found label has its correct detection: one more would only be a duplicate.
         ranked = ranked[errors.undetected[errors.label[ranked]]]
+        # np.unique gives the first place of each label, its most confident error.
         best = ranked[np.unique(errors.label[ranked], return_index=True)[1]]
         ignored[best], label[best] = False, errors.label[best]
+        # A classification error moves from the curve of its own class to that of the label's.
         categories[best] = data.labels.categories[label[best]]
     changed = matches._replace(
         label=label, ignored=ignored, ignored_label=matches.ignored_label | unfound
@@ -193,8 +200,10 @@ def _fixed(
 
 def _mean_ap(data: EvaluationSet, matches: Matches) -> float:
     """Mean AP in [0, 1]; NaN for a set that never had a label, 1 where none is left to find."""
+    # np.stack needs at least one class.
     if not data.class_names:
         return float("nan")
     ap = float(mean_of_defined(class_average_precision(class_rankings(data, matches))))
+    # Crowds are never to be found, so a set of crowds alone stays NaN.
     had_labels = bool((~data.labels.crowd).any())
     return 1.0 if np.isnan(ap) and had_labels else ap

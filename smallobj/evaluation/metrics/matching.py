@@ -12,8 +12,9 @@ import numpy as np
 
 from smallobj.evaluation.reading.tables import EvaluationSet, box_areas
 
-# Detections whose overlaps are held in memory at a time.
+# Detections whose pairs are held in memory at a time.
 _BLOCK = 8192
+# px²; pycocotools' range "all" ends here, too.
 EVERY_AREA = (0.0, 1e10)
 
 
@@ -81,6 +82,7 @@ def match_detections(
             _group(data, detections.images, detections.categories),
         )
     )
+    # The limit comes before the matching, as in pycocotools: what is beyond it takes no label.
     order = most_confident(detections.scores, groups[1], max_detections)
     pairs = overlapping_boxes(
         groups[1],
@@ -88,12 +90,15 @@ def match_detections(
         groups[0],
         labels.boxes,
         labels.crowd,
+        # As pycocotools: at a threshold of 1 a rounding must not lose equal boxes.
         min(iou_threshold, 1 - 1e-10),
     )
     low, high = area_range
     ignored_label = labels.crowd | (labels.areas < low) | (labels.areas > high)
     label, iou = _greedy(pairs, order, len(detections), ignored_label, labels.crowd)
     areas = detections.areas
+    # Counts only where no label is found: a detection that finds a label in the range is right,
+    # whatever its own area.
     outside = (areas < low) | (areas > high)
     ignored = np.where(label >= 0, ignored_label[label] if len(labels) else False, outside)
     counts = np.zeros(len(detections), dtype=bool)
@@ -105,12 +110,14 @@ def match_detections(
 
 
 def _group(data: EvaluationSet, images: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    # One number for image and class, so that one sort brings together what may match.
     return images * len(data.class_names) + categories
 
 
 def most_confident(scores: np.ndarray, groups: np.ndarray, most: int) -> np.ndarray:
     """Indices by falling score, at most ``most`` of a group; equal scores keep their order."""
     order = np.argsort(-scores, kind="stable")
+    # Stable here and above, or the cut would choose other ones of equal scores than pycocotools.
     by_group = order[np.argsort(groups[order], kind="stable")]
     sorted_groups = groups[by_group]
     place = np.arange(len(order)) - np.searchsorted(sorted_groups, sorted_groups, side="left")
@@ -135,6 +142,7 @@ def overlapping_boxes(
         crowd: (G,) bool; there the intersection is divided by the detection's area.
         threshold: smallest IoU.
     """
+    # Once a box, not once a pair: of dense images there are many more pairs.
     own_areas, label_areas = box_areas(detection_boxes), box_areas(label_boxes)
     parts = [NO_PAIRS]
     for detection, label in pairs_in_groups(detection_groups, label_groups):
@@ -157,6 +165,7 @@ def pairs_in_groups(
     sorted_groups = label_groups[by_group]
     start = np.searchsorted(sorted_groups, detection_groups, side="left")
     length = np.searchsorted(sorted_groups, detection_groups, side="right") - start
+    # In blocks: all pairs of a large set at once would not fit into memory.
     for first in range(0, len(detection_groups), _BLOCK):
         lengths = length[first : first + _BLOCK]
         detection = first + np.repeat(np.arange(len(lengths)), lengths)
@@ -177,6 +186,7 @@ def _paired_iou(
     shared = sides.clip(min=0).prod(axis=1)
     union = own + label_areas - shared
     whole = np.where(crowd, own, union)
+    # Two boxes without area have an IoU of 0, not 0 / 0.
     return np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
 
 
@@ -188,8 +198,11 @@ def _greedy(
     rank[order] = np.arange(len(order))
     kept = rank[pairs.detection] >= 0
     detection, label, iou = (column[kept] for column in pairs)
-    # By confidence, then labels that count, then in the order of the file.
+    # By confidence, then labels that count, then in the order of the file: pycocotools sorts the
+    # ignored labels to the end, so that one is taken only where no other fits.
     sequence = np.lexsort((label, ignored_label[label], rank[detection]))
+    # A loop, since what a detection may take depends on all before it. Over lists: to read single
+    # elements of arrays is far slower.
     taken = np.zeros(len(crowd), dtype=bool).tolist()
     is_crowd, is_ignored = crowd.tolist(), ignored_label.tolist()
     best = np.full(count, -1, dtype=np.int64)
@@ -202,10 +215,12 @@ def _greedy(
             if found >= 0:
                 taken[found] = True
             last, found, found_iou = finder, -1, 0.0
+        # A crowd stands for many objects: any number of detections may find it.
         if taken[wanted] and not is_crowd[wanted]:
             continue
         if found >= 0 and is_ignored[wanted] and not is_ignored[found]:
             continue
+        # Not >: of labels with equal IoU pycocotools takes the last one.
         if overlap >= found_iou:
             found, found_iou = wanted, overlap
             best[finder], best_iou[finder] = wanted, overlap
