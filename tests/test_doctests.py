@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Examples elsewhere may need a config or a model, and only illustrate.
-PACKAGES = ("geometry", "planning", "reports", "synthetic")
+PACKAGES = ("costs", "geometry", "planning", "reports", "synthetic")
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES

@@ -1,1 +1,1 @@
-"""What a detector costs: arithmetic, memory, and a process of its own to measure them in."""
+"""Costs of a detector: floating-point operations and memory, measured in a separate process."""

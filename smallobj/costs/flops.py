@@ -1,4 +1,4 @@
-"""Arithmetic of a detector's forward pass, counted operator by operator with fvcore."""
+"""Floating-point operations of a detector's forward pass, counted by operator with fvcore."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from detectron2.structures import Instances
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
-# fvcore counts a multiply and the add behind it as one.
+# fvcore counts a multiply-add as one operation.
 _FLOPS_PER_MULTIPLY_ADD = 2
 _PER_REGION = ("roi_heads",)
 
 
 @dataclasses.dataclass(frozen=True)
 class FlopCount:
-    """Floating point operations of one forward pass; a multiply-add is two.
+    """Floating-point operations of one forward pass; a multiply-add counts as two.
 
-    Counted are convolutions, linear layers, matrix products, normalisation and interpolation.
-    Left out are pooling and RoIAlign, activations, sums of feature maps, softmax, box decoding,
-    sorting and NMS: together a few hundredths of the whole in a convolutional detector.
+    Convolutions, linear layers, matrix products, normalisation and interpolation are counted.
+    Pooling, RoIAlign, activations, sums of feature maps, softmax, box decoding, sorting and NMS are
+    not. In a convolutional detector these are together a few percent of the total.
+
+    >>> FlopCount(height=100, width=100, dense=1e9, per_region=5e8).at(200, 100)
+    2500000000.0
 
     Attributes:
         height, width: of the input, padded to the model's size divisibility.
-        dense: the part that runs at every pixel: backbone, FPN, and RPN head or dense heads.
-        per_region: the part that runs on each proposal, whatever the size of the input.
+        dense: operations of what runs at every pixel: backbone, FPN, and RPN head or dense heads.
+        per_region: operations on proposals, which do not depend on the size of the input.
     """
 
     height: int
@@ -38,20 +41,20 @@ class FlopCount:
 
     @property
     def total(self) -> float:
-        """Of the whole pass."""
+        """Operations of the whole pass."""
         return self.dense + self.per_region
 
     def at(self, height: int, width: int) -> float:
-        """The total at another input size, in proportion to its pixels.
+        """The total at another input size, with ``dense`` scaled by the number of pixels.
 
-        Exact for convolutions, whose work is proportional to the (padded) input. Attention over
-        all pixels grows faster.
+        Exact for convolutions, whose cost is proportional to the (padded) input. The cost of
+        attention over all pixels grows faster.
         """
         return self.dense * (height * width) / (self.height * self.width) + self.per_region
 
 
 class _Traceable(nn.Module):
-    """Tensor in, tensors out, as tracing wants it; what lies between is the detector's own."""
+    """A detector with a tensor as input and tensors as output, for tracing."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -64,27 +67,26 @@ class _Traceable(nn.Module):
 
 
 def _tensors(output: dict[str, Any]) -> list[torch.Tensor]:
-    found = []
+    candidates = []
     for value in output.values():
         fields = value.get_fields().values() if isinstance(value, Instances) else [value]
-        found += [getattr(field, "tensor", field) for field in fields]
-    return [field for field in found if isinstance(field, torch.Tensor)]
+        candidates += [getattr(field, "tensor", field) for field in fields]
+    return [field for field in candidates if isinstance(field, torch.Tensor)]
 
 
 def analyse_flops(
     model: nn.Module, height: int, width: int, image: torch.Tensor | None = None
 ) -> FlopCount:
-    """Runs a detector once and counts.
+    """Counts the operations of a detector by running it once.
 
     Args:
-        model: a detector with Detectron2's contract, not wrapped in tiles; its mode is kept.
-        height, width: of the input; rounded up to the model's size divisibility, since that is
-            what it computes.
-        image: (3, height, width) to run on. The number of proposals, and so ``per_region``,
-            depends on it a little. Noise where it is left out.
+        model: a detector with Detectron2's interface, not wrapped in tiles; its mode is kept.
+        height, width: of the input; rounded up to the model's size divisibility, as in the model.
+        image: (3, height, width) to run on; default: noise. The number of proposals, and so
+            ``per_region``, depends on it a little.
 
     Raises:
-        ValueError: a size below 1, or an image of another size.
+        ValueError: a size is below 1, or the image has another size.
     """
     if height < 1 or width < 1:
         raise ValueError(f"an input has at least one pixel a side; got {height} x {width}")
@@ -114,7 +116,7 @@ def analyse_flops(
 
 
 def _by_module(model: nn.Module, image: torch.Tensor) -> dict[str, float]:
-    # fvcore lists every operator that it skips, and the tracer every constant; see FlopCount.
+    # fvcore would warn of every operator that it skips (see FlopCount), the tracer of constants.
     logger = logging.getLogger("fvcore.nn.jit_analysis")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -129,10 +131,10 @@ def _by_module(model: nn.Module, image: torch.Tensor) -> dict[str, float]:
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> int:
-    """Multiply-adds of softmax(Q Kᵀ) V, which fvcore doesn't know in one piece.
+    """Multiply-adds of softmax(Q Kᵀ) V, an operator that fvcore does not know.
 
     Args:
-        inputs: Q (..., L, E), K (..., S, E), V (..., S, D), as the tracer gives them.
+        inputs: values of the tracer for Q (..., L, E), K (..., S, E) and V (..., S, D).
         outputs: (..., L, D).
     """
     query, key, value = (value.type().sizes() for value in inputs[:3])
@@ -143,13 +145,17 @@ def _attention(inputs: list[Any], outputs: list[Any]) -> int:
 def count_flops(
     model: nn.Module, height: int, width: int, image: torch.Tensor | None = None
 ) -> float:
-    """Floating point operations (a multiply-add is two) of one pass over height x width pixels.
+    """Floating-point operations (a multiply-add counts as two) of one pass over an input.
 
-    Arguments and errors: as :func:`analyse_flops`, which tells the parts.
+    Arguments and errors are those of :func:`analyse_flops`, which also returns the parts.
     """
     return analyse_flops(model, height, width, image).total
 
 
 def padded(length: int, multiple: int) -> int:
-    """A side as the model sees it: rounded up to its size divisibility."""
+    """A side rounded up to a multiple, as in a model with that size divisibility.
+
+    >>> padded(100, 32)
+    128
+    """
     return -(-length // multiple) * multiple

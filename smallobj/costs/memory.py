@@ -1,4 +1,4 @@
-"""Peak memory of a detector by size of its input: measured, then a straight line through it."""
+"""Peak memory of a detector as a linear function of the input's pixels, from measurements."""
 
 from __future__ import annotations
 
@@ -24,24 +24,27 @@ _STATUS = "/proc/self/status"
 class MemoryLine:
     """Memory = base + per_pixel x pixels.
 
+    >>> MemoryLine(base=700.0, per_pixel=4.0).max_pixels(4700)
+    1000
+
     Attributes:
-        base: bytes that are needed whatever the input: on a GPU the weights; on a CPU the whole
-            process, libraries included.
-        per_pixel: bytes that each pixel of the (padded) input adds.
+        base: bytes needed for any input: on a GPU the weights; on a CPU the whole process,
+            including libraries.
+        per_pixel: additional bytes per pixel of the (padded) input.
     """
 
     base: float
     per_pixel: float
 
     def at(self, pixels: float) -> float:
-        """Bytes that an input of so many pixels takes."""
+        """Bytes needed for an input of this many pixels."""
         return self.base + self.per_pixel * pixels
 
     def max_pixels(self, budget: float) -> int:
-        """Most pixels that fit into so many bytes.
+        """Largest number of pixels that fits into a budget in bytes.
 
         Raises:
-            ValueError: not even the base fits.
+            ValueError: the budget does not exceed the base.
         """
         if budget <= self.base:
             raise ValueError(
@@ -52,18 +55,18 @@ class MemoryLine:
 
 
 def fit_line(pixels: Sequence[int], peaks: Sequence[int]) -> MemoryLine:
-    """The straight line through the largest input and the next one of at most half its pixels.
+    """The line through the largest input and the next one with at most half its pixels.
 
-    Measured peaks bend, so the slope between the largest inputs is the one to go on with. Peaks
-    also vary by some hundredths from process to process, which between inputs of nearly one size
-    would be all that the slope shows.
+    Measured peaks are not quite linear, so the slope between the largest inputs is the best one to
+    extrapolate with. Peaks also vary by a few percent between processes, which would dominate the
+    slope between inputs of nearly the same size.
 
     Args:
-        pixels: of the inputs, two different ones at least.
-        peaks: bytes.
+        pixels: of the inputs, at least two different numbers.
+        peaks: measured peak memory of each input, in bytes.
 
     Raises:
-        ValueError: memory does not grow with the input, so nothing can be told from it.
+        ValueError: memory does not grow with the input.
     """
     points = sorted(zip(pixels, peaks, strict=True))
     x1, y1 = points[-1]
@@ -80,17 +83,17 @@ def fit_line(pixels: Sequence[int], peaks: Sequence[int]) -> MemoryLine:
 def measure_peaks(cfg: CfgNode, sizes: Sequence[tuple[int, int]]) -> list[int]:
     """Peak bytes of one pass at each input size, batch 1, with random weights.
 
-    On a GPU: what PyTorch's tensors take at most (the CUDA context, some hundred MiB, comes on
-    top). On a CPU: the largest resident set of a process of its own that does nothing else,
-    because allocators keep what was freed, and because the arithmetic library's buffers are
-    invisible to PyTorch's profiler.
+    On a GPU: the peak of memory allocated by PyTorch, without the CUDA context (some hundred MiB).
+    On a CPU: the largest resident set of a separate process that does nothing else, because
+    allocators keep freed memory, and PyTorch's profiler does not see the buffers of the arithmetic
+    library.
 
     Args:
-        cfg: of the model, MODEL.DEVICE included.
-        sizes: (h, w), by rising area: a peak is only seen where it passes the one before.
+        cfg: config of the model, with MODEL.DEVICE.
+        sizes: (h, w), by increasing area, since a peak is visible only if it exceeds the last one.
 
     Raises:
-        ValueError: sizes that don't rise, or memory ran out.
+        ValueError: the areas do not increase, or memory ran out.
     """
     areas = [height * width for height, width in sizes]
     if sorted(set(areas)) != areas:
@@ -110,7 +113,7 @@ def measure_peaks(cfg: CfgNode, sizes: Sequence[tuple[int, int]]) -> list[int]:
 def _peaks_here(
     text: str, sizes: Sequence[tuple[int, int]], threads: int | None = None
 ) -> list[int]:
-    """What :func:`measure_peaks` promises, in this process."""
+    """:func:`measure_peaks` in this process."""
     if threads:
         torch.set_num_threads(threads)
     cfg = get_cfg()
@@ -125,7 +128,7 @@ def _peaks_here(
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the tool that asked has shown them
+            warnings.simplefilter("ignore", UserWarning)  # already shown by the calling tool
             model([{"image": image, "height": height, "width": width}])
         cuda = device.type == "cuda"
         peaks.append(torch.cuda.max_memory_allocated(device) if cuda else peak_resident_bytes())
@@ -133,10 +136,10 @@ def _peaks_here(
 
 
 def peak_resident_bytes() -> int:
-    """Largest resident set that this process has had.
+    """Largest resident set of this process so far, in bytes.
 
-    Linux counts ``ru_maxrss`` from before the program was started, so that a small child of a
-    large process looks as large; VmHWM begins with the program.
+    On Linux, ``ru_maxrss`` includes the time before the program was started, so a small child of a
+    large process would seem as large. VmHWM starts with the program.
     """
     with contextlib.suppress(OSError), open(_STATUS, encoding="ascii") as file:
         for line in file:

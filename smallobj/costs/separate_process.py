@@ -1,4 +1,4 @@
-"""A function in a process of its own, whose end, whatever it is, ends nothing else."""
+"""Calling a function in a separate process, whose failure does not affect this one."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 
 
 class RunFailed(Exception):
-    """What happened to the process, as a sentence."""
+    """The process failed; the message is a sentence that says how."""
 
 
 def run_apart(function: Callable[..., Any], *args: Any, seconds: float | None = None) -> Any:
-    """Calls a module's function in a fresh process and gives back what it returns.
+    """Calls a module-level function in a new process and returns its result.
 
-    The processes are forks of one that has imported this package and done nothing else, so that
-    starting one takes no time and none finds memory or threads of another.
+    The processes are forks of one that has only imported this package. So they start quickly, and
+    share no memory or threads with each other.
 
     Args:
-        function: of a module, with arguments and result that can be pickled.
-        seconds: after which the process is killed; None never.
+        function: function of a module; it, its arguments and its result must be picklable.
+        seconds: time limit after which the process is killed; None: no limit.
 
     Raises:
-        RunFailed: the process was killed (memory, most often), or it took too long.
-        Exception: what the function raised.
+        RunFailed: the process was killed (usually for lack of memory), or took too long.
+        Exception: the exception that the function raised.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["smallobj", function.__module__])
@@ -35,7 +35,7 @@ def run_apart(function: Callable[..., Any], *args: Any, seconds: float | None = 
     process.start()
     sender.close()
     try:
-        # A dead process closes its end, which counts as something to read.
+        # If the process dies, its end of the pipe closes, and poll returns too.
         if not receiver.poll(seconds):
             raise RunFailed(f"took longer than {seconds:g} s")
         ok, value = receiver.recv()
@@ -52,7 +52,7 @@ def run_apart(function: Callable[..., Any], *args: Any, seconds: float | None = 
 
 
 def as_sentence(error: Exception) -> str:
-    """An error in a line: that of :class:`RunFailed`, or of others their kind and first line."""
+    """An error as one line: the message of :class:`RunFailed`; of others type and first line."""
     if isinstance(error, RunFailed):
         return str(error)
     lines = str(error).strip().splitlines()
@@ -60,17 +60,17 @@ def as_sentence(error: Exception) -> str:
 
 
 def _call(sender: Connection, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    # Libraries' own, which the caller has shown or silenced already.
+    # Warnings of libraries, which the caller has already shown or silenced.
     warnings.simplefilter("ignore", UserWarning)
     try:
         answer = (True, function(*args))
     except Exception as error:
-        answer = (False, error if _travels(error) else RunFailed(as_sentence(error)))
+        answer = (False, error if _is_picklable(error) else RunFailed(as_sentence(error)))
     sender.send(answer)
     sender.close()
 
 
-def _travels(error: Exception) -> bool:
+def _is_picklable(error: Exception) -> bool:
     """Whether it survives pickling; errors of other libraries often do not."""
     try:
         pickle.loads(pickle.dumps(error))

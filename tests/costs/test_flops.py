@@ -1,4 +1,4 @@
-"""Counted arithmetic: by hand, and against PyTorch's own counter."""
+"""Counts of operations: by hand, and against PyTorch's counter."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from smallobj.modeling import build_model
 
 
 class OneConvolution(nn.Module):
-    """3 channels to 5, 3 x 3, stride 1, behind Detectron2's contract."""
+    """3 to 5 channels, 3 x 3, stride 1, with Detectron2's interface."""
 
     def __init__(self):
         super().__init__()
@@ -30,11 +30,11 @@ class OneAttention(nn.Module):
     def forward(self, items):
         tokens = [item["image"].float().flatten(1).t()[None] for item in items]
         attend = nn.functional.scaled_dot_product_attention
-        return [{"scores": attend(one, one, one[..., :2])} for one in tokens]
+        return [{"scores": attend(token, token, token[..., :2])} for token in tokens]
 
 
 def test_one_attention_by_hand():
-    # Q K^T: 48 x 48 products of 3 channels; the result's 2 channels are sums over 48.
+    # Q K^T: 48 x 48 dot products over 3 channels. The 2 channels of the result are sums over 48.
     assert count_flops(OneAttention(), 8, 6) == 2 * (48 * 48 * 3 + 48 * 48 * 2)
 
 
@@ -64,7 +64,7 @@ def test_a_cascade_as_pytorch_counts_it(tiny_config, make):
     model = make(tiny_config())
     counted = analyse_flops(model, 128, 160)
     expected = pytorch_count(model, 128, 160)
-    # PyTorch counts convolutions and matrix products only; normalisation is a little more.
+    # PyTorch counts only convolutions and matrix products; normalisation adds a little.
     assert expected <= counted.total <= 1.05 * expected
     assert counted.total == counted.dense + counted.per_region
     assert counted.per_region > 0.01 * counted.total
@@ -83,7 +83,7 @@ def test_padding_is_counted(tiny_config, make):
     assert counted.dense == analyse_flops(model, 128, 64).dense
 
 
-def test_half_precision_is_the_same_arithmetic(tiny_config, make):
+def test_half_precision_has_the_same_count(tiny_config, make):
     half = make(tiny_config("MODEL.BACKBONE.PRECISION", "bfloat16"))
     assert analyse_flops(half, 64, 64).dense == analyse_flops(make(tiny_config()), 64, 64).dense
 

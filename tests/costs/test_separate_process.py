@@ -1,4 +1,4 @@
-"""smallobj.costs.separate_process: every way in which a process can end."""
+"""smallobj.costs.separate_process: every way a process can end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def test_the_result_comes_from_another_process() -> None:
     assert run_apart(os.getpid, seconds=200) != os.getpid()
 
 
-def test_a_large_result_comes_whole() -> None:
-    # More than a pipe holds, which would leave both sides waiting.
+def test_a_large_result_is_complete() -> None:
+    # More than the buffer of a pipe, so both sides could wait for each other.
     assert len(run_apart(bytes, 1 << 22, seconds=200)) == 1 << 22
 
 
@@ -27,7 +27,7 @@ def test_an_error_is_raised_here() -> None:
 
 
 class NeedsTwo(Exception):
-    """Pickled with its message alone, and so never made anew."""
+    """Cannot be unpickled, since only the message is pickled."""
 
     def __init__(self, one: str, two: str) -> None:
         super().__init__(f"{one}\n{two}")
@@ -37,7 +37,7 @@ def fail() -> None:
     raise NeedsTwo("first", "second")
 
 
-def test_an_error_that_cannot_travel_is_told_by_kind_and_first_line() -> None:
+def test_an_error_that_cannot_be_pickled_becomes_its_type_and_first_line() -> None:
     with pytest.raises(RunFailed, match=r"^NeedsTwo: first$"):
         run_apart(fail)
 
@@ -48,7 +48,7 @@ def test_errors_as_sentences() -> None:
     assert as_sentence(ValueError()) == "ValueError: "
 
 
-def test_a_process_that_dies_is_told() -> None:
+def test_a_process_that_dies_is_reported() -> None:
     with pytest.raises(RunFailed, match="ended with status 3"):
         run_apart(os._exit, 3, seconds=200)
 
