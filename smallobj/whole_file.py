@@ -68,4 +68,4 @@ def require_writable(paths: Sequence[str]) -> None:
         if os.path.isdir(path):
             raise ValueError(f"{path}: a file is to be written here, and this is a folder")
         if not os.access(folder, os.W_OK):
-            raise ValueError(f"{path}: this folder may not be written to")
+            raise ValueError(f"{path}: its folder is not writable")

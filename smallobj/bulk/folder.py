@@ -107,7 +107,7 @@ class RunFolder:
                 f"{key}: {begun.get(key)} then, {now.get(key)} now" for key in differing
             )
             raise ValueError(
-                f"{self.path} holds a run with {what}; results of both would not go together. "
+                f"{self.path} holds a run with {what}; the results of both must not be mixed. "
                 f"Give another --output. ({details})"
             )
 

@@ -56,8 +56,8 @@ def launch(
     """
     if num_processes < 1 or not 0 <= machine_rank < num_machines:
         raise ValueError(
-            "at least one process, and a machine rank from 0 to one less than the number of "
-            f"machines; got {num_processes} processes, rank {machine_rank} of {num_machines}"
+            "there must be at least one process, and the machine rank must lie in [0, number of "
+            f"machines); got {num_processes} processes, rank {machine_rank} of {num_machines}"
         )
     world = num_processes * num_machines
     if world == 1:

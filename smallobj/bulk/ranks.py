@@ -45,7 +45,7 @@ class Rank:
         try:
             store, index, world = next(rendezvous("env://", timeout=START_TIMEOUT))
         except dist.DistError as error:
-            raise ConnectionError(f"the processes can't meet: {error}") from error
+            raise ConnectionError(f"the processes can't connect: {error}") from error
         return cls(
             index,
             world,

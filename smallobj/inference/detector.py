@@ -74,7 +74,7 @@ def _wrap_alone(cfg: CfgNode, model: nn.Module) -> nn.Module:
 def _check(cfg: CfgNode) -> None:
     if cfg.TEST.AUG.ENABLED:
         raise ValueError(
-            "TEST.AUG.ENABLED is Detectron2's test-time augmentation, which nothing here runs; set "
+            "TEST.AUG.ENABLED is Detectron2's test-time augmentation, which is not supported; set "
             "TEST.TTA.ENABLED True (and TEST.TTA.SCALES, TEST.TTA.FLIPS) instead"
         )
     if cfg.TEST.FOCUS.ENABLED and not cfg.TEST.TILE.ENABLED:

@@ -106,7 +106,7 @@ def _no_weights(config_file: str) -> str:
 def _check_device(device: str) -> None:
     check_device_kind(device)
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"the device {device!r} was asked for and CUDA finds no GPU; give cpu")
+        raise ValueError(f"the device is {device!r}, but CUDA finds no GPU; give cpu")
 
 
 def _fill_in_classes(cfg: CfgNode, config_file: str) -> None:
@@ -126,7 +126,7 @@ def _fill_in_classes(cfg: CfgNode, config_file: str) -> None:
         if not any(numbers):
             raise ValueError(
                 f"{config_file} doesn't say what classes the model finds, and its datasets can't "
-                "be asked; give the config.yaml that training writes into OUTPUT_DIR, or set "
+                "be read; give the config.yaml that training writes into OUTPUT_DIR, or set "
                 f"MODEL.CLASS_NAMES. ({error})"
             ) from error
     if not (cfg.MODEL.CLASS_NAMES or any(numbers)):

@@ -149,7 +149,7 @@ def build_ensemble(
 def _member_config(cfg: CfgNode, name: Any) -> CfgNode:
     if not isinstance(name, str) or not name:
         raise ValueError(
-            'TEST.ENSEMBLE.MEMBERS must hold texts "CONFIG.yaml" or "CONFIG.yaml:WEIGHTS"; '
+            'TEST.ENSEMBLE.MEMBERS must hold strings "CONFIG.yaml" or "CONFIG.yaml:WEIGHTS"; '
             f"got {name!r}"
         )
     config_file, _, weights = name.partition(":")

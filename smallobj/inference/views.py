@@ -198,13 +198,13 @@ def make_views(scales: Sequence[Any], flips: Sequence[str], keep: Sequence[str])
             given twice, or not as many rules as scales.
     """
     if not scales:
-        raise ValueError("TEST.TTA.SCALES must name a scale at least; got ()")
+        raise ValueError("TEST.TTA.SCALES must hold at least one scale; got ()")
     unknown = [flip for flip in flips if flip not in TURNS]
     if unknown or len(set(flips)) < len(flips):
         raise ValueError(f"TEST.TTA.FLIPS must be some of {list(TURNS)}; got {list(flips)}")
     if keep and len(keep) != len(scales):
         raise ValueError(
-            "TEST.TTA.KEEP must be () or hold a text for each of TEST.TTA.SCALES; "
+            "TEST.TTA.KEEP must be () or hold a string for each of TEST.TTA.SCALES; "
             f"got {len(keep)} for {len(scales)} scales"
         )
     pairs = [_scale(scale) for scale in scales]
@@ -239,7 +239,7 @@ def _rules(text: Any) -> tuple[SizeRule, ...]:
         match = re.fullmatch(r"\s*(min|max)\s*([<>])\s*(\d+(?:\.\d+)?)\s*", part)
         if match is None:
             raise ValueError(
-                'TEST.TTA.KEEP must hold texts like "min<96", "max>32", "min>8,max<64" or ""; '
+                'TEST.TTA.KEEP must hold strings like "min<96", "max>32", "min>8,max<64" or ""; '
                 f"got {text!r}"
             )
         rules.append(SizeRule(match[1], match[2], float(match[3])))

@@ -24,7 +24,7 @@ def write_picture(path: str, image: np.ndarray) -> None:
     try:
         is_encoded, data = cv2.imencode(os.path.splitext(path)[1], image)
     except cv2.error as error:
-        raise ValueError(f"{path}: OpenCV writes no such image: {error.err}") from error
+        raise ValueError(f"{path}: OpenCV can't write this format: {error.err}") from error
     if not is_encoded:
         raise ValueError(f"{path}: OpenCV could not encode this image")
     write_whole(path, data.tobytes())

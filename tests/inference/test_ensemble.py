@@ -269,7 +269,7 @@ def test_who_cannot_be_a_member_is_told(tiny_config, members, tmp_path):
     nested = members("nested", "TEST.ENSEMBLE.MEMBERS", "['a.yaml']")
     plain, _ = members("plain").split(":")
     cases = [
-        ([3], ValueError, "MEMBERS must hold texts .*got 3"),
+        ([3], ValueError, "MEMBERS must hold strings .*got 3"),
         ([nested], ValueError, "nested.yaml in TEST.ENSEMBLE.MEMBERS is an ensemble itself"),
         (["none.yaml:none.pth"], FileNotFoundError, "none.yaml: there is no such config"),
         ([f"{plain}:none.pth"], FileNotFoundError, "none.pth: there is no such file"),

@@ -143,7 +143,7 @@ def test_presets_are_the_published_ones(name):
 @pytest.mark.parametrize(
     ("scales", "flips", "keep", "told"),
     [
-        ((), (), (), r"SCALES must name a scale at least; got \(\)"),
+        ((), (), (), r"SCALES must hold at least one scale; got \(\)"),
         ((0,), (), (), "SCALES must hold positive.*got 0"),
         ((1, "2"), (), (), "SCALES must hold positive.*got '2'"),
         (((1, 2, 3),), (), (), r"SCALES must hold positive.*got \(1, 2, 3\)"),
@@ -152,8 +152,8 @@ def test_presets_are_the_published_ones(name):
         ((1,), ("sideways",), (), "FLIPS must be some of .*got .'sideways'"),
         ((1,), ("vertical", "vertical"), (), "FLIPS must be some of .*'vertical', 'vertical'"),
         ((1, 2), (), ("min<9",), "KEEP must be .*got 1 for 2 scales"),
-        ((1,), (), ("min<=9",), "KEEP must hold texts like .*got 'min<=9'"),
-        ((1,), (), ("area<9",), "KEEP must hold texts like .*got 'area<9'"),
+        ((1,), (), ("min<=9",), "KEEP must hold strings like .*got 'min<=9'"),
+        ((1,), (), ("area<9",), "KEEP must hold strings like .*got 'area<9'"),
     ],
 )
 def test_wrong_settings_are_told(scales, flips, keep, told):
