@@ -127,8 +127,10 @@ class SmallObjectPredictor(DefaultPredictor):
         detector = self.model
         if isinstance(detector, FocusedDetector) and self.cfg.TEST.FOCUS.REDUCED_FIRST:
             detector = detector.detector  # regions are chosen before decoding at full scale
-            glanced = map(self._point, map_ahead(self._glance, paths, workers, ahead))
-            files = map_ahead(self._open_chosen, glanced, workers, ahead)
+            reduced_files = map(
+                self._choose_regions, map_ahead(self._read_reduced, paths, workers, ahead)
+            )
+            files = map_ahead(self._open_chosen, reduced_files, workers, ahead)
         else:
             files = map_ahead(self._open, paths, workers, ahead)
 
@@ -159,7 +161,7 @@ class SmallObjectPredictor(DefaultPredictor):
             return _Opened(path, error=str(error))
         return _Opened(path, image, self._item(image))
 
-    def _glance(self, path: str) -> _Opened:
+    def _read_reduced(self, path: str) -> _Opened:
         """Decodes a file at reduced scale; "image" is a placeholder of the full size."""
         try:
             reduced = read_image(path, self.model.chooser.network.reduction)
@@ -177,7 +179,7 @@ class SmallObjectPredictor(DefaultPredictor):
         }
         return _Opened(path, item=item)
 
-    def _point(self, file: _Opened) -> _Opened:
+    def _choose_regions(self, file: _Opened) -> _Opened:
         if file.item is None:
             return file
         return replace(file, item={**file.item, "tiles": self.model.chooser(file.item)})
