@@ -89,6 +89,7 @@ class BoxReading(DatasetReading):
         for name, path, size in zip(names, paths, read_sizes(paths), strict=True):
             if isinstance(size, Exception):
                 report_unreadable_image(path, "image file", path, size, self)
+            # Kept all the same, or each of its boxes would be reported as one of an unknown image.
             self.boxes[slashed(name)] = _Boxes(None if isinstance(size, Exception) else size)
 
     def named(self, name: str, file: str, entry: str) -> int | None:
@@ -131,10 +132,12 @@ class BoxReading(DatasetReading):
             place: file and entry that a problem names.
             crowd: the box stands for many objects.
         """
+        # No early return: one reading reports all rules that a box breaks.
         number = _number(score)
         if score is not None and (number is None or not 0 <= number <= 1):
             self.problems.append(Problem(*place, SCORE, shown(score), is_box=True))
             index = None
+        # Not a box's own fault, so leaving out bad boxes does not cure it (``is_box`` False).
         if self.first_scored is None:
             self.first_scored = score is not None
         elif self.first_scored is not (score is not None):
@@ -149,6 +152,7 @@ class BoxReading(DatasetReading):
         x1, y1, x2, y2 = corners
         box = [x1, y1, x2 - x1, y2 - y1]
         if size is None:
+            # Without a size only the rules that need none are checked, and nothing is clipped.
             rule = broken_box_rule(box, None)
             if rule is not None:
                 self.problems.append(Problem(*place, rule, str(list(corners)), is_box=True))
@@ -156,6 +160,7 @@ class BoxReading(DatasetReading):
         if self.box(*place, box, size) is None:
             return None
         height, width = size
+        # Clipped as corners: x + (x2 - x) may miss x2 by a rounding.
         return [max(x1, 0.0), max(y1, 0.0), min(x2, width), min(y2, height)]
 
     def box_set(self, category_ids: Sequence[int] = ()) -> BoxSet:
@@ -175,6 +180,7 @@ class BoxReading(DatasetReading):
             folder: is left out of their names.
         """
         reading = cls(**vars(dataset))
+        # With the slash, or a folder "val" would be cut off "val2/1.jpg", too.
         start = os.path.join(folder, "") if folder else ""
         for record in dataset.records:
             file = slashed(record["file_name"].removeprefix(start))
@@ -219,6 +225,7 @@ def image_boxes(
 ) -> ImageBoxes:
     """An image from rows (x1, y1, x2, y2, class, score or None, crowd)."""
     boxes = np.array([row[:4] for row in rows], np.float64).reshape(-1, 4).round(DECIMALS)
+    # The first box speaks for all: readers report a mix.
     scored = bool(rows) and rows[0][5] is not None
     crowd = np.array([row[6] for row in rows], bool)
     return ImageBoxes(
@@ -254,4 +261,5 @@ def whole_size(width: Any, height: Any) -> tuple[int, int] | None:
     sides = [_number(height), _number(width)]
     if any(side is None or not math.isfinite(side) or side < 1 or side % 1 for side in sides):
         return None
+    # No side is None here; "or" says so to the type checker.
     return int(sides[0] or 0), int(sides[1] or 0)

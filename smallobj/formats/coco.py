@@ -42,6 +42,7 @@ def write(boxes: BoxSet, target: Target) -> None:
             "detections (--drop-scores)"
         )
     image_ids = _image_ids(boxes)
+    # From 1, as COCO's own files have it.
     class_ids = list(boxes.category_ids) or list(range(1, len(boxes.class_names) + 1))
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

@@ -42,6 +42,7 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     reading = read_dataset(source.coco_images, source.images)
     files = {image.image_id: file for file, image in reading.boxes.items()}
     for image in reading.boxes.values():
+        # The annotation file's own boxes are labels; only its images and ids are wanted.
         image.rows.clear()
     content = read_json(source.path, reading)
     if content is not None and not isinstance(content, list):
@@ -93,11 +94,14 @@ def columns(
         classes: the data set's class by category id.
         log: takes what is wrong with the file.
     """
+    # All at once first: files have millions of results, and most are without a mistake. Only if
+    # something is wrong each result is looked at, to name it.
     kept = list(range(len(rows)))
     try:
         ids = [row["image_id"] for row in rows]
         fields = [[row[key] for row in rows] for key in KEYS[1:]]
         images = [numbers.get(image_id, -1) for image_id in ids]
+        # true and 1.0 would find image 1 in the dict, too, so the types are looked at.
         is_good = -1 not in images and set(map(type, ids)) <= {int, str}
     except (KeyError, TypeError):
         is_good = False
@@ -115,6 +119,7 @@ def _is_known(
         log.report(path, f"[{place}]", RESULT_RULE, shown(row))
         return False
     image_id = row["image_id"]
+    # type, not isinstance, and before the look-up: true is an int, and a list cannot be looked up.
     if type(image_id) not in (int, str) or image_id not in numbers:
         log.report(path, f"[{place}]", _KNOWN_IN_SET, shown(image_id))
         return False
@@ -200,6 +205,7 @@ def _result_ids(boxes: BoxSet, target: Target) -> tuple[dict[str, int], dict[str
             "COCO results name images and categories by the ids of a COCO annotation file; "
             "got none (--coco-images)"
         )
+    # Not strict where there are no ids: a set without images needs none.
     return ids, dict(zip(boxes.class_names, boxes.category_ids, strict=bool(boxes.category_ids)))
 
 

@@ -37,6 +37,7 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
         reading.list_folder(source.images)
     names: dict[int, str] = dict(enumerate(reading.class_names))
     text = read_text(source.path, reading)
+    # newline="" leaves line breaks to csv: a quoted cell may hold one.
     rows = csv.reader(io.StringIO(text or "", newline=""), strict=True)
     try:
         header = next(rows, None)
@@ -90,6 +91,7 @@ def _class_index(
     names: dict[int, str],
     reading: BoxReading,
 ) -> int | None:
+    # isdigit alone takes superscripts, too, and int() raises for these and for very long texts.
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         reading.problems.append(Problem(*place, _ID_RULE, shown(text), is_box=True))
         return None

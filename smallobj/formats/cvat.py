@@ -24,6 +24,8 @@ _UPRIGHT_RULE = "a box must not be rotated"
 _BOX_RULE = "a box must have label, xtl, ytl, xbr and ybr"
 _LABEL_RULE = "a label's name may be listed once"
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
+# All but the characters of XML 1.0, section 2.2. ElementTree writes these without an error, and no
+# parser reads the file then.
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -56,6 +58,7 @@ def _read_labels(root: Element, lines: dict[Element, int], path: str, reading: B
             reading.report(path, f"line {lines[label]}", _LABEL_RULE, f"{shown(name)} again")
         elif name:
             reading.class_names.append(name)
+            # A file with a list of labels may not use others; one without takes names as they come.
             reading.open_classes = False
 
 
@@ -83,8 +86,10 @@ def _read_image(
 
 def _degrees(text: str) -> float:
     try:
+        # A full turn is none.
         return float(text) % 360
     except ValueError:
+        # Differs from 0, so a text that is no number is reported as a rotation.
         return float("nan")
 
 
@@ -100,6 +105,7 @@ def _read_box(shape: Element, file: str, place: tuple[str, str], reading: BoxRea
         file,
         reading.named(shape.attrib["label"], *place),
         reading.numbers(*place, [shape.attrib[key] for key in _CORNERS]),
+        # An empty score is the default of the attribute that ``write`` declares.
         attributes.get("score") or None,
         place=place,
         crowd=attributes.get("iscrowd", "").lower() in ("true", "1"),
@@ -127,6 +133,7 @@ def write(boxes: BoxSet, target: Target) -> None:
     for number, image in enumerate(boxes.images):
         _add_image(root, number, image, boxes.class_names)
     indent(root)
+    # tostring with "unicode" writes no declaration.
     text = '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode")
     write_file(target, target.path, text + "\n")
 
@@ -164,6 +171,7 @@ def _add_image(root: Element, number: int, image: ImageBoxes, names: Sequence[st
         fixed = {"label": names[index], "source": source, "occluded": "0"}
         box = SubElement(element, "box", {**fixed, **places, "z_order": "0"})
         if score is not None:
+            # repr reads back as the same float; ``short`` would make equal scores of close ones.
             SubElement(box, "attribute", name="score").text = repr(score)
         if crowd:
             SubElement(box, "attribute", name="iscrowd").text = "true"

@@ -37,6 +37,7 @@ class ImageNames:
     def find(self, path: str) -> int | None:
         """Number of the image, None where none or more than one is meant."""
         parts = PurePath(os.path.normpath(path)).parts
+        # The name below the shared folder first: as the end of a path it might fit several images.
         if parts in self._below:
             return self._below[parts]
         if parts in self._ends:

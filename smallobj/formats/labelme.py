@@ -42,6 +42,7 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     for path in _json_files(source.path):
         _read_file(path, source, reading)
     if source.images:
+        # After the .json files, since an image that one of them names is there already.
         for name in map(slashed, list_images(source.images)):
             if name not in reading.boxes:
                 place = (os.path.join(source.images, name), "image file")
@@ -74,6 +75,7 @@ def _read_file(path: str, source: Source, reading: BoxReading) -> None:
         reading.report(path, "whole file", _SIZE_RULE, value)
         return
     # LabelMe on Windows writes backslashes.
+    # imagePath starts at the .json file, names of images at their folder.
     image = os.path.join(os.path.dirname(path), content["imagePath"].replace("\\", "/"))
     file = slashed(os.path.relpath(image, source.images or source.path))
     if not reading.new_image(file, size, (path, "imagePath"), source.images):
@@ -86,6 +88,7 @@ def _read_shape(shape: Any, file: str, place: tuple[str, str], reading: BoxReadi
     if not (
         isinstance(shape, dict)
         and isinstance(shape.get("label"), str)
+        # LabelMe, too, takes a shape without a type for a polygon.
         and isinstance(shape.get("shape_type", "polygon"), str)
     ):
         reading.report(*place, _SHAPE_RULE, shown(shape))
@@ -169,6 +172,7 @@ def _content(image: ImageBoxes, path: str, names: Sequence[str], images: str) ->
         "flags": {},
         "shapes": shapes,
         "imagePath": beside,
+        # None makes LabelMe open ``imagePath``.
         "imageData": None,
         "imageHeight": height,
         "imageWidth": width,

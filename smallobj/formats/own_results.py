@@ -60,6 +60,8 @@ class OwnResultsWriter:
             detections: in it, as :func:`own_detection` makes them.
         """
         self._stream.write(",\n" if self._images else "\n")
+        # An empty image without its end: detections follow one by one, so that they need not all be
+        # in memory as text.
         self._stream.write(_json(image_entry(file, height, width, []))[: -len("]}")])
         separator, last = "\n ", "]}"
         for detection in detections:
@@ -110,6 +112,7 @@ def columns(
         class_names: K names of the data set's classes.
     """
     path, log = images.path, images.log
+    # Without a list of its own the file is taken to number the data set's classes.
     names = content.get("classes", list(class_names))
     if not isinstance(names, _ClassNames):
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -117,6 +120,7 @@ def columns(
             return None
         names = dict(enumerate(names))
     known = {name: k for k, name in enumerate(class_names)}
+    # By name, not by number: a model may have its classes in another order, or further ones.
     classes = {index: known[name] for index, name in names.items() if name in known}
     entries: list[tuple[str, int]] = []
     found = ResultColumns(entry_names(entries), classes, corners=True)
@@ -133,6 +137,7 @@ def columns(
         if number is None:
             continue
         _check_size(image, where, sizes[number].tolist(), path, log)
+        # What lacks a key is left out of all columns at once, so that they stay equally long.
         good = [i for i, detection in enumerate(image["detections"]) if _is_object(detection)]
         for i in sorted(set(range(len(image["detections"]))) - set(good)):
             value = shown(image["detections"][i])

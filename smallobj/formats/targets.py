@@ -61,6 +61,7 @@ def label_files(
     pairs = []
     for image in boxes.images:
         check_name(image.file)
+        # a.jpg and a.png would share a.txt, and one of them would lose its boxes.
         name = os.path.splitext(image.file)[0] + ending
         if name in seen:
             raise ValueError(
@@ -68,9 +69,11 @@ def label_files(
                 f"{name} belongs to {seen[name]}"
             )
         seen[name] = image.file
+        # Names have "/" on every system.
         path = os.path.join(target.path, *name.split("/"))
         check_free(target, path)
         pairs.append((image, path))
+    # From a list: a generator would raise only after files had been written.
     return iter(pairs)
 
 
@@ -79,6 +82,8 @@ def check_name(file: str) -> None:
     Raises:
         ValueError: the name of an image is not a path below the folder of images.
     """
+    # By the rules of both systems: labels may be written on one and read on the other, and "C:" or
+    # "..\" leads out of the folder on Windows alone.
     posix, windows = PurePosixPath(file), PureWindowsPath(file)
     outside = ".." in posix.parts or ".." in windows.parts or posix.is_absolute()
     if outside or windows.drive or not posix.name or "\0" in file:
@@ -95,6 +100,7 @@ def class_list(names: Sequence[str]) -> str:
         ValueError: a name that such a text cannot hold.
     """
     for name in names:
+        # splitlines, since it ends a line at more characters than "\n"; a reader may do so, too.
         if not name or name != name.strip() or len(name.splitlines()) != 1:
             raise ValueError(
                 f"class {name!r}: a list with a name a line takes only names on one line, "

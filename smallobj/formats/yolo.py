@@ -53,6 +53,7 @@ def write(boxes: BoxSet, target: Target) -> None:
         ValueError: a size is unknown, there are crowd regions, or files collide.
     """
     files = list(label_files(boxes, target, ".txt", taken=[CLASS_FILE]))
+    # All are made before the first is written, so that an error leaves no half of a folder.
     texts = [_lines(image) for image, _ in files]
     names = class_list(boxes.class_names)
     write_file(target, os.path.join(target.path, CLASS_FILE), names)

@@ -99,8 +99,10 @@ def reliability(
     inner = np.arange(1, num_bins) / num_bins
     if spacing == "mass":
         inner = _equal_mass(scores, counts, num_bins)
+    # To the left: a score on a bound belongs to the bin below, which has its upper end.
     number, size = np.searchsorted(inner, scores, side="left"), len(inner) + 1
     count = np.bincount(number, counts, size)
+    # NaN, not 0: nothing is known of an empty bin.
     filled = np.where(count > 0, count, np.nan)
     return Reliability(
         np.concatenate([[0.0], inner]),
@@ -129,5 +131,7 @@ def _equal_mass(scores: np.ndarray, counts: np.ndarray, num_bins: int) -> np.nda
         return np.zeros(0)
     # In whole numbers, as m * total / B may be rounded up past the detection that it means.
     places = np.searchsorted(mass * num_bins, mass[-1] * np.arange(1, num_bins), side="left")
+    # Many equal scores may give the same bound several times. A bound at the highest score would
+    # leave the bin above it empty.
     bounds = np.unique(rising[places])
     return bounds[bounds < rising[-1]]

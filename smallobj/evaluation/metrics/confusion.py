@@ -128,6 +128,8 @@ def confusion_matrix(
     if np.isnan(score_threshold):
         raise ValueError(f"score_threshold must be a number, got {score_threshold}")
     chosen = np.flatnonzero(data.detections.scores >= score_threshold)
+    # The matching keeps the order of equal scores, so this order is what breaks their ties. Stable:
+    # those alike in this, too, stay as given.
     chosen = chosen[np.argsort(~_overlaps_own_class(data, chosen, iou_threshold), kind="stable")]
     matches = match_detections(
         data.with_detections(data.detections[chosen]),
@@ -157,6 +159,7 @@ def _overlaps_own_class(data: EvaluationSet, chosen: np.ndarray, iou: float) -> 
         labels.images * classes + labels.categories,
         labels.boxes,
         labels.crowd,
+        # As in the matching.
         min(iou, 1 - 1e-10),
     )
     return np.isin(np.arange(len(chosen)), pairs.detection)

@@ -112,6 +112,7 @@ def find_errors(
     right = ~matches.ignored & (matches.label >= 0)
     outcome[right] = Outcome.CORRECT
     label[right], iou[right] = matches.label[right], matches.iou[right]
+    # Crowds have detections, but are never found.
     finder = np.where(matches.ignored_label, -1, matches.detection)
     undetected = ~matches.ignored_label & (finder < 0)
     missed = undetected.copy()
@@ -130,6 +131,7 @@ def _false_positives(
     own, own_iou = _nearest(pairs, same, count)
     other, other_iou = _nearest(pairs, ~same, count)
     high = min(high, 1 - 1e-10)  # as in the matching
+    # In the order of TIDE's released code: the first rule that holds decides.
     rules = (
         (Outcome.LOCALISATION, (own >= 0) & (own_iou < high), own, own_iou),
         (Outcome.CLASSIFICATION, (other >= 0) & (other_iou >= high), other, other_iou),
@@ -164,6 +166,7 @@ def _pairs(data: EvaluationSet, wrong: np.ndarray, low: float) -> Pairs:
 def _nearest(pairs: Pairs, chosen: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Nearest label (D,), -1 for none, and its IoU (D,), among the chosen pairs."""
     detection, label, iou = (column[chosen] for column in pairs)
+    # The last pair of each detection has its largest IoU and, of equal ones, the last label.
     sequence = np.lexsort((label, iou, detection))
     last = np.flatnonzero(np.diff(detection[sequence], append=-1))
     ends = sequence[last]

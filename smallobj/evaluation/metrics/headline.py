@@ -80,6 +80,7 @@ class HeadlineFigures:
         self.max_detections = max_detections
         self._rankings: dict[tuple[float, tuple[float, float]], list[Ranking]] = {}
         self._by_key: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+            # Functions, so that a set is matched only for the figures that are asked for.
             "AP": lambda rows: mean_average_precision(self._by_iou(), rows),
             "AP50": lambda rows: mean_average_precision([self._at(0.5)], rows),
             "AP75": lambda rows: mean_average_precision([self._at(0.75)], rows),
@@ -153,6 +154,7 @@ class HeadlineFigures:
     def _at(self, iou: float, area_range: tuple[float, float] = EVERY_AREA) -> list[Ranking]:
         """K rankings."""
         key = (iou, area_range)
+        # Kept, since AP, AP50 and AP75 share thresholds and a bootstrap asks for each figure again.
         if key not in self._rankings:
             at_half = key == (0.5, EVERY_AREA)
             matches = self._matches_at_half if at_half else self._match(iou, area_range)
@@ -212,6 +214,8 @@ def pooled_figures(ranking: Ranking, weights: np.ndarray) -> PooledFigures:
     start = np.zeros((len(weights), 1))
     right = np.hstack([start, np.cumsum(counts * ranking.right, axis=1)[:, last]])
     shown = np.hstack([start, np.cumsum(counts, axis=1)[:, last]])
+    # From the counts, as in ``OperatingCurve.f1``: equal fractions are equal floats, and of these
+    # argmax takes the first, which has the highest confidence.
     f1 = _ratio(2 * right, shown + total)
     f1[np.broadcast_to(total <= 0, f1.shape)] = np.nan
     best = np.argmax(f1, axis=1)[:, None]
@@ -220,6 +224,8 @@ def pooled_figures(ranking: Ranking, weights: np.ndarray) -> PooledFigures:
     missed = 1 - _ratio(right, np.broadcast_to(total, right.shape))
     logs = np.zeros(len(weights))
     for rate in LAMR_RATES:
+        # False positives rise along a row, so their number finds the last place within the rate; a
+        # searchsorted takes one row only.
         place = (false_positives <= rate).sum(axis=1)[:, None] - 1
         logs += np.log(np.maximum(np.take_along_axis(missed, place, axis=1)[:, 0], LEAST_MISS_RATE))
     return PooledFigures(

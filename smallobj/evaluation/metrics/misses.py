@@ -73,6 +73,7 @@ def miss_rates(curve: MissCurve, rates: Sequence[float] = LAMR_RATES) -> np.ndar
     A rate beyond the end of the curve takes its last, lowest miss rate. Where even the most
     confident detections bring more false positives than the rate, nothing is shown: miss rate 1.
     """
+    # To the right: of several points at exactly the rate the last one misses least.
     before = np.searchsorted(curve.false_positives, np.asarray(rates), side="right")
     nothing = np.nan if np.isnan(curve.miss_rate).any() else 1.0
     found: np.ndarray = np.concatenate([[nothing], curve.miss_rate])[before]
@@ -134,6 +135,7 @@ def empty_images(data: EvaluationSet, ranking: Ranking, confidence: float) -> Em
         confidence: detections of at least this score count.
     """
     empty = np.ones(len(data.image_ids), dtype=bool)
+    # With crowds: where one lies there is something to find.
     empty[data.labels.images] = False
     shown = ranking.images[ranking.scores >= confidence]
     on_empty = shown[empty[shown]]

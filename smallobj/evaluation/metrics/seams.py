@@ -117,6 +117,7 @@ def find_owners(
     allowed &= (detections.scores >= min_score)[:, None]
     union = np.where(shared > 0, own + area - shared, 1)
     claims = allowed & ((shared >= MIN_IOU * union) | (shared >= MIN_INSIDE * own))
+    # -1, so that a label that claims nothing never wins, and argmax takes the first of equals.
     iou = np.where(claims, shared / union, -1)
     owner = iou.argmax(axis=1)
     best = iou[np.arange(count), owner]

@@ -52,6 +52,8 @@ def read_converted(name: str, path: str, data: EvaluationSet) -> DetectionTable:
         DatasetError: lists the rules that the file breaks.
         ResultsError: lists unknown images and classes; or the boxes have no scores.
     """
+    # YOLO names neither sizes nor classes in its label files: it needs the images' folder, and
+    # reads classes.txt.
     images = _common_folder(data) if name == "yolo" else ""
     names = () if name == "yolo" else data.class_names
     boxes = read_boxes(name, Source(path, images, class_names=names))
@@ -89,4 +91,5 @@ def _table(boxes: BoxSet, path: str, data: EvaluationSet) -> DetectionTable:
         tables[number] = DetectionTable.single_image(image.boxes, image.scores, own)
     if problems:
         raise ResultsError(problems)
+    # By number of the image, whatever the order of the files: equal scores rank by it.
     return DetectionTable.from_images(dict(sorted(tables.items())))

@@ -56,12 +56,14 @@ def read_results(
         columns = _columns(content, path, data, category_ids, log)
     table = None
     if columns is not None:
+        # Columns are fast to check but don't say which entry is wrong; only a bad file needs that.
         table = _table(columns)
         if table is None:
             _report_each(columns, path, log)
             assert log.problems, "both ways of checking must agree"
     if table is None or log.problems:
         raise ResultsError(log.problems)
+    # Stable: within an image the order of the file decides between equal scores.
     return table[np.argsort(table.images, kind="stable")]
 
 
@@ -111,6 +113,7 @@ def _table(columns: ResultColumns) -> DetectionTable | None:
     try:
         if not set(map(type, columns.boxes)) <= {list}:
             return None
+        # type, not isinstance: true and false are ints to Python, but no numbers in a file.
         if not set(map(type, chain(numbers, *columns.boxes))) <= {int, float}:
             return None
         boxes = np.array(columns.boxes, dtype=np.float64)
@@ -119,6 +122,7 @@ def _table(columns: ResultColumns) -> DetectionTable | None:
         return None
     if len(boxes) and boxes.shape[1:] != (4,):
         return None
+    # Without detections the array has no second axis.
     boxes = boxes.reshape(-1, 4)
     categories = [columns.classes.get(category, -1) for category in columns.categories]
     if not columns.corners:

@@ -14,8 +14,8 @@ import numpy as np
 
 from smallobj.geometry.masks import Rle
 
-# Sides are held to so many decimals of a pixel: x + w - x is then the w of a file again, and not
-# beside it by a rounding that decides whether an IoU of exactly 0.5 counts.
+# Sides are rounded to this many decimals of a pixel. Otherwise x + w - x may miss the w of the file
+# by a rounding error, which decides whether an IoU of exactly 0.5 counts.
 _DECIMALS = 9
 
 
@@ -39,7 +39,9 @@ class _Table:
     def __getitem__(self, chosen: np.ndarray | slice) -> Self:
         """The rows at an index array, mask or slice."""
         columns: dict[str, Any] = {
-            name: None if column is None else column[chosen] for name, column in vars(self).items()
+            # All columns there are, so that those of a subclass are never left behind.
+            name: None if column is None else column[chosen]
+            for name, column in vars(self).items()
         }
         return type(self)(**columns)
 
@@ -218,8 +220,10 @@ class EvaluationSet:
     def by_image(self) -> Iterator[tuple[LabelTable, DetectionTable]]:
         """Labels and detections of each image, in the order of ``image_ids``."""
         places = np.arange(len(self.image_ids) + 1)
+        # Stable: the order within an image decides between equal scores and equal IoUs.
         labels = self.labels[np.argsort(self.labels.images, kind="stable")]
         detections = self.detections[np.argsort(self.detections.images, kind="stable")]
+        # Slices of sorted tables: a mask for each image would read all rows I times.
         label_start = np.searchsorted(labels.images, places)
         start = np.searchsorted(detections.images, places)
         for number in range(len(self.image_ids)):

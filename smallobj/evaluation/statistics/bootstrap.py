@@ -70,6 +70,7 @@ def percentile_interval(value: float, drawn: np.ndarray, level: float = 0.95) ->
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3.
     """
     check_between("the level of an interval", level, 0, 1, "()")
+    # A draw may hold no label at all, or none of a bin.
     defined = drawn[~np.isnan(drawn)]
     if not len(defined) or np.isnan(value):
         return Interval(float(value), np.nan, np.nan, len(defined))
@@ -98,6 +99,7 @@ def reflected_interval(value: float, drawn: np.ndarray, level: float = 0.95) -> 
         bootstrap confidence limits).
     """
     _, low, high, draws = percentile_interval(value, drawn, level)
+    # The mirror swaps the ends, and may push them out of what a share can be.
     mirrored_low, mirrored_high = np.clip([2 * value - high, 2 * value - low], 0, 1).tolist()
     return Interval(float(value), mirrored_low, mirrored_high, draws)
 
@@ -112,6 +114,7 @@ def headline_intervals(
         draws, seed: as in ``draw_weights``.
         level: share of the draws within.
     """
+    # The same draws for all figures, made once.
     weights = draw_weights(len(figures.data.image_ids), draws, seed)
     return {
         key: reflected_interval(float(figures.values(key)), figures.values(key, weights), level)
@@ -132,6 +135,7 @@ def draws_without(data: EvaluationSet, weights: np.ndarray) -> np.ndarray:
     labels = data.labels[~data.labels.crowd]
     missing = np.empty(len(data.class_names), dtype=np.int64)
     for k in range(len(missing)):
+        # Only images that hold the class: for a rare one these are few columns of many.
         holders = np.unique(labels.images[labels.categories == k])
         missing[k] = (~(weights[:, holders] > 0).any(axis=1)).sum()
     return missing

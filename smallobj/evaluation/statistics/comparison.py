@@ -30,6 +30,7 @@ LEVEL = 0.95
 _FOR_LEVEL, _FOR_POWER = 1.959964, 0.841621
 # Beyond this many times the images the estimate is a guess.
 _FARTHEST = 100
+# Equal figures that were summed in another order differ by less than this.
 _ROUNDING = 1e-12
 
 
@@ -107,6 +108,8 @@ class PairedSets:
         Raises:
             ValueError: an unknown figure.
         """
+        # The same draws for both, so that hard images weigh alike in both and the difference varies
+        # less.
         of_a, of_b = float(self.a.values(key)), float(self.b.values(key))
         drawn_a, drawn_b = self.a.values(key, self.weights), self.b.values(key, self.weights)
         change = drawn_b - drawn_a
@@ -138,12 +141,16 @@ class PairedSets:
         if math.isnan(seen):
             return math.nan
         images = len(self.a.data.image_ids)
+        # Another stream than the bootstrap's: each of the two tests is a check of the other.
         rng = np.random.default_rng((self.seed, 1))
+        # One byte a weight, since there are draws x 2 images of them.
         stays = rng.integers(0, 2, (self.draws, images), dtype=np.int8)
         weights = np.empty((self.draws, 2 * images), dtype=np.int8)
+        # Of each image exactly one copy counts; 1 - weights is the set with all the other ones.
         weights[:, 0::2], weights[:, 1::2] = stays, 1 - stays
         change = np.abs(self.both.values(key, weights) - self.both.values(key, 1 - weights))
         change = change[~np.isnan(change)]
+        # A swap that misses the difference seen by a rounding must count, or p would be too small.
         return float(((change >= seen - _ROUNDING).sum() + 1) / (len(change) + 1))
 
     def verdict(self, figure: PairedFigure) -> Verdict:
@@ -158,6 +165,7 @@ class PairedSets:
         if math.isnan(change) or math.isnan(low):
             sentence = f"no difference can be told: {name} isn't defined for these labels"
             return Verdict("", sentence, swap_p, None)
+        # Of a figure where lower is better a rise of B speaks for A.
         is_b = (change > 0) != (figure.key in LOWER_IS_BETTER)
         how_sure = f"p = {figure.p:.2g} by the bootstrap, {swap_p:.2g} by swapping"
         if (low > 0 or high < 0) and figure.p < 1 - LEVEL and swap_p < 1 - LEVEL:
@@ -192,6 +200,7 @@ def bootstrap_p(differences: np.ndarray) -> float:
     """
     if not len(differences):
         return math.nan
+    # Ties count on both sides, so that many of them make p large.
     below = (differences <= _ROUNDING).sum() + 1
     above = (differences >= -_ROUNDING).sum() + 1
     return min(1.0, float(2 * min(below, above) / (len(differences) + 1)))
@@ -223,6 +232,7 @@ def interleaved(a: EvaluationSet, b: EvaluationSet) -> EvaluationSet:
 
     Weights of 0 and 1 then choose for each image whose detections count.
     """
+    # Each copy brings the labels, too: a class's recall is then of as many labels as in A or B.
     labels = [_moved_labels(data.labels, side) for side, data in enumerate((a, b))]
     found = [_moved_detections(data.detections, side) for side, data in enumerate((a, b))]
     return EvaluationSet(
@@ -264,6 +274,7 @@ def _require_same(a: EvaluationSet, b: EvaluationSet) -> None:
                 f"A and B must be on the same {what} in the same order; got {len(one)} and "
                 f"{len(other)}, which first differ at {_first_difference(list(one), list(other))}"
             )
+    # In the same order, too: it decides between labels with equal IoU.
     pairs = zip(_moved_labels(a.labels, 0), _moved_labels(b.labels, 0), strict=True)
     if not all(np.array_equal(first, other) for first, other in pairs):
         raise ValueError("A and B must have the same labels; got others")

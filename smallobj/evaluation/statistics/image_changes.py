@@ -53,6 +53,7 @@ def image_counts(data: EvaluationSet, *, max_detections: int = 100) -> ImageCoun
     matches = match_detections(data, 0.5, max_detections=max_detections)
     ranking = pooled_ranking(data, matches)
     best = best_point(operating_curve(ranking))
+    # Where no detection is right, all that is shown would be false positives.
     confidence = math.inf if best is None else best.confidence
     shown = ranking.scores >= confidence
     images = len(data.image_ids)
@@ -74,6 +75,7 @@ def image_changes(
         most: images in each list, at most; images without change are in neither.
     """
     change = (b.found - b.wrong) - (a.found - a.wrong)
+    # Stable, so that of equal changes the first image comes first on every machine.
     gained = [int(i) for i in np.argsort(-change, kind="stable")[:most] if change[i] > 0]
     lost = [int(i) for i in np.argsort(change, kind="stable")[:most] if change[i] < 0]
 

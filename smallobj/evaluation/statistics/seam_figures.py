@@ -83,12 +83,14 @@ def zone_figures(
             )
         ]
     )
+    # In the order of the observations, which leave out crowds as well.
     sides = np.concatenate([np.sqrt(labels.areas[~labels.crowd]) for labels, _ in by_image])
     images = len(data.image_ids)
     weights = draw_weights(images, draws, seed) if draws else np.zeros((0, images))
     zones = []
     for name, zone in ZONES.items():
         own = seen.zone == zone
+        # Sums by image, so that a draw of images is one product with the weights.
         sums = [
             np.bincount(seen.photograph[own], values[own], images)
             for values in (np.ones(len(own)), seen.found, seen.duplicates)
@@ -108,6 +110,8 @@ def zone_figures(
 
 def _ratio(parts: np.ndarray, wholes: np.ndarray, weights: np.ndarray) -> Interval:
     """Of two sums over images, (I,) each, with its interval over the draws (B, I)."""
+    # The first row is the set itself. A quotient of sums, not a mean of the images' quotients: an
+    # image without objects in the zone has none.
     rows = np.vstack([np.ones(len(parts)), weights])
     shares = np.full(len(rows), np.nan)
     np.divide(rows @ parts, rows @ wholes, out=shares, where=rows @ wholes > 0)
