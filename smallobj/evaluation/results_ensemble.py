@@ -75,6 +75,7 @@ def merge_tables(
         most: detections that an image may keep, the best ones.
     """
     numbers = np.arange(len(data.image_ids) + 1)
+    # The tables are ordered by image, so each image is a slice of them.
     bounds = [np.searchsorted(table.images, numbers) for table in tables]
     merged = {}
     for number, size in enumerate(data.sizes.tolist()):
@@ -113,7 +114,10 @@ def _coco_ids(contents: Sequence[list[Any]]) -> tuple[list[Any], list[int]]:
     """Image ids in the order of their first mention, and category ids, rising."""
     rows = [row for content in contents for row in content if isinstance(row, dict)]
     ids = dict.fromkeys(
-        image_id for row in rows if type(image_id := row.get("image_id")) in (int, str)
+        # type, not isinstance: true is an int. What has another type is reported by the reader.
+        image_id
+        for row in rows
+        if type(image_id := row.get("image_id")) in (int, str)
     )
     return list(ids), sorted(
         {category_id for row in rows if type(category_id := row.get("category_id")) is int}
@@ -142,6 +146,7 @@ def _joined(files: Iterable[Iterable[str]]) -> list[str]:
     names: list[str] = []
     for more in files:
         find = ImageNames(names).find
+        # Only the files before: names of one file are different images, whatever their ends.
         names += dict.fromkeys(name for name in more if find(name) is None)
     return names
 

@@ -37,7 +37,7 @@ class Source:
         path: the file, or the folder of label files.
         images: folder of the images; "" where it isn't needed. It gives the sizes, and images
             without boxes where the format leaves them out.
-        classes: file with the class names; "" where the format or the boxes tell them.
+        classes: file with the class names; "" where they come from the format or the boxes.
         coco_images: COCO annotation file that says what the ids in COCO results mean.
         class_names: the class names themselves, where they are known without a file.
     """

@@ -42,6 +42,7 @@ def columns(content: dict[str, Any], images: NamedImages, classes: dict[int, int
             if not isinstance(row, list) or len(row) != 6:
                 log.report(path, f"{name}[{i}]", ROW_RULE, shown(row))
                 continue
+            # Kept beside the columns, since skipped rows make their numbers differ from the file's.
             entries.append((name, i))
             found.images.append(number)
             found.categories.append(row[0])

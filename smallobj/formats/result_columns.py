@@ -50,6 +50,7 @@ class NamedImages:
         self.path = path
         self.log = log
         self._names = ImageNames(paths)
+        # By number, not by name: two names may mean one image.
         self._seen: set[int] = set()
 
     def number(self, file: str, entry: str) -> int | None:

@@ -30,12 +30,14 @@ def read_xml(path: str, log: ProblemLog) -> tuple[Element, dict[Element, int]] |
     except OSError as error:
         log.report(path, "whole file", READABLE, str(error))
         return None
+    # expat itself: ElementTree's own parser does not say on which line an element stands.
     parser, builder, lines = expat.ParserCreate(), TreeBuilder(), {}
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         lines[builder.start(tag, attributes)] = parser.CurrentLineNumber
 
     def refuse(name: str, *_: object) -> None:
+        # At its beginning, before an entity in it is declared.
         raise _DoctypeFoundError(name)
 
     parser.StartElementHandler = start
@@ -48,6 +50,7 @@ def read_xml(path: str, log: ProblemLog) -> tuple[Element, dict[Element, int]] |
     except _DoctypeFoundError as error:
         entry = f"line {parser.CurrentLineNumber}"
         log.report(path, entry, NO_DOCTYPE, f"DOCTYPE {shown(str(error))}")
+    # ValueError and LookupError: encodings that expat or Python doesn't know.
     except (expat.ExpatError, ValueError, LookupError) as error:
         log.report(path, f"line {parser.CurrentLineNumber}", VALID_XML, str(error))
     return None

@@ -71,6 +71,7 @@ class AnalysisEvaluator(DetectionEvaluator):
         "errors": {"classification" ...: points of AP50 that mending them would give},
         "calibration": {"ECE"}, and of tiled detectors "seams": {"recall-off", "duplicates-off",
         ... beside, cut}}."""
+        # Once, for the figures and for ``watch``.
         errors = find_errors(data, max_detections=self.max_detections)
         if self.watch:
             self.watch(data, errors)
@@ -146,6 +147,7 @@ def figures_at_half(data: EvaluationSet, errors: Errors) -> dict[str, dict[str, 
 
 def _calibration_error(pooled: Ranking) -> float:
     """NaN for scores that are no probabilities, such as sums of several models'."""
+    # The ranking starts at the highest score.
     is_probability = len(pooled.scores) == 0 or pooled.scores[0] <= 1
     return reliability(pooled).expected_error if is_probability else float("nan")
 

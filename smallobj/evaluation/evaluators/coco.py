@@ -67,6 +67,7 @@ class FastCOCOEvaluator(DetectionEvaluator):
         if self.output_dir is None:
             return
         own = self.metadata.get("thing_dataset_id_to_contiguous_id") or {}
+        # Without a mapping the dataset's ids are its class numbers.
         own_ids = {contiguous: dataset_id for dataset_id, contiguous in own.items()}
         results = []
         for image_id, detections in found.items():
@@ -107,6 +108,7 @@ def coco_metrics(data: EvaluationSet, max_detections: int = 100) -> dict[str, fl
         "AP": _percent(precision[:, :, :, 0]),
         "AP50": _percent(precision[0, :, :, 0]),
         "AP75": _percent(precision[5, :, :, 0]),
+        # The areas are those of ``COCO_AREAS``, in its order.
         "APs": _percent(precision[..., 1]),
         "APm": _percent(precision[..., 2]),
         "APl": _percent(precision[..., 3]),
@@ -134,5 +136,6 @@ def _results(
 
 def _percent(values: np.ndarray) -> float:
     """Mean of the defined values in percent, NaN if there are none."""
+    # -1 is pycocotools' mark of a class without labels; it must not enter the mean.
     defined = values[values > -1]
     return float(defined.mean() * 100) if defined.size else float("nan")

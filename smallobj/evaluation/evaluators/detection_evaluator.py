@@ -70,6 +70,7 @@ class DetectionEvaluator(DatasetEvaluator):
             instances = output["instances"].to("cpu")
             categories = instances.pred_classes.numpy().astype(np.int64)
             count = len(self.class_names)
+            # A class beyond the last would be taken for a class of the next image in the matching.
             if len(categories) and not 0 <= categories.min() <= categories.max() < count:
                 raise ValueError(
                     f'the model found class {categories.max()} but dataset "{self.dataset_name}" '
@@ -94,6 +95,7 @@ class DetectionEvaluator(DatasetEvaluator):
         for own_found, own_tiles in gathered:
             found.update(own_found)
             tiles.update(own_tiles)
+        # Before the labels are asked for: a set without labels gets its detections written as well.
         self.write(found)
         data = read_ground_truth(self.dataset_name, self.with_masks)
         if data is None:

@@ -136,6 +136,7 @@ class FocusEvaluator(DatasetEvaluator):
             if image_id in seen
         ]
         results = self._measure(photographs, self.threshold)
+        # Regions that were read stand for one threshold; only maps can be asked for others.
         if all(isinstance(photograph.choice, _Maps) for photograph in photographs):
             results.update(self._search(photographs))
         self.logger.info("focus:\n" + create_small_table(results))
@@ -179,12 +180,14 @@ class FocusEvaluator(DatasetEvaluator):
         where no threshold keeps enough.
         """
         name = f"{100 * self.keep:g}%"
+        # From the highest: the first one that keeps enough reads least.
         for threshold in THRESHOLDS[::-1]:
             results = self._measure(photographs, float(threshold))
             if results["kept"] >= 100 * self.keep:
                 return {
                     f"threshold-for-{name}": float(threshold),
                     f"area-for-{name}": results["area"],
+                    # Regions overlap, so their area may exceed the image's.
                     "saved": max(100 - results["area"], 0.0),
                 }
         return {"saved": 0.0}

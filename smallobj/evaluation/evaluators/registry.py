@@ -49,6 +49,7 @@ def build_evaluator(
     evaluators = [kind(cfg, dataset_name, output_dir) for kind in kinds]
     for evaluator in evaluators:
         if isinstance(evaluator, AnalysisEvaluator):
+            # Set afterwards: registered evaluators are all made with the same three arguments.
             evaluator.watch = watch
     return DatasetEvaluators(evaluators)
 

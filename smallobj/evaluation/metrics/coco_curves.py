@@ -100,7 +100,7 @@ def coco_curves(
         truth = _dataset(_label_rows(labels), label_groups, slots)
         found = _dataset(_detection_rows(detections), groups, slots)
         params = _params(area_ranges, iou_thresholds)
-        # As many as there can be: memory for maxDets is taken in each image.
+        # No larger than needed: the compiled code takes memory for maxDets in each image.
         params.maxDets = [int(np.diff(groups.start).max(initial=1))]
         # One call a class: all classes of a call share one list of images, and here each class has
         # its own slots.
@@ -153,7 +153,7 @@ def _image_places(ids: Sequence[int | str]) -> np.ndarray:
 
 
 def _by_group(table: Any, place: np.ndarray, within: np.ndarray) -> tuple[Any, _Groups]:
-    """The table sorted by class, image and ``within``, what is equal in the given order."""
+    """The table sorted by class, image and ``within``; equal rows keep their order."""
     numbers = table.categories * max(len(place), 1) + place[table.images]
     # lexsort is stable, so equal scores keep the order that decides between them.
     order = np.lexsort((within, numbers))

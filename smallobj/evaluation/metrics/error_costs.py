@@ -27,9 +27,9 @@ from smallobj.evaluation.reading.tables import EvaluationSet
 # The six types, and the two coarse ones: every false positive, every undetected label.
 FALSE_POSITIVES, FALSE_NEGATIVES = "false_positives", "false_negatives"
 COLUMNS = (*(outcome.name.lower() for outcome in ERROR_TYPES), FALSE_POSITIVES, FALSE_NEGATIVES)
-# Mended by turning a false positive into a correct detection; the others are dropped.
+# Fixed by turning a false positive into a correct detection; the others are dropped.
 _TURNED = ("classification", "localisation")
-# These concern no label of their own: their size is the detection's.
+# Duplicates and background have no label of their own: their size is the detection's.
 _SIZED_ALONE = (Outcome.DUPLICATE, Outcome.BACKGROUND)
 
 
@@ -153,7 +153,7 @@ def _row(
         wrong, unfound = _members(errors, column)
         wrong, unfound = wrong & detections, unfound & labels
         counts.append(int(wrong.sum() + unfound.sum()))
-        # Nothing to mend leaves AP as it is, without working it out again.
+        # Without an error to fix AP stays as it is and need not be computed again.
         after = before
         if counts[-1]:
             after = _mean_ap(*_fixed(data, errors, wrong, unfound, column in _TURNED))

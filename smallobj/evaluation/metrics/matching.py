@@ -22,8 +22,8 @@ class Matches(NamedTuple):
     """What became of each detection and each label at one IoU threshold.
 
     Attributes:
-        order: (D',) int64, the detections that count, from the most confident on; equal scores
-            keep their order.
+        order: (D',) int64, the detections that count, by falling confidence; equal scores keep
+            their order.
         label: (D,) int64, the label that a detection finds, -1 for none. Several detections may
             find the same crowd.
         iou: (D,) float64, with that label; 0 for none.
@@ -62,9 +62,9 @@ def match_detections(
 ) -> Matches:
     """COCO's matching, as pycocotools does it.
 
-    From the most confident detection on, each takes the label of its image and class with the
-    largest IoU that is still free (of equals the last one in the file), those that are ignored
-    only if no other fits. The IoU with a crowd is intersection over the detection's area.
+    In order of falling confidence, each detection takes the free label of its image and class with
+    the largest IoU; of equal IoUs the last label in the file. It takes an ignored label only if no
+    other fits. The IoU with a crowd is the intersection over the detection's area.
 
     Args:
         data: labels and detections.

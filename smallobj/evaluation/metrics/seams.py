@@ -115,6 +115,7 @@ def find_owners(
     area = np.clip(wanted[:, 2:] - wanted[:, :2], 0, None).prod(axis=1)
     allowed = (detections.categories[:, None] == labels.categories) & ~labels.crowd & (shared > 0)
     allowed &= (detections.scores >= min_score)[:, None]
+    # 1 where nothing is shared: such pairs claim nothing, and boxes without area don't divide by 0.
     union = np.where(shared > 0, own + area - shared, 1)
     claims = allowed & ((shared >= MIN_IOU * union) | (shared >= MIN_INSIDE * own))
     # -1, so that a label that claims nothing never wins, and argmax takes the first of equals.
@@ -273,6 +274,7 @@ def _bootstrap(
     _, group = np.unique(photograph, return_inverse=True)
     total, size = np.bincount(group, weights=delta), np.bincount(group)
     drawn = np.random.default_rng(seed).integers(0, len(size), (resamples, len(size)))
+    # A quotient of sums: a photograph weighs as much as it has objects, as it does in the mean.
     means = total[drawn].sum(axis=1) / size[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
@@ -284,5 +286,6 @@ def sign_test(higher: int, lower: int) -> float:
     Exact and two-sided; for single observations it is McNemar's exact test.
     """
     trials, fewer = higher + lower, min(higher, lower)
+    # In Python's integers: exact up to the last division, however many objects there are.
     tail = sum(math.comb(trials, k) for k in range(fewer + 1))
     return min(1.0, 2 * tail / 2**trials)

@@ -62,6 +62,7 @@ def _image_labels(record: dict[str, Any], with_masks: bool) -> LabelTable:
     masks = _masks(record, annotations) if with_masks else None
     measured = sides.prod(axis=1) if masks is None else [mask_util.area(mask) for mask in masks]
     own_areas = [annotation.get("area") for annotation in annotations]
+    # A label's own area comes first, as in pycocotools: it decides about its size range.
     areas = [b if a is None else a for a, b in zip(own_areas, measured, strict=True)]
     return LabelTable.single_image(
         boxes,

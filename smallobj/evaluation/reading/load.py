@@ -94,6 +94,7 @@ def read_labels(
         ValueError: there is no such dataset, or no image of it is labelled.
         DatasetError: lists what is wrong with the labels.
     """
+    # A dataset spec may end with a class file in .json, so "=" decides.
     if ground_truth.endswith(".json") and "=" not in ground_truth:
         return _read_coco_file(ground_truth, images, drop_bad_boxes, needs_labels)
     if images:
@@ -107,6 +108,7 @@ def read_labels(
     records = DatasetCatalog.get(name)
     names = class_names(name)
     own = MetadataCatalog.get(name).get("thing_dataset_id_to_contiguous_id")
+    # Without ids of its own a dataset's COCO results carry class numbers.
     ids = own or {index: index for index in range(len(names))}
     return _ground_truth(name, records, names, ids, needs_labels)
 

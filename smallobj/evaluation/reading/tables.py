@@ -55,8 +55,8 @@ class _Table:
         """One table of several images'.
 
         Args:
-            tables: by number of the image, which all their rows get in place of what they have.
-                Masks are kept where all tables have them.
+            tables: by image number, which replaces the column ``images`` of the table. Masks are
+                kept if all tables have them.
         """
         if not tables:
             return cls.empty()
@@ -187,8 +187,8 @@ class EvaluationSet:
         class_names: K names.
         labels: of all images.
         detections: of all images.
-        tiles: I arrays (T, 4) XYXY in pixels, what each image was read in; empty where that isn't
-            known.
+        tiles: I arrays (T, 4) XYXY in pixels, the tiles in which each image was read; empty if
+            they are unknown.
     """
 
     image_ids: Sequence[int | str]
@@ -211,7 +211,8 @@ class EvaluationSet:
         """The same labels beside detections by image id.
 
         Args:
-            found: images that are missing have no detections; what isn't of this set is left out.
+            found: by image id. Images that are missing have no detections; ids that aren't in
+                this set are left out.
         """
         numbers = enumerate(self.image_ids)
         tables = {number: found[image_id] for number, image_id in numbers if image_id in found}

@@ -1,8 +1,8 @@
 """Intervals of the headline figures by a bootstrap over images.
 
-An image with its labels and detections is what's drawn: objects of one photograph are alike, so
-drawing single objects would promise too narrow intervals. Images without labels belong to the
-draw; their false positives are part of every figure.
+Whole images are drawn, with their labels and detections. Objects of one photograph are alike, so
+drawing single objects would give intervals that are too narrow. Images without labels are drawn,
+too: their false positives are part of every figure.
 
 I: images. K: classes. B: draws.
 """
