@@ -1,4 +1,4 @@
-"""Weights: read without ever running code from the file, and written as plain tensors."""
+"""Weights: read without running code from the file, and written as plain tensors."""
 
 from smallobj.checkpoint.checkpointer import SafeCheckpointer
 from smallobj.checkpoint.reading import UnsafeFileError, read_checkpoint

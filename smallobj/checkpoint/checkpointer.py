@@ -13,16 +13,16 @@ from smallobj.checkpoint.reading import check_weights_path, read_checkpoint, som
 
 
 class SafeCheckpointer(DetectionCheckpointer):
-    """Detectron2's checkpointer that reads tensors and plain values only.
+    """Detectron2's checkpointer, restricted to tensors and plain values.
 
-    Reads .pth and .pt (``torch.load(weights_only=True)``) and .safetensors from local disk, and for
-    a YOLOv3 Darknet's .weights. Saves what Detectron2 saves, so that training resumes from its own
-    files.
+    Reads .pth and .pt (``torch.load(weights_only=True)``) and .safetensors from local disk, and
+    Darknet's .weights for a YOLOv3. Saves the same as Detectron2's checkpointer, so training can
+    resume from its own files.
 
     Args:
-        parts: beginnings of tensors' names ("backbone"). Tensors with other names are left in the
-            file, but not where ``resume_or_load`` goes on with a training; () takes all.
-        others: as Detectron2's.
+        parts: prefixes of tensor names, such as "backbone". Only tensors with one of these prefixes
+            are loaded; () loads all. When ``resume_or_load`` resumes a training, all are loaded.
+        others, named: arguments of Detectron2's checkpointer.
     """
 
     def __init__(self, *others: Any, parts: Sequence[str] = (), **named: Any) -> None:
@@ -32,19 +32,20 @@ class SafeCheckpointer(DetectionCheckpointer):
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Loads the model and the checkpointables; an empty path loads nothing.
 
-        Keys that do not fit the model are logged; ``load_weights`` makes them an error.
+        Keys that do not fit the model are logged; with ``load_weights`` they are an error.
 
         Raises:
             FileNotFoundError: there is no such file.
-            UnsafeFileError: a format or a content that could run code.
-            ValueError: a web address, a file that is broken, or one without any of ``parts``.
+            UnsafeFileError: the format or the content could run code.
+            ValueError: the path is a web address, the file is broken, or no tensor has a prefix in
+                ``parts``.
         """
         if path:
             check_weights_path(path)
         return super().load(path, checkpointables)
 
     def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
-        """As Detectron2's; what a training goes on with is taken whole."""
+        """As in Detectron2; a training that resumes loads all tensors, whatever ``parts`` is."""
         if self.parts and resume and self.has_checkpoint():
             whole = SafeCheckpointer(self.model, self.save_dir, **self.checkpointables)
             return whole.resume_or_load(path, resume=True)
@@ -63,7 +64,7 @@ class SafeCheckpointer(DetectionCheckpointer):
         chosen = {name: value for name, value in tensors.items() if name.startswith(self.parts)}
         if not chosen:
             raise ValueError(
-                f"MODEL.WEIGHTS_PARTS {list(self.parts)}: no tensor in the file begins so; "
+                f"MODEL.WEIGHTS_PARTS {list(self.parts)}: no tensor name in the file starts so; "
                 f"there are {some_of(sorted({name.split('.')[0] for name in tensors}))}"
             )
         return chosen

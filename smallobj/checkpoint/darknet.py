@@ -1,9 +1,9 @@
 """Darknet's own weight files (.weights): a header and float32 numbers, nothing that could run.
 
-Little-endian. Header: int32 major, minor and revision, then the number of images seen in training:
-64 bits where 10 major + minor >= 2 (and neither exceeds 1000), else 32. Then each convolution in
-the order of the network: with BatchNorm the biases, scales, running means and running variances,
-else the biases; and last the kernels (outputs, inputs, height, width).
+Little-endian. Header: int32 major, minor and revision, then the number of images seen in training,
+with 64 bits if 10 major + minor >= 2 (and both are below 1000), else with 32 bits. Then each
+convolution in the order of the network: with BatchNorm the biases, scales, running means and
+running variances, otherwise only the biases; then the kernels (outputs, inputs, height, width).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _VERSION = struct.Struct("<3i")
 
 @dataclasses.dataclass(frozen=True)
 class DarknetHeader:
-    """What stands before the numbers.
+    """The header of a Darknet file.
 
     Attributes:
         version: major, minor, revision.
-        seen: images that the network was trained on.
-        length: of the header, in bytes.
+        seen: number of images seen in training.
+        length: length of the header in bytes.
     """
 
     version: tuple[int, int, int]
@@ -36,7 +36,8 @@ class DarknetHeader:
 
 
 def read_header(path: str | os.PathLike[str]) -> DarknetHeader:
-    """
+    """Reads the header of a Darknet file.
+
     Raises:
         ValueError: the file is shorter than a header.
     """
@@ -50,26 +51,28 @@ def read_header(path: str | os.PathLike[str]) -> DarknetHeader:
             (count,) = seen.unpack_from(start, _VERSION.size)
             return DarknetHeader((major, minor, revision), count, _VERSION.size + seen.size)
     raise ValueError(
-        f"{os.fspath(path)}: no Darknet weights: its {len(start)} bytes are less than a header"
+        f"{os.fspath(path)}: not Darknet weights: its {len(start)} bytes are less than a header"
     )
 
 
 def read_darknet_weights(model: Any, path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
-    """A state dict for a YOLOv3, or for its backbone alone, from a file that Darknet wrote.
+    """A state dict for a YOLOv3, or only for its backbone, from a file that Darknet wrote.
 
-    Which of the two the file holds follows from its size. Darknet's networks see RGB; for a model
-    that sees BGR the first convolution's input channels are swapped.
+    The size of the file tells which of the two it holds. Darknet's networks see RGB; for a model
+    that sees BGR the input channels of the first convolution are swapped.
 
     Args:
-        model: whose ``backbone`` and ``head`` list their convolutions in Darknet's order.
+        model: a model whose ``backbone`` and ``head`` have a method ``darknet_order``, which lists
+            their convolutions in Darknet's order.
         path: .weights file.
 
     Returns:
-        {name in the model: tensor}, without the head's for a file of the backbone.
+        {name in the model: tensor}; without the head if the file holds only the backbone.
 
     Raises:
-        ValueError: the model isn't one of Darknet's, sees other pixels than Darknet's networks, or
-            has other sizes or another normalisation than the file; or the file is broken.
+        ValueError: the model isn't one of Darknet's, scales its pixels in another way than
+            Darknet's networks, or has other sizes or another normalisation than the file; or the
+            file is broken.
     """
     path = os.fspath(path)
     parts = [getattr(model, name, None) for name in ("backbone", "head")]
@@ -79,12 +82,12 @@ def read_darknet_weights(model: Any, path: str | os.PathLike[str]) -> dict[str, 
             f"build_darknet_backbone, not {type(model).__name__}"
         )
     backbone, head = (part.darknet_order() for part in parts if part is not None)
-    length, found = _length_and_count(path)
+    length, count = _length_and_count(path)
     for convolutions in (backbone, backbone + head):
-        if found == _count(convolutions):
+        if count == _count(convolutions):
             break
     else:
-        raise ValueError(_misfit(path, found, model))
+        raise ValueError(_misfit(path, count, model))
     _check_model(model, convolutions, path)
     numbers = np.fromfile(path, dtype="<f4", offset=length).astype(np.float32, copy=False)
     names = {module: name for name, module in model.named_modules()}
@@ -94,41 +97,41 @@ def read_darknet_weights(model: Any, path: str | os.PathLike[str]) -> dict[str, 
         for key, tensor in _slots(convolution):
             values = numbers[start : start + tensor.numel()]
             start += tensor.numel()
-            # A copy each: a state dict must not share the memory of one array.
+            # Copied, since the tensors of a state dict must not share the memory of one array.
             state[f"{names[convolution]}.{key}"] = torch.from_numpy(values.copy()).view_as(tensor)
     _check_values(state, path)
     if model.input_format == "BGR":
         first = f"{names[convolutions[0]]}.weight"
         state[first] = state[first].flip(1)
-    # Not in Darknet's files, and without meaning at BatchNorm's fixed momentum.
+    # BatchNorm's counters aren't in Darknet's files, and have no effect with a fixed momentum.
     counters = {k: v for k, v in model.state_dict().items() if k.endswith("num_batches_tracked")}
     read = tuple(f"{names[convolution]}." for convolution in convolutions)
     return state | {k: v.clone() for k, v in counters.items() if k.startswith(read)}
 
 
 def _length_and_count(path: str) -> tuple[int, int]:
-    """Bytes of the header, and float32 numbers behind it.
+    """Length of the header in bytes, and the number of float32 numbers after it.
 
     Raises:
-        ValueError: the bytes behind the header aren't whole numbers.
+        ValueError: the bytes after the header aren't a multiple of 4.
     """
     length = read_header(path).length
     rest = os.path.getsize(path) - length
     if rest % 4:
         raise ValueError(
-            f"{path}: no Darknet weights: {rest} bytes behind a header of {length} are no whole "
+            f"{path}: not Darknet weights: {rest} bytes after a header of {length} are not a whole "
             "number of float32"
         )
     return length, rest // 4
 
 
 def _slots(convolution: Any) -> list[tuple[str, torch.Tensor]]:
-    """A convolution's tensors, named from it, in the file's order."""
+    """A convolution's tensors in the order of the file, with their names in the convolution."""
     norm = convolution.norm
     if norm is None:
         return [("bias", convolution.bias), ("weight", convolution.weight)]
     of_norm = ("bias", "weight", "running_mean", "running_var")
-    # GroupNorm has no running statistics; for counting, its other tensors tell the sizes.
+    # GroupNorm has no running statistics. For counting, its weight has the same size.
     slots = [(f"norm.{name}", getattr(norm, name, norm.weight)) for name in of_norm]
     return [*slots, ("weight", convolution.weight)]
 
@@ -138,9 +141,10 @@ def _count(convolutions: list[Any]) -> int:
 
 
 def _check_model(model: Any, convolutions: list[Any], path: str) -> None:
-    """
+    """Checks that the model normalises features and pixels as Darknet does.
+
     Raises:
-        ValueError: a normalisation or a scaling of pixels that the file's numbers aren't made for.
+        ValueError: it has another normalisation or another scaling of pixels.
     """
     for convolution in convolutions:
         if convolution.norm is not None and not hasattr(convolution.norm, "running_mean"):
@@ -166,18 +170,19 @@ def _check_values(state: dict[str, torch.Tensor], path: str) -> None:
             )
 
 
-def _misfit(path: str, found: int, model: Any) -> str:
+def _misfit(path: str, count: int, model: Any) -> str:
+    """The message for a file whose ``count`` of numbers fits neither the backbone nor the model."""
     backbone, head = model.backbone.darknet_order(), model.head.darknet_order()
     whole = _count(backbone + head)
     text = (
-        f"{path}: holds {found} numbers; the backbone that the config describes has "
+        f"{path}: holds {count} numbers; the backbone that the config describes has "
         f"{_count(backbone)}, the whole detector of {model.num_classes} classes {whole}"
     )
-    # A class has a kernel and a bias for each prior in the convolutions that predict.
+    # In the predicting convolutions, each class has a kernel and a bias for each prior.
     predicting = [convolution for convolution in head if convolution.activation is None]
     outputs = sum(each.out_channels * (each.in_channels + 1) for each in predicting)
     per_class = outputs // (5 + model.num_classes)
-    classes, rest = divmod(found - whole, per_class)
+    classes, rest = divmod(count - whole, per_class)
     classes += model.num_classes
     if rest == 0 and classes > 0:
         text += f". A detector of {classes} classes has as many as the file"

@@ -35,9 +35,14 @@ class UnsafeFileError(ValueError):
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a checkpoint onto the CPU: {"model": {name: tensor}, and whatever was saved beside it}.
+    """Reads a checkpoint onto the CPU.
 
-    Raises: as ``SafeCheckpointer.load``; and ValueError for Darknet's weights, which have no names.
+    Returns:
+        {"model": {name: tensor}}, and everything else that was saved with the model.
+
+    Raises:
+        FileNotFoundError, UnsafeFileError: as in ``SafeCheckpointer.load``.
+        ValueError: as there; also for Darknet's weights, which have no names.
     """
     path = os.fspath(path)
     check_weights_path(path)
@@ -51,18 +56,19 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     model = checkpoint["model"]
     if not isinstance(model, dict):
         raise ValueError(f'{path}: "model" must be a dict of tensors, got {type(model).__name__}')
-    strangers = [str(k) for k, v in model.items() if not isinstance(v, torch.Tensor)]
-    if strangers:
-        raise ValueError(f"{path}: not tensors: {some_of(strangers)}; expected a dict of tensors")
+    others = [str(k) for k, v in model.items() if not isinstance(v, torch.Tensor)]
+    if others:
+        raise ValueError(f"{path}: not tensors: {some_of(others)}; expected a dict of tensors")
     return checkpoint
 
 
 def check_weights_path(path: str) -> None:
-    """
+    """Checks that a path names a local file of a safe format.
+
     Raises:
         FileNotFoundError: there is no such file.
-        UnsafeFileError: a kind of file that could run code.
-        ValueError: a web address.
+        UnsafeFileError: reading a file of this kind could run code.
+        ValueError: the path is a web address.
     """
     if _ADDRESS.match(path):
         raise ValueError(
@@ -101,16 +107,20 @@ def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
 
 
 def _reason(error: Exception) -> str:
-    """The one line of torch's page-long message that says what it met."""
+    """The line of torch's page-long message that names the cause."""
     text = str(error)
-    found = re.search(
+    match = re.search(
         r"(?:WeightsUnpickler error:\s*|(?=Trying to load unsupported GLOBAL))(.+)", text
     )
-    line = found.group(1) if found else text.strip().split("\n")[0]
+    line = match.group(1) if match else text.strip().split("\n")[0]
     return line.split(" was not an allowed global")[0].strip(" .") or type(error).__name__
 
 
 def some_of(names: list[str]) -> str:
-    """The first ten names, and how many more there are."""
+    """The first ten names, and the number of the others.
+
+    >>> some_of(["stem", "stages"])
+    'stem, stages'
+    """
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""A model's weights, from a file and into one."""
+"""Loading a model's weights from a file, and saving them to one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 from smallobj.checkpoint.checkpointer import SafeCheckpointer
 from smallobj.checkpoint.reading import SAFETENSORS_SUFFIX, check_weights_path, some_of
 
-# They follow from the config, so files neither carry nor need them.
+# These buffers follow from the config, so files don't contain them.
 _CONFIG_BUFFERS = re.compile(r"(^|\.)(pixel_mean|pixel_std|cell_anchors\.\d+)$")
 
 
@@ -24,16 +24,16 @@ def load_weights(
     """Loads a model's weights; half precision is widened to the model's own type.
 
     Args:
-        model: changed in place, also where an error about keys is raised.
+        model: changed in place, even if an error about keys is raised.
         path: .pth, .pt or .safetensors; for a YOLOv3 also Darknet's .weights.
         strict: False logs keys that do not fit instead of raising.
 
     Returns:
-        what the file holds beside the model, for example "iteration".
+        Everything that the file holds beside the model, for example "iteration".
 
     Raises:
-        ValueError: the file's tensors are not the model's; up to 10 names of each kind are listed.
-        FileNotFoundError, UnsafeFileError: as ``SafeCheckpointer.load``.
+        ValueError: the file's tensors don't fit the model; up to 10 names of each kind are listed.
+        FileNotFoundError, UnsafeFileError: as in ``SafeCheckpointer.load``.
     """
     checkpointer = SafeCheckpointer(model)
     path = os.fspath(path)
@@ -63,7 +63,7 @@ def load_weights(
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str], half: bool = True) -> None:
-    """Writes a model's parameters and running statistics, and nothing else, as .safetensors.
+    """Writes only a model's parameters and running statistics, as .safetensors.
 
     Args:
         model: any module.
@@ -71,7 +71,7 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str], half: bool = Tr
         half: store floating-point tensors in float16 (half the size of float32).
 
     Raises:
-        ValueError: another ending, or a value that float16 cannot hold.
+        ValueError: the path has another ending, or a value is beyond float16.
     """
     path = os.fspath(path)
     if Path(path).suffix != SAFETENSORS_SUFFIX:
@@ -81,7 +81,7 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str], half: bool = Tr
         if _CONFIG_BUFFERS.search(name):
             continue
         narrow = half and value.is_floating_point()
-        # A copy each: the format takes no tensors that share memory.
+        # Copied, since the format doesn't accept tensors that share memory.
         copy = value.detach().to("cpu", torch.float16 if narrow else value.dtype, copy=True)
         if narrow and not torch.equal(copy.isfinite(), value.detach().cpu().isfinite()):
             raise ValueError(f"{name} holds values beyond float16 (65504); use half=False")

@@ -235,7 +235,7 @@ def test_a_file_cut_short_is_told(network, build, tmp_path):
         load_weights(build(), path)
     assert "as many" not in str(told.value)
     path.write_bytes(whole[:-2])
-    with pytest.raises(ValueError, match=r"yolo\.weights: no Darknet weights: \d+ bytes behind"):
+    with pytest.raises(ValueError, match=r"yolo\.weights: not Darknet weights: \d+ bytes after"):
         load_weights(build(), path)
     for length in (0, 11, 19):
         path.write_bytes(whole[:length])
