@@ -86,14 +86,14 @@ def check_from_scratch(model: nn.Module, weights: str) -> None:
     rule = 'MODEL.WEIGHTS is "", so training starts from random numbers'
     if any(isinstance(module, FrozenBatchNorm2d) for module in model.modules()):
         raise ValueError(
-            f"{rule}, and FrozenBN would pass everything on as it is, without normalising. Take "
+            f"{rule}, and FrozenBN would pass its input on without normalising it. Take "
             "GN, BN or SyncBN for MODEL.RESNETS.NORM and MODEL.FPN.NORM (and "
             "MODEL.BACKBONE.FREEZE_AT 0), or give weights"
         )
     frozen = [name for name, weight in model.named_parameters() if not weight.requires_grad]
     if frozen:
         raise ValueError(
-            f"{rule}, and {len(frozen)} frozen tensors would stay so, {frozen[0]} for one. Set "
+            f"{rule}, and {len(frozen)} frozen tensors would stay random, such as {frozen[0]}. Set "
             "MODEL.BACKBONE.FREEZE_AT 0, or give weights"
         )
 
