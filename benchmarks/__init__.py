@@ -1,4 +1,4 @@
 """Measurements behind tools/benchmark.py, tools/zoo.py and tools/seams.py; not in the wheel."""
 
-# First, for the processes that begin with a module of this package: it makes Detectron2 import.
+# Imported first, since it makes Detectron2 importable in processes that start with this package.
 import smallobj  # noqa: F401

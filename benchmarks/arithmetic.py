@@ -1,6 +1,6 @@
-"""How fast a machine multiplies and adds in convolutions: the limit below which no detector falls.
+"""Rate of a machine in convolutions, which limits the speed of every detector.
 
-Floating point operations count a multiply-add as two, as in ``smallobj.costs.flops``.
+A multiply-add counts as two floating-point operations, as in ``smallobj.costs.flops``.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from smallobj.data.image_file import read_image
 from smallobj.modeling.precision import PRECISIONS
 
 _GIGA = 1e9
-# A measurement repeats a convolution for at least so long, or a busy moment decides it.
+# A measurement repeats a convolution for at least this time, to average over busy moments.
 _LEAST_SECONDS = 0.2
 _PRODUCT_SIDE = 2048
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution with padding that keeps the size, apart from the stride.
+    """A convolution with "same" padding: the output has the size of the input over the stride.
 
     Attributes:
-        name: what it is in a detector.
+        name: its role in a detector.
         channels_in, channels_out, kernel, stride: of the convolution.
         height, width: of its input.
     """
@@ -47,13 +47,13 @@ class Convolution:
 
     @property
     def flops(self) -> int:
-        """2 * outputs * weights of each output."""
+        """2 x number of outputs x number of weights of each output."""
         height, width = -(-self.height // self.stride), -(-self.width // self.stride)
         per_output = self.channels_in * self.kernel**2
         return 2 * self.channels_out * height * width * per_output
 
 
-# What a ResNet-18-FPN of 64 channels meets on a tile of 1024 x 800 px: most of its arithmetic.
+# Most of the operations of a ResNet-18-FPN with 64 channels on a tile of 1024 x 800 px.
 REPRESENTATIVE = (
     Convolution("stem 7x7, 3 to 64, stride 2", 3, 64, 7, 2, 800, 1024),
     Convolution("3x3, 64, at 1/4", 64, 64, 3, 1, 200, 256),
@@ -69,13 +69,13 @@ REPRESENTATIVE = (
 
 @dataclass(frozen=True)
 class Rate:
-    """Seconds of each run of one operation.
+    """Measured times of one operation.
 
     Attributes:
         name: of the operation.
         dtype: a name in PRECISIONS.
-        flops: of one run.
-        seconds: of each measurement, one run.
+        flops: operations of one run.
+        seconds: time of one run in each measurement.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Rate:
 
     @property
     def gflops(self) -> float:
-        """10⁹ operations a second, in the median run."""
+        """10⁹ operations per second, of the median time."""
         return self.flops / statistics.median(self.seconds) / _GIGA
 
 
@@ -98,8 +98,8 @@ def measure_convolution(
         convolution: what to run.
         dtype: a name in PRECISIONS.
         device: "cpu" or "cuda".
-        runs: measurements.
-        least: seconds that a measurement takes at least, by repeating.
+        runs: number of measurements.
+        least: least seconds of a measurement, which repeats the convolution.
     """
     layer = nn.Conv2d(
         convolution.channels_in,
@@ -121,7 +121,7 @@ def measure_convolution(
 def measure_product(
     size: int, dtype: str, device: str, runs: int, least: float = _LEAST_SECONDS
 ) -> Rate:
-    """Times the product of two square matrices: what the machine can at best."""
+    """Times the product of two square matrices, the highest rate of the machine."""
     left, right = (torch.rand(size, size, device=device, dtype=PRECISIONS[dtype]) for _ in range(2))
     seconds = _time(lambda: left @ right, runs, least)
     return Rate(f"matrix product, {size} x {size}", dtype, 2 * size**3, seconds)
@@ -135,7 +135,7 @@ def _time(operation: Callable[[], torch.Tensor], runs: int, least: float) -> tup
             operation()
         return seconds_now() - start
 
-    repeat(1)  # chooses kernels and packs weights
+    repeat(1)  # warm-up: chooses kernels and packs weights
     count = 1
     while repeat(count) < least:
         count *= 2
@@ -145,7 +145,7 @@ def _time(operation: Callable[[], torch.Tensor], runs: int, least: float) -> tup
 def measure_rates(
     device: str, runs: int, dtypes: Iterable[str], least: float = _LEAST_SECONDS
 ) -> list[Rate]:
-    """The representative convolutions and a matrix product, in each arithmetic."""
+    """Times the representative convolutions and a matrix product, in each precision."""
     rates = []
     for dtype in dtypes:
         rates += [measure_convolution(c, dtype, device, runs, least) for c in REPRESENTATIVE]
@@ -154,13 +154,13 @@ def measure_rates(
 
 
 def convolution_rate(rates: list[Rate], dtype: str) -> float:
-    """10⁹ operations a second of the fastest representative convolution in ``dtype``."""
+    """10⁹ operations per second of the fastest representative convolution in ``dtype``."""
     names = {convolution.name for convolution in REPRESENTATIVE}
     return max(rate.gflops for rate in rates if rate.dtype == dtype and rate.name in names)
 
 
 def rates_table(rates: list[Rate]) -> Table:
-    """A row for each operation, a column for each arithmetic."""
+    """A table with a row for each operation and a column for each precision."""
     names = list(dict.fromkeys(rate.name for rate in rates))
     dtypes = list(dict.fromkeys(rate.dtype for rate in rates))
     by_key = {(rate.name, rate.dtype): rate for rate in rates}
@@ -169,16 +169,16 @@ def rates_table(rates: list[Rate]) -> Table:
         for name in names
     ]
     headers = ["operation, channels last", "GFLOP", *[f"{dtype} GFLOP/s" for dtype in dtypes]]
-    return Table("What this machine computes in a second", headers, rows)
+    return Table("Operations per second of this machine", headers, rows)
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a detector has computed.
+    """Inputs and proposals that a detector has processed.
 
     Attributes:
-        shapes: (h, w), padded, of each input.
-        regions: number of proposals that went into the ROI heads.
+        shapes: (h, w) of each input, with padding.
+        regions: number of proposals of each image in the ROI heads.
     """
 
     shapes: list[tuple[int, int]]
@@ -186,13 +186,13 @@ class Work:
 
     @property
     def pixels(self) -> int:
-        """Of all inputs."""
+        """Total number of pixels of all inputs."""
         return sum(height * width for height, width in self.shapes)
 
 
 @contextmanager
 def watch_work(detector: nn.Module) -> Iterator[Work]:
-    """Notes what a GeneralizedRCNN computes in the block."""
+    """Records the inputs and proposals of a GeneralizedRCNN in the ``with`` block."""
     model: Any = detector
     work = Work([], [])
 
@@ -216,7 +216,7 @@ def watch_work(detector: nn.Module) -> Iterator[Work]:
 
 @dataclass(frozen=True)
 class StageFlops:
-    """Operations by stage: of backbone and RPN a pixel, of the ROI heads a proposal."""
+    """Operations by stage: per pixel of backbone and RPN, per proposal of the ROI heads."""
 
     backbone: float
     proposals: float
@@ -232,7 +232,7 @@ class StageFlops:
 
 
 class _Features(nn.Module):
-    """A backbone with a tuple of features, as tracing wants them."""
+    """A backbone that returns a tuple of features, for tracing."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -244,11 +244,11 @@ class _Features(nn.Module):
 
 @torch.no_grad()
 def count_stage_flops(detector: nn.Module, side: int = 128) -> StageFlops:
-    """Counts with fvcore, on noise.
+    """Counts the operations of a detector by stage with fvcore, on noise.
 
     Args:
         detector: a GeneralizedRCNN in evaluation mode.
-        side: of the square input, divisible by the model's size divisibility.
+        side: of the square input, a multiple of the model's size divisibility.
     """
     model: Any = detector
     with all_proposals(model), watch_work(model) as work:
@@ -267,7 +267,7 @@ def count_stage_flops(detector: nn.Module, side: int = 128) -> StageFlops:
 
 
 def count_focus_flops(chooser: Any, path: str) -> float:
-    """Operations of a RegionChooser's network on an image file; 0 where there is no chooser."""
+    """Operations of a RegionChooser's network on an image file; 0 if there is no chooser."""
     if chooser is None:
         return 0.0
     height, width = read_image(path).shape[:2]
@@ -277,9 +277,9 @@ def count_focus_flops(chooser: Any, path: str) -> float:
 
 @contextmanager
 def all_proposals(model: Any) -> Iterator[None]:
-    """No threshold in the block; nothing changes for a detector without proposals.
+    """Sets the RPN's score threshold to 0 in the ``with`` block, if there is one.
 
-    An RPN that drops weak proposals would drop all of noise, and nothing were to be counted.
+    On noise the RPN would drop all proposals, so nothing could be counted.
     """
     generator = getattr(model, "proposal_generator", None)
     threshold = getattr(generator, "score_thresh_test", None)

@@ -1,4 +1,4 @@
-"""A clock for work that a GPU may do."""
+"""A clock for work that may run on a GPU."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 
 
 def wait_for_gpu() -> None:
-    """Returns when the GPU, where this process uses one, has done what it was given."""
-    # Asking for more, on a GPU that nothing runs on, would take its memory.
+    """Waits for the work of this process on the GPU, if it uses one."""
+    # Synchronising an unused GPU would initialise it, which takes memory.
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 
 def seconds_now() -> float:
-    """A clock's seconds after the wait: calls return before the GPU has done what they ask for."""
+    """Clock time in seconds, after waiting for the GPU, whose calls are asynchronous."""
     wait_for_gpu()
     return time.perf_counter()

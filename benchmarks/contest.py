@@ -1,4 +1,4 @@
-"""What trainings that are compared have in common."""
+"""Common settings of trainings that are compared."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import hashlib
 
 
 def short_hash(thing: object) -> str:
-    """Twelve hexadecimal digits of what ``repr`` says of it."""
+    """First twelve hexadecimal digits of the SHA-256 of ``repr(thing)``."""
     return hashlib.sha256(repr(thing).encode()).hexdigest()[:12]
 
 
 @dataclasses.dataclass(frozen=True)
 class Contest:
-    """What all runs have in common.
+    """Common settings of all runs of a comparison.
 
     Attributes:
         train, test: names of registered datasets.
         register: specs for DATASETS.REGISTER.
-        seconds: of training steps.
+        seconds: time limit of the training steps.
         clock: SOLVER.CLOCK.
         seed: SEED.
-        threads: of the processor, for each run.
+        threads: processor threads of each run.
         gpus: 0 or 1.
-        opts: KEY VALUE pairs for all.
+        opts: KEY VALUE pairs for all runs.
+
+    Raises:
+        ValueError: less than a second, processor time on a GPU, or no dataset.
     """
 
     train: tuple[str, ...]
@@ -46,7 +49,7 @@ class Contest:
 
     @property
     def name(self) -> str:
-        """Of its runs' folders."""
+        """Name of the runs' folder."""
         budget = f"{self.seconds}s-{self.clock}-{self.threads}t-seed{self.seed}"
         text = f"{'+'.join(self.train)}-{budget}"
         return f"{text}-{short_hash(self.opts)}" if self.opts else text

@@ -1,7 +1,4 @@
-"""Time of the COCO metrics against pycocotools, which defines them.
-
-D: detections. G: labels. K: classes.
-"""
+"""Time of the COCO metrics, compared with pycocotools, the reference implementation."""
 
 from __future__ import annotations
 
@@ -31,16 +28,16 @@ FASTER = "faster-coco-eval, its objects ready"
 
 
 def make_evaluation_set(count: int, per_image: int, seed: int) -> EvaluationSet:
-    """Labels of 10 to 100 px in photographs of 2800 x 2100, and detections around them.
+    """Random labels of 10 to 100 px in images of 2800 x 2100 px, and detections around them.
 
-    There is a label for every 4 detections, of one of 30 classes; 2% are crowds. A detection is
-    off by a tenth of the side at each edge (standard deviation), of another class in 20% of all
-    cases, and its score has three digits, so that some tie.
+    There is one label for every 4 detections, of one of 30 classes; 2% are crowds. Each edge of a
+    detection is off by a tenth of the label's side (standard deviation), and 20% have a random
+    class. Scores have three digits, so some are equal.
 
     Args:
-        count: D.
-        per_image: detections in an image, on average.
-        seed: of all chance.
+        count: number of detections.
+        per_image: mean number of detections in an image.
+        seed: of the random generator.
     """
     rng = np.random.default_rng(seed)
     images = max(count // per_image, 1)
@@ -48,37 +45,41 @@ def make_evaluation_set(count: int, per_image: int, seed: int) -> EvaluationSet:
     sides = rng.uniform(10, 100, (labels, 2))
     corners = rng.uniform(0, 1, (labels, 2)) * ([_WIDTH, _HEIGHT] - sides)
     boxes = np.concatenate([corners, corners + sides], axis=1)
-    number = np.sort(rng.integers(0, images, labels))
+    image_of_label = np.sort(rng.integers(0, images, labels))
     categories = rng.integers(0, _CLASSES, labels)
     owner = np.sort(rng.integers(0, labels, count))
     moved = boxes[owner] + rng.normal(0, 0.1, (count, 4)) * np.tile(sides[owner], 2)
     moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 1)
     confused = rng.random(count) < 0.2
     other = rng.integers(0, _CLASSES, count)
-    found = np.where(confused, other, categories[owner])
+    detected_categories = np.where(confused, other, categories[owner])
     ids = list(range(images))
     return EvaluationSet(
         ids,
         [f"{image_id}.jpg" for image_id in ids],
         np.full((images, 2), (_HEIGHT, _WIDTH)),
         [f"class {k}" for k in range(_CLASSES)],
-        LabelTable(number, categories, boxes, sides.prod(axis=1), rng.random(labels) < 0.02),
-        DetectionTable(number[owner], found, moved, rng.random(count).round(3)),
+        LabelTable(
+            image_of_label, categories, boxes, sides.prod(axis=1), rng.random(labels) < 0.02
+        ),
+        DetectionTable(
+            image_of_label[owner], detected_categories, moved, rng.random(count).round(3)
+        ),
     )
 
 
 def coco_objects(data: EvaluationSet, kind: Callable[[], Any]) -> tuple[Any, Any]:
-    """Labels and detections as pycocotools or faster-coco-eval wants them.
+    """Labels and detections as COCO objects of pycocotools or faster-coco-eval.
 
     Args:
         data: labels and detections.
-        kind: the package's COCO.
+        kind: the COCO class of the package.
     """
     shared: dict[str, Any] = {
         "images": [{"id": number} for number in data.image_ids],
         "categories": [{"id": k, "name": name} for k, name in enumerate(data.class_names)],
     }
-    made = []
+    built = []
     crowd = [{"iscrowd": int(flag)} for flag in data.labels.crowd.tolist()]
     scores = [{"score": score, "iscrowd": 0} for score in data.detections.scores.tolist()]
     for table, extra in ((data.labels, crowd), (data.detections, scores)):
@@ -90,20 +91,20 @@ def coco_objects(data: EvaluationSet, kind: Callable[[], Any]) -> tuple[Any, Any
             table.areas.tolist(),
             extra,
         )
-        one = kind()
-        one.dataset = shared | {
+        coco = kind()
+        coco.dataset = shared | {
             "annotations": [
                 {"id": i, "bbox": box, "image_id": at, "category_id": k, "area": area, **more}
                 for i, (box, at, k, area, more) in enumerate(zip(*columns, strict=True), start=1)
             ]
         }
-        one.createIndex()
-        made.append(one)
-    return made[0], made[1]
+        coco.createIndex()
+        built.append(coco)
+    return built[0], built[1]
 
 
 def run_coco(objects: tuple[Any, Any], kind: Callable[..., Any]) -> CocoCurves:
-    """Evaluates and accumulates with a COCOeval for 100 detections, as ours does."""
+    """Evaluates and accumulates with a COCOeval class, with 100 detections as in ours."""
     run = kind(*objects, "bbox")
     run.params.maxDets = [_LIMIT]
     run.evaluate()
@@ -114,7 +115,7 @@ def run_coco(objects: tuple[Any, Any], kind: Callable[..., Any]) -> CocoCurves:
 
 
 def evaluation_rivals(data: EvaluationSet) -> dict[str, Callable[[], CocoCurves]]:
-    """Each evaluates the same boxes; those with objects ready have them made here."""
+    """Jobs that evaluate the same boxes, by name; for two of them the objects are built here."""
     official, faster = pycocotools.cocoeval.COCOeval, faster_coco_eval.COCOeval_faster
     with _silence():
         ready = coco_objects(data, pycocotools.coco.COCO)
@@ -132,7 +133,7 @@ def _silence() -> contextlib.redirect_stdout[io.StringIO]:
 
 
 def largest_difference(data: EvaluationSet) -> float:
-    """Of any precision or recall between pycocotools' curves and ours."""
+    """Largest difference of any precision or recall between pycocotools' curves and ours."""
     rivals = evaluation_rivals(data)
     with _silence():
         theirs, ours = rivals[READY](), rivals[OURS]()
@@ -144,12 +145,12 @@ def benchmark_evaluation(counts: Sequence[int], per_image: Sequence[int], runs: 
     """Times all rivals on the same boxes, in turns.
 
     Args:
-        counts: numbers of detections, a table for each and each ``per_image``.
-        per_image: detections in an image.
-        runs: rounds.
+        counts: numbers of detections; there is a table for each pair with a ``per_image``.
+        per_image: mean numbers of detections in an image.
+        runs: number of rounds.
 
     Raises:
-        ValueError: a number below 1.
+        ValueError: a number is below 1.
     """
     if min(*counts, *per_image, runs) < 1:
         raise ValueError(
@@ -159,8 +160,8 @@ def benchmark_evaluation(counts: Sequence[int], per_image: Sequence[int], runs: 
     tables, raw = [], {}
     machine = describe_machine()
     for count in counts:
-        for each in per_image:
-            data = make_evaluation_set(count, each, seed=0)
+        for mean_count in per_image:
+            data = make_evaluation_set(count, mean_count, seed=0)
             jobs = {name: _counted(run, count) for name, run in evaluation_rivals(data).items()}
             with _silence():
                 timings = time_in_turns(jobs, runs)
@@ -169,7 +170,7 @@ def benchmark_evaluation(counts: Sequence[int], per_image: Sequence[int], runs: 
                 f"{_CLASSES} classes, {runs} paired runs"
             )
             tables.append(evaluation_table(title, timings, largest_difference(data)))
-            raw[f"{count} boxes, {each} an image"] = seconds_of(timings)
+            raw[f"{count} boxes, {mean_count} an image"] = seconds_of(timings)
     settings = {"counts": list(counts), "per_image": list(per_image), "runs": runs}
     return Report("evaluation", settings, machine, tables, raw)
 
@@ -183,7 +184,7 @@ def _counted(run: Callable[[], CocoCurves], count: int) -> Callable[[], int]:
 
 
 def evaluation_table(title: str, timings: Sequence[Timing], difference: float) -> Table:
-    """A row for each rival, with ratios of medians against both ways of timing pycocotools."""
+    """A table with a row for each rival, and ratios of medians to both times of pycocotools."""
     by_name = {timing.name: timing for timing in timings}
     rows: list[list[Cell]] = [
         [
@@ -198,7 +199,7 @@ def evaluation_table(title: str, timings: Sequence[Timing], difference: float) -
     headers = ["", "ms", "fastest", "slowest", f"x {WHOLE}", f"x {READY}"]
     notes = [
         "From arrays in memory to precision and recall at 10 IoU thresholds and 4 size ranges. "
-        "Where objects are ready, the time to make them from the arrays is left out.",
+        "With objects ready, the time to build them from the arrays is not included.",
         f"Largest difference of any precision or recall between pycocotools and ours: "
         f"{difference:.1e}",
     ]

@@ -1,4 +1,4 @@
-"""Scans of images that don't fit into memory: making one, and what it takes to look through it."""
+"""Images that do not fit into memory: writing one, and measuring the cost of scanning it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _BLOCK = 512
 
 @dataclass(frozen=True)
 class ScanCost:
-    """What one scan took.
+    """Cost of one scan.
 
     Attributes:
         width, height: of the image.
-        tiles: that were planned; ``choose`` may have left some out.
+        tiles: number of planned tiles; ``choose`` may have skipped some.
         seconds: from opening the file to the last detection.
-        cpu_seconds: of all threads, in that time.
-        above: highest resident bytes above the loaded and warm model.
+        cpu_seconds: processor time of all threads in that time.
+        above: peak resident bytes above those of the loaded and warmed-up model.
         found: number of detections.
     """
 
@@ -47,18 +47,18 @@ class ScanCost:
 def write_huge_image(
     path: str, size: tuple[int, int], photographs: Sequence[str], quality: int = 90, **profile: Any
 ) -> None:
-    """Writes a tiled BigTIFF with JPEG compression, a mosaic of photographs, window by window.
+    """Writes a mosaic of photographs as a tiled BigTIFF with JPEG compression, in windows.
 
     Args:
-        path: the file.
-        size: (h, w).
-        photographs: files of one size, laid out in rows, over and over. Each is cut to a multiple
-            of 512 px a side.
+        path: of the output file.
+        size: (h, w) of the mosaic.
+        photographs: image files of one size, repeated row by row. Each is cut to sides that are
+            multiples of 512 px.
         quality: of the JPEG compression.
-        profile: more for rasterio, such as crs and transform.
+        profile: further options of rasterio, such as crs and transform.
 
     Raises:
-        ValueError: no photographs, smaller ones than 512 px, or ones of several sizes.
+        ValueError: there is no photograph, one is smaller than 512 px, or their sizes differ.
     """
     if not photographs:
         raise ValueError("a mosaic needs at least one photograph; got none")
@@ -84,20 +84,20 @@ def write_huge_image(
 def measure_scan(
     predictor: SmallObjectPredictor, path: str, threshold: float, choose: Choose | None = None
 ) -> ScanCost:
-    """Scans a file once, with a model that has run before, and says what it took. On Linux.
+    """Measures one scan of a file, after a warm-up of the model. Linux only.
 
     Args:
-        predictor: as :class:`Scanner` wants it.
-        path: the image.
-        threshold: lowest score that counts.
-        choose: as :class:`Scanner`.
+        predictor: as in :class:`Scanner`.
+        path: of the image.
+        threshold: lowest score of detections.
+        choose: as in :class:`Scanner`.
 
     Raises:
-        ValueError: as :class:`Raster` and :class:`Scanner`.
+        ValueError: as in :class:`Raster` and :class:`Scanner`.
     """
     scanner = Scanner(predictor, threshold, choose)
     side = scanner.detector.tile
-    # Twice as wide as a tile, so that a whole batch goes through.
+    # Wide enough for a full batch of tiles.
     batch = scanner.detector.runner.max_pixels // side**2
     warm_up = np.zeros((side, (side - scanner.detector.overlap) * batch + side, 3), dtype=np.uint8)
     predictor(warm_up)

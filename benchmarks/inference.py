@@ -1,4 +1,4 @@
-"""Photographs a second, and AP50 of the same boxes: this project against SAHI and whole images."""
+"""Speed and AP50 of the same weights: this project, SAHI and whole images."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from smallobj.evaluation.evaluators.coco import FastCOCOEvaluator
 from smallobj.evaluation.reading.ground_truth import labelled_set, read_ground_truth
 from smallobj.evaluation.reading.tables import DetectionTable
 
-# Rows that each row is divided by, where they are there.
+# Rows to which all rows are compared, if they are present.
 _BASES = {"sahi": "x SAHI", "whole": "x whole", "whole-800": "x whole at 800"}
 
 
 def time_rivals(
     rivals: dict[str, Rival], paths: Sequence[str], runs: int, from_memory: bool
 ) -> list[Timing]:
-    """Times all rivals over the same photographs, in turns.
+    """Times all rivals on the same images, in turns.
 
     Args:
         rivals: by name.
-        paths: image files; a run goes through them all.
-        runs: rounds.
-        from_memory: decode before the clock starts.
+        paths: image files; each run processes all of them.
+        runs: number of rounds.
+        from_memory: decode the images before the clock starts.
     """
     images = [read_image(path) for path in paths] if from_memory else []
 
@@ -49,12 +49,12 @@ def _drain(results: Iterable[Any]) -> int:
 
 
 def measure_ap50(rival: Rival, dataset_name: str, most_images: int) -> float:
-    """AP50 in percent, as COCO defines it, on a dataset's first images.
+    """COCO's AP50 in percent on the first images of a dataset.
 
     Args:
-        rival: gives the boxes; at most 100 an image and class count.
+        rival: the detector; at most 100 detections per image and class are evaluated.
         dataset_name: a registered dataset with labels.
-        most_images: how many images to take.
+        most_images: number of images.
 
     Raises:
         ValueError: the dataset has no labels.
@@ -63,7 +63,7 @@ def measure_ap50(rival: Rival, dataset_name: str, most_images: int) -> float:
         raise ValueError(f"{dataset_name} has no labels, so there is no AP50")
     evaluator = FastCOCOEvaluator(dataset_name)
     records = DatasetCatalog.get(dataset_name)[:most_images]
-    found = {}
+    detections = {}
     results = rival.detect_files([record["file_name"] for record in records])
     bar = tqdm(
         zip(records, results, strict=True),
@@ -74,19 +74,19 @@ def measure_ap50(rival: Rival, dataset_name: str, most_images: int) -> float:
     )
     for record, result in bar:
         instances = rival.instances(result, (record["height"], record["width"])).to("cpu")
-        found[record["image_id"]] = DetectionTable.single_image(
+        detections[record["image_id"]] = DetectionTable.single_image(
             instances.pred_boxes.tensor.numpy(),
             instances.scores.numpy(),
             instances.pred_classes.numpy(),
         )
-    data = labelled_set(records, evaluator.class_names).with_image_detections(found)
+    data = labelled_set(records, evaluator.class_names).with_image_detections(detections)
     return evaluator.score(data)["bbox"]["AP50"]
 
 
 def count_work(rival: Rival, path: str) -> tuple[float, float]:
     """(10⁶ pixels, 10⁹ operations) that the detector computes for one image file.
 
-    The network that chooses regions, where there is one, is counted as well.
+    The operations include those of the network that chooses regions, if there is one.
     """
     with watch_work(rival.detector) as work:
         _drain(rival.detect_files([path]))
@@ -101,26 +101,31 @@ def inference_table(
     work: dict[str, tuple[float, float]],
     ap50: dict[str, float],
 ) -> Table:
-    """A row for each rival: seconds an image, ratios of medians, work, AP50.
+    """A table with a row for each rival: seconds per image, ratios of medians, work, AP50.
 
     Args:
         title: of the table.
-        timings: whose names are rivals' names.
-        work: as :func:`count_work`, by name.
-        ap50: percent, by name; may be empty.
+        timings: of the rivals.
+        work: result of :func:`count_work`, by name of the rival.
+        ap50: in percent, by name of the rival; may be empty.
     """
     rates = {timing.name: timing.rate for timing in timings}
     bases = [name for name in _BASES if name in rates]
     rows: list[list[Cell]] = []
     for timing in timings:
-        each = [seconds / timing.items for seconds in timing.seconds]
-        row: list[Cell] = [ENTRIES[timing.name].title, 1 / timing.rate, min(each), max(each)]
+        per_image = [seconds / timing.items for seconds in timing.seconds]
+        row: list[Cell] = [
+            ENTRIES[timing.name].title,
+            1 / timing.rate,
+            min(per_image),
+            max(per_image),
+        ]
         row += [f"{timing.rate / rates[base]:.2f}" for base in bases]
         row += [f"{number:.1f}" for number in work[timing.name]]
         if ap50:
             row.append(f"{ap50[timing.name]:.2f}")
         rows.append(row)
-    headers = ["", "s an image", "fastest", "slowest", *[_BASES[name] for name in bases]]
+    headers = ["", "s per image", "fastest", "slowest", *[_BASES[name] for name in bases]]
     headers += ["Mpixel", "GFLOP", *(["AP50"] if ap50 else [])]
     return Table(title, headers, rows)
 
@@ -133,18 +138,18 @@ def benchmark_inference(
     dataset_name: str,
     ap_images: int,
 ) -> Report:
-    """Times rivals from files and from memory, then scores their boxes.
+    """Times rivals from files and from memory, then evaluates their detections.
 
     Args:
         names: of rivals.
-        settings: what they share.
-        paths: image files to time on.
-        runs: rounds.
+        settings: common to all rivals.
+        paths: image files for the times.
+        runs: number of rounds.
         dataset_name: a registered dataset for AP50.
-        ap_images: how many of its images; 0 leaves AP50 out.
+        ap_images: number of its images; 0: no AP50.
 
     Raises:
-        ValueError: an unknown rival, or a dataset without labels.
+        ValueError: a rival is unknown, or the dataset has no labels.
     """
     machine = describe_machine(settings.config().MODEL.DEVICE)
     rivals, notes = build_rivals(names, settings)
@@ -159,22 +164,25 @@ def benchmark_inference(
             name: measure_ap50(rival, dataset_name, ap_images) for name, rival in rivals.items()
         }
         notes.append(_ap_note(dataset_name, ap_images))
-    about = f"{len(paths)} photographs, {runs} paired runs"
+    about = f"{len(paths)} images, {runs} paired runs"
     tables = [
         inference_table(f"{title}, {about}", timings, work, ap50)
         for title, timings in timed.items()
     ]
-    tables[-1].notes += [*notes, "GFLOP: backbone, proposals and heads; a multiply-add is two"]
-    told = {**dataclasses.asdict(settings), "rows": list(rivals), "runs": runs}
+    tables[-1].notes += [
+        *notes,
+        "GFLOP: backbone, proposals and heads; a multiply-add counts as two",
+    ]
+    arguments = {**dataclasses.asdict(settings), "rows": list(rivals), "runs": runs}
     raw: dict[str, Any] = {title: seconds_of(timings) for title, timings in timed.items()}
     raw |= {"ap50": ap50, "work": work, "images a run": len(paths)}
-    return Report("inference", told, machine, tables, raw)
+    return Report("inference", arguments, machine, tables, raw)
 
 
 def benchmark_accuracy(
     names: Sequence[str], settings: Settings, dataset_name: str, ap_images: int
 ) -> Report:
-    """AP50 alone: arguments as :func:`benchmark_inference`."""
+    """AP50 only; arguments as in :func:`benchmark_inference`."""
     machine = describe_machine(settings.config().MODEL.DEVICE)
     rivals, notes = build_rivals(names, settings)
     ap50 = {name: measure_ap50(rival, dataset_name, ap_images) for name, rival in rivals.items()}
@@ -185,10 +193,10 @@ def benchmark_accuracy(
         rows.append(row)
     headers = ["", "AP50", *[f"against {base}" for base in _BASES if base in ap50]]
     table = Table(_ap_note(dataset_name, ap_images), headers, rows, notes)
-    told = {**dataclasses.asdict(settings), "dataset": dataset_name, "images": ap_images}
-    return Report("accuracy", told, machine, [table], {"ap50": ap50})
+    arguments = {**dataclasses.asdict(settings), "dataset": dataset_name, "images": ap_images}
+    return Report("accuracy", arguments, machine, [table], {"ap50": ap50})
 
 
 def _ap_note(dataset_name: str, ap_images: int) -> str:
     count = min(ap_images, len(DatasetCatalog.get(dataset_name)))
-    return f"AP50 on the first {count} images of {dataset_name}, at most 100 boxes a class"
+    return f"AP50 on the first {count} images of {dataset_name}, at most 100 boxes per class"

@@ -1,4 +1,4 @@
-"""Training tiles a second on one core: TileMapper against Detectron2's DatasetMapper."""
+"""Training tiles per second on one core: TileMapper and Detectron2's DatasetMapper."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from smallobj.data.mappers.tile import TileMapper
 def benchmark_mapper(
     dataset: list[dict[str, Any]], tile: int, per_image: int, runs: int
 ) -> list[Timing]:
-    """Times both mappers on the same photographs, in turns, on one thread.
+    """Times both mappers on the same images, in turns, on one thread.
 
-    Both read, crop at native resolution, mirror and convert; TileMapper jitters colours as well.
+    Both read, crop at native resolution, flip and convert; TileMapper jitters colours as well.
 
     Args:
         dataset: Detectron2's dataset dicts.
-        tile: side of the tile, which is the side of DatasetMapper's crop.
-        per_image: tiles that TileMapper cuts from one decoded photograph.
-        runs: rounds.
+        tile: side of TileMapper's tiles and of DatasetMapper's crops.
+        per_image: number of tiles that TileMapper cuts from one decoded image.
+        runs: number of rounds.
 
     Returns:
         DatasetMapper's timing, then TileMapper's; items are tiles.

@@ -1,4 +1,4 @@
-"""Time that mergers take on made detections."""
+"""Time of mergers on random detections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.pairing import Timing, time_in_turns
 from smallobj.config import get_cfg
 from smallobj.merging import build_merger
 
-# Label in the tables: options beyond the default config.
+# By name in the tables: options on top of the default config.
 MERGERS: dict[str, list[str]] = {
     "nms": ["TEST.MERGER.NAME", "nms"],
     "nmm": ["TEST.MERGER.NAME", "nmm"],
@@ -24,15 +24,15 @@ MERGERS: dict[str, list[str]] = {
 
 
 def make_boxes(count: int, image_size: tuple[int, int], seed: int, classes: int = 30) -> Instances:
-    """Detections of a crowded image before merging: 1 to 8 shaky boxes on each object.
+    """Random detections of a crowded image before merging: 1 to 8 noisy boxes on each object.
 
-    Objects are 10 to 100 px long, anywhere in the image. A box's centre is off by a tenth of the
-    object's side, its sides by 15% (standard deviations); it has the object's class.
+    The sides of objects are 10 to 100 px; objects can overlap. The centre of a box is off by a
+    tenth of the object's sides, its sides by 15% (standard deviations). It has the object's class.
 
     Args:
         count: number of boxes, N.
         image_size: (h, w).
-        seed: of all chance.
+        seed: of the random generator.
         classes: number of classes.
 
     Returns:
@@ -54,15 +54,15 @@ def make_boxes(count: int, image_size: tuple[int, int], seed: int, classes: int 
     centres = (uniform(count, 2) * torch.tensor([width, height]))[owner]
     centres = centres + normal(count, 2) * sides / 10
     half = sides * torch.exp(0.15 * normal(count, 2)) / 2
-    found = Instances(image_size)
-    found.pred_boxes = Boxes(torch.cat([centres - half, centres + half], dim=1))
-    found.scores = uniform(count)[owner] * (0.3 + 0.7 * uniform(count))
-    found.pred_classes = torch.randint(classes, (count,), generator=generator)[owner]
-    return found
+    instances = Instances(image_size)
+    instances.pred_boxes = Boxes(torch.cat([centres - half, centres + half], dim=1))
+    instances.scores = uniform(count)[owner] * (0.3 + 0.7 * uniform(count))
+    instances.pred_classes = torch.randint(classes, (count,), generator=generator)[owner]
+    return instances
 
 
-def merger_rivals(found: Instances, class_agnostic: bool) -> dict[str, Callable[[], int]]:
-    """Every merger on the same detections, ready for :func:`time_in_turns`; items are boxes."""
+def merger_rivals(detections: Instances, class_agnostic: bool) -> dict[str, Callable[[], int]]:
+    """Jobs for :func:`time_in_turns`: every merger on the same detections; items are boxes."""
 
     def rival(options: list[str]) -> Callable[[], int]:
         cfg = get_cfg()
@@ -70,8 +70,8 @@ def merger_rivals(found: Instances, class_agnostic: bool) -> dict[str, Callable[
         merger = build_merger(cfg)
 
         def run() -> int:
-            merger(found)
-            return len(found)
+            merger(detections)
+            return len(detections)
 
         return run
 
@@ -84,10 +84,10 @@ def benchmark_mergers(
     """Times all mergers on one thread, in turns.
 
     Args:
-        count, image_size: as :func:`make_boxes`.
+        count, image_size: as in :func:`make_boxes`.
         class_agnostic: merge across classes.
-        runs: rounds.
+        runs: number of rounds.
     """
     torch.set_num_threads(1)
-    found = make_boxes(count, image_size, seed=0)
-    return time_in_turns(merger_rivals(found, class_agnostic), runs)
+    detections = make_boxes(count, image_size, seed=0)
+    return time_in_turns(merger_rivals(detections, class_agnostic), runs)

@@ -1,6 +1,6 @@
-"""Merging the same boxes with other tools: SAHI's GREEDYNMM and supervision's NMS.
+"""Merging the same boxes with other packages: SAHI's GREEDYNMM and supervision's NMS.
 
-Each gets its boxes in the form that it wants before the clock starts, and merges within classes.
+Boxes are converted to each package's format before the clock starts. All merge within classes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from smallobj.merging import build_merger
 Job = Callable[[], int]
 
 _THRESHOLD = 0.5
-# supervision 0.31: six float64 matrices and a float32 one of boxes x boxes at once.
+# supervision 0.31 allocates six float64 matrices and one float32 matrix of boxes x boxes.
 _BYTES_PER_PAIR = 6 * 8 + 4
 _GIGA = 1e9
 
@@ -29,16 +29,16 @@ _GIGA = 1e9
 def _columns(boxes: Instances) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     xyxy = boxes.pred_boxes.tensor.cpu().numpy()
     return (
-        xyxy - min(float(xyxy.min(initial=0)), 0),  # SAHI refuses coordinates below 0
+        xyxy - min(float(xyxy.min(initial=0)), 0),  # SAHI does not accept negative coordinates
         boxes.scores.cpu().numpy(),
         boxes.pred_classes.cpu().numpy(),
     )
 
 
 def sahi_function(boxes: Instances) -> Job:
-    """SAHI's grouping alone, on an array: it says which boxes belong together.
+    """Only SAHI's grouping of boxes, on an array.
 
-    Leaves out the merging itself and SAHI's objects, a box each, so it favours SAHI.
+    It favours SAHI, since neither the merging nor SAHI's objects, one for each box, are timed.
     """
     combine = import_rival("sahi.postprocess.combine")
     xyxy, scores, classes = _columns(boxes)
@@ -47,7 +47,7 @@ def sahi_function(boxes: Instances) -> Job:
 
 
 def sahi_objects(boxes: Instances) -> Job:
-    """What ``get_sliced_prediction`` calls: objects in, merged objects out."""
+    """SAHI's merging as in ``get_sliced_prediction``: from objects to merged objects."""
     combine = import_rival("sahi.postprocess.combine")
     prediction = import_rival("sahi.prediction").ObjectPrediction
     merge = combine.GreedyNMMPostprocess(_THRESHOLD, "IOS", class_agnostic=False)
@@ -62,7 +62,7 @@ def supervision_nms(boxes: Instances) -> Job:
     """supervision's ``Detections.with_nms``.
 
     Raises:
-        RivalUnavailable: its matrices of boxes x boxes don't fit into this machine's memory.
+        RivalUnavailable: its matrices of boxes x boxes do not fit into memory.
     """
     need = len(boxes) ** 2 * _BYTES_PER_PAIR
     import_rival("supervision")
@@ -76,7 +76,7 @@ def supervision_nms(boxes: Instances) -> Job:
 
 
 def supervision_nms_by_class(boxes: Instances) -> Job:
-    """The same called once a class, which needs far smaller matrices."""
+    """The same, called once for each class, which needs far smaller matrices."""
     parts = [_detections(boxes[boxes.pred_classes == k]) for k in boxes.pred_classes.unique()]
     return lambda: sum(len(part.with_nms(threshold=_THRESHOLD)) for part in parts)
 
@@ -88,7 +88,7 @@ def _detections(boxes: Instances):  # type: ignore[no-untyped-def]  # of an opti
 
 
 def available_memory() -> int:
-    """Bytes that a new process could take without swapping; without Linux's /proc, 8 GB."""
+    """Bytes available to a new process without swapping; 8 GB if there is no /proc."""
     file = Path("/proc/meminfo")
     if not file.is_file():
         return int(8 * _GIGA)
@@ -99,7 +99,7 @@ def available_memory() -> int:
 
 
 def _ours(name: str, metric: str) -> Callable[[Instances], Job]:
-    """This project's merger with SAHI's or supervision's rule: overlap over 0.5 within a class."""
+    """This project's merger with SAHI's or supervision's rule: overlap above 0.5 within a class."""
 
     def make(boxes: Instances) -> Job:
         cfg = get_cfg()
@@ -119,12 +119,12 @@ MERGING_RIVALS: dict[str, Callable[[Instances], Job]] = {
     "smallobj nmm, IoS": _ours("nmm", "ios"),
     "smallobj nms, IoU": _ours("nms", "iou"),
 }
-# Which row a row is compared with: the one that follows the same rule in the fewest seconds.
+# The row with which a row is compared: the fastest one with the same rule.
 _BASES = {
     "smallobj nmm, IoS": "SAHI GREEDYNMM, grouping alone",
     "smallobj nms, IoU": "supervision NMS, once a class",
 }
-# 5,000 boxes go into an image of this size, more into one larger in proportion.
+# Image size for 5,000 boxes; its area is scaled with the number of boxes.
 _COUNT, _HEIGHT, _WIDTH = 5000, 2100, 2800
 
 
@@ -132,8 +132,8 @@ def benchmark_merging(counts: Sequence[int], runs: int) -> Report:
     """Times all rivals on the same boxes, in turns.
 
     Args:
-        counts: numbers of boxes, a table each.
-        runs: rounds.
+        counts: numbers of boxes; there is a table for each.
+        runs: number of rounds.
     """
     tables, raw = [], {}
     machine = describe_machine()
@@ -155,7 +155,7 @@ def benchmark_merging(counts: Sequence[int], runs: int) -> Report:
 
 
 def merging_table(title: str, timings: Sequence[Timing], notes: list[str]) -> Table:
-    """A row for each rival; ``timings`` count the boxes that are left as their items."""
+    """A table with a row for each rival; the items of ``timings`` are the remaining boxes."""
     by_name = {timing.name: timing for timing in timings}
     rows: list[list[Cell]] = []
     for timing in timings:

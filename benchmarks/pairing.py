@@ -1,4 +1,4 @@
-"""Timing rivals in turns, so that a noisy machine is unfair to all of them alike."""
+"""Timing rivals in turns, so that noise of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmarks.clock import seconds_now
 
 @dataclass(frozen=True)
 class Timing:
-    """One rival's runs.
+    """Times of one rival.
 
     Attributes:
-        name: what was run.
-        seconds: one time a run, in order.
-        items: how much work a run did.
+        name: of the rival.
+        seconds: time of each run, in order.
+        items: number of items processed in a run.
     """
 
     name: str
@@ -31,16 +31,16 @@ class Timing:
 
     @property
     def rate(self) -> float:
-        """Items a second, in the median run."""
+        """Items per second, of the median time."""
         return self.items / self.median
 
 
 def time_in_turns(rivals: dict[str, Callable[[], int]], runs: int) -> list[Timing]:
-    """Runs every rival once in each of ``runs`` rounds, after a round that doesn't count.
+    """Runs every rival once in each of ``runs`` rounds, after a warm-up round.
 
     Args:
-        rivals: what to run, by name; returns how many items it has worked through, always the same.
-        runs: rounds, at least 5 for figures that are printed anywhere.
+        rivals: by name, a function that returns the number of items processed, always the same.
+        runs: number of rounds; at least 5 for numbers that are published.
     """
     items = {name: run() for name, run in rivals.items()}
     seconds: dict[str, list[float]] = {name: [] for name in rivals}

@@ -1,4 +1,4 @@
-"""Peak memory of a detection above the loaded model, each rival in a process of its own."""
+"""Peak memory of detection above the loaded model, of each rival in a separate process."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Peak:
-    """Bytes of one process.
+    """Memory of one process, in bytes.
 
     Attributes:
-        loaded: resident when the model was loaded.
-        above: highest resident afterwards, above that.
-        gpu_above: highest allocated on the GPU above what the model takes; None without one.
+        loaded: resident memory with the model loaded.
+        above: peak resident memory afterwards, above ``loaded``.
+        gpu_above: peak allocated GPU memory, above that of the model; None without a GPU.
     """
 
     loaded: int
@@ -37,14 +37,16 @@ class Peak:
 
 
 def measure_peak(job: Callable[[], Any], device: str = "cpu") -> Peak:
-    """Runs ``job`` in this process. On Linux; what earlier jobs left to reuse hides in ``loaded``.
+    """Runs ``job`` in this process and measures its peak memory. Linux only.
+
+    Memory that earlier jobs have left for reuse counts as ``loaded``.
 
     Args:
-        job: what to run.
-        device: where it computes.
+        job: function to run.
+        device: device of the job.
 
     Raises:
-        ValueError: this system doesn't tell the memory of a process in /proc.
+        ValueError: this system has no /proc with the memory of a process.
     """
     if not _CLEAR.exists():
         raise ValueError("peak memory is read from /proc, which only Linux has")
@@ -54,10 +56,10 @@ def measure_peak(job: Callable[[], Any], device: str = "cpu") -> Peak:
         wait_for_gpu()
         torch.cuda.reset_peak_memory_stats()
         on_gpu = torch.cuda.memory_allocated()
-    _CLEAR.write_text("5", encoding="ascii")  # the highest so far is forgotten
+    _CLEAR.write_text("5", encoding="ascii")  # resets the peak
     loaded = _resident("VmRSS")
     job()
-    # The kernel counts some pages late, so the highest can come out a page below.
+    # The kernel counts some pages late, so the peak can be a page too low.
     above = max(_resident("VmHWM") - loaded, 0)
     return Peak(loaded, above, torch.cuda.max_memory_allocated() - on_gpu if is_cuda else None)
 
@@ -69,7 +71,7 @@ def _resident(field: str) -> int:
 
 
 def peak_of_rival(name: str, settings: Settings, paths: Sequence[str], threads: int) -> Peak | str:
-    """Peak of a rival over image files, in this process; a sentence where it can't run."""
+    """Peak of a rival on image files, in this process; or a sentence why it cannot run."""
     set_threads(threads)
     try:
         rival = build_rival(name, settings)
@@ -86,16 +88,16 @@ def peak_of_rival(name: str, settings: Settings, paths: Sequence[str], threads: 
 def benchmark_memory(
     names: Sequence[str], settings: Settings, paths: Sequence[str], threads: int
 ) -> Report:
-    """A row for each rival: memory with the model loaded, and the peak above that.
+    """A report with a row for each rival: memory with the model loaded, and the peak above it.
 
     Args:
         names: of rivals.
-        settings: what they share.
-        paths: image files that each goes through.
-        threads: of each.
+        settings: common to all rivals.
+        paths: image files that each rival processes.
+        threads: number of threads of each rival.
 
     Raises:
-        ValueError: an unknown rival, or a system other than Linux.
+        ValueError: a rival is unknown, or the system is not Linux.
     """
     machine = describe_machine(settings.config().MODEL.DEVICE)
     rows: list[list[Cell]] = []
@@ -109,6 +111,6 @@ def benchmark_memory(
         gpu = None if peak.gpu_above is None else peak.gpu_above / _MEBI
         rows.append([ENTRIES[name].title, peak.loaded / _MEBI, peak.above / _MEBI, gpu])
     headers = ["", "MiB, model loaded", "MiB above it", "MiB above it, GPU"]
-    title = f"Peak memory over {len(paths)} photographs, a process each"
-    told = {**dataclasses.asdict(settings), "rows": list(names)}
-    return Report("memory", told, machine, [Table(title, headers, rows, notes)], raw)
+    title = f"Peak memory over {len(paths)} images, each row in a separate process"
+    arguments = {**dataclasses.asdict(settings), "rows": list(names)}
+    return Report("memory", arguments, machine, [Table(title, headers, rows, notes)], raw)

@@ -1,4 +1,4 @@
-"""Tables of a benchmark, with the raw seconds behind them, as text and as JSON."""
+"""Reports of benchmarks: tables and the measured times, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CPU_FILE = "/proc/cpuinfo"
 
 @dataclasses.dataclass
 class Table:
-    """One table.
+    """A table.
 
     Attributes:
         title: what was measured.
         headers: of the columns.
-        rows: cells; None where there is no value.
+        rows: lists of cells; None for a missing value.
         notes: sentences below the table.
     """
 
@@ -34,21 +34,21 @@ class Table:
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def text(self) -> str:
-        """Aligned columns; three figures of each number."""
-        return "\n".join([self.title, "", self._body("simple"), *self._told()])
+        """The table as plain text; numbers have three significant digits."""
+        return "\n".join([self.title, "", self._body("simple"), *self._notes_text()])
 
     def markdown(self) -> str:
-        """The same as text(), for a page."""
-        notes = ["", *self._told()] if self.notes else []
+        """The table as Markdown."""
+        notes = ["", *self._notes_text()] if self.notes else []
         return "\n".join([f"**{self.title}**", "", self._body("github"), *notes])
 
     def _body(self, style: str) -> str:
         rows = [[_cell(value) for value in row] for row in self.rows]
-        # tabulate wants no more alignments than there are columns of cells.
+        # tabulate accepts no alignments for a table without cells.
         align = ["left", *["right"] * (len(self.headers) - 1)] if rows else None
         return tabulate(rows, self.headers, style, colalign=align, disable_numparse=True)
 
-    def _told(self) -> list[str]:
+    def _notes_text(self) -> list[str]:
         return [f"- {note}" for note in self.notes]
 
 
@@ -62,13 +62,13 @@ def _cell(value: Cell) -> str:
 
 @dataclasses.dataclass
 class Report:
-    """What one command of tools/benchmark.py has measured.
+    """Results of one command of tools/benchmark.py.
 
     Attributes:
-        command: its name.
-        settings: what it was told.
-        machine: as :func:`describe_machine` gives it.
-        tables: what it prints.
+        command: name of the command.
+        settings: its arguments.
+        machine: result of :func:`describe_machine`.
+        tables: to print.
         raw: seconds of every run, by name.
     """
 
@@ -79,28 +79,28 @@ class Report:
     raw: dict[str, Any]
 
     def text(self) -> str:
-        """The machine, then the tables."""
-        return "\n\n".join([self._told_machine(), *[table.text() for table in self.tables]])
+        """The machine and the tables as plain text."""
+        return "\n\n".join([self._machine_text(), *[table.text() for table in self.tables]])
 
     def markdown(self) -> str:
-        """The same for a page."""
+        """The machine and the tables as Markdown."""
         tables = [table.markdown() for table in self.tables]
-        return "\n\n".join([self._told_machine(), *tables]) + "\n"
+        return "\n\n".join([self._machine_text(), *tables]) + "\n"
 
-    def _told_machine(self) -> str:
+    def _machine_text(self) -> str:
         return ", ".join(f"{key} {value}" for key, value in self.machine.items())
 
     def write(self, path: str) -> None:
-        """Everything as JSON."""
+        """Writes the report as JSON."""
         text = json.dumps(dataclasses.asdict(self), indent=1)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: str) -> Report:
-        """The report that :meth:`write` has written.
+        """Reads a report written by :meth:`write`.
 
         Raises:
-            ValueError: the file holds something else.
+            ValueError: the file is not a report.
         """
         try:
             fields = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ class Report:
 
 
 def describe_machine(device: str = "cpu") -> dict[str, Any]:
-    """What a figure depends on: processor, threads, versions, and how busy the machine was."""
+    """What times depend on: processor, threads, PyTorch version, load, and the GPU if used."""
     machine: dict[str, Any] = {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -125,7 +125,7 @@ def describe_machine(device: str = "cpu") -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The kernel's name of the processor, with what it has for 16-bit arithmetic."""
+    """The kernel's name of the processor, with its instruction sets for bfloat16."""
     if not os.path.isfile(_CPU_FILE):
         return platform.processor() or platform.machine()
     lines = Path(_CPU_FILE).read_text(encoding="utf-8").splitlines()
@@ -137,5 +137,5 @@ def _processor() -> str:
 
 
 def seconds_of(timings: Sequence[Any]) -> dict[str, list[float]]:
-    """Raw seconds by name, for ``Report.raw``."""
+    """The seconds of all runs by name, for ``Report.raw``."""
     return {timing.name: list(timing.seconds) for timing in timings}

@@ -1,4 +1,4 @@
-"""Packages that only the benchmarks compare with; the project runs without them."""
+"""Import of packages with which the benchmarks compare; the project itself does not need them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class RivalUnavailable(Exception):
-    """A rival can't take part; the message is a sentence that says why and what to do."""
+    """A rival cannot run; the message is a sentence that says why and what to do."""
 
 
 def import_rival(module: str) -> Any:
-    """A module of a package that requirements-benchmark.txt names.
+    """Imports a module of a package in requirements-benchmark.txt.
 
     Raises:
         RivalUnavailable: the package is not installed.

@@ -1,4 +1,4 @@
-"""Ways to get boxes from a photograph with the same weights, by name."""
+"""Rivals: ways to run the same weights on an image, by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DEFAULT_SHORTEST, _DEFAULT_LONGEST = 800, 1333
 
 
 class Rival(Protocol):
-    """What all ways have in common. A result is whatever the way itself returns.
+    """Interface of all rivals. A result has the type that the rival itself returns.
 
     Attributes:
         detector: the Detectron2 model inside, not wrapped.
@@ -38,28 +38,28 @@ class Rival(Protocol):
     detector: nn.Module
 
     def detect_files(self, paths: Sequence[str]) -> Iterator[Any]:
-        """A result for each file."""
+        """Yields a result for each image file."""
 
     def detect_arrays(self, images: Sequence[np.ndarray]) -> Iterator[Any]:
-        """A result for each array that ``prepare`` has made."""
+        """Yields a result for each array returned by ``prepare``."""
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 BGR in the channel order that the way wants."""
+        """Converts (H, W, 3) uint8 BGR to the channel order of ``detect_arrays``."""
 
     def instances(self, result: Any, size: tuple[int, int]) -> Instances:
-        """A result as Instances in the image's pixels; ``size`` is (h, w)."""
+        """Converts a result to Instances in image pixels; ``size`` is (h, w)."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What all rivals share.
+    """Settings common to all rivals.
 
     Attributes:
-        config_file, weights, device, opts: as :func:`prepare_detector_config` takes them.
-        focus_opts: KEY VALUE pairs on top for the row with focus.
-        tile: side of SAHI's slices, pixels.
-        overlap: of SAHI's slices, as a share of the side.
-        threshold: lowest score that counts; None takes the config's.
+        config_file, weights, device, opts: as in :func:`prepare_detector_config`.
+        focus_opts: additional KEY VALUE pairs for the row with focus.
+        tile: side of SAHI's slices, in pixels.
+        overlap: of SAHI's slices, as a share of their side.
+        threshold: lowest score of detections; None: the config's.
     """
 
     config_file: str | None = None
@@ -72,7 +72,7 @@ class Settings:
     threshold: float | None = None
 
     def config(self, *more: str) -> CfgNode:
-        """The config of every rival, with ``more`` KEY VALUE pairs."""
+        """The config of the rivals, with additional KEY VALUE pairs."""
         opts = [*self.opts, *more]
         cfg = prepare_detector_config(self.config_file, self.weights, self.device, opts)
         if self.threshold is not None:
@@ -99,12 +99,12 @@ class WholeImageRival:
 
     @staticmethod
     def prepare(image: np.ndarray) -> np.ndarray:
-        """The image as it is."""
+        """Returns the image unchanged."""
         return image
 
     @staticmethod
     def instances(result: Instances, size: tuple[int, int]) -> Instances:
-        """The result as it is."""
+        """Returns the result unchanged."""
         return result
 
 
@@ -112,8 +112,8 @@ class SmallObjectRival(WholeImageRival):
     """This project's predictor.
 
     Attributes:
-        tiled: the TiledDetector in it; None where tiles are switched off.
-        chooser: the RegionChooser in it; None without focus.
+        tiled: its TiledDetector; None if tiles are disabled.
+        chooser: its RegionChooser; None without focus.
     """
 
     def __init__(self, predictor: SmallObjectPredictor) -> None:
@@ -124,10 +124,10 @@ class SmallObjectRival(WholeImageRival):
         self.chooser: Any = getattr(predictor.model, "chooser", None)
 
     def detect_files(self, paths: Sequence[str]) -> Iterator[Instances]:
-        """Instances of each file; the next files are decoded meanwhile.
+        """Instances of each file; the next files are decoded in the meantime.
 
         Raises:
-            ValueError: a file that can't be read.
+            ValueError: a file cannot be read.
         """
         for prediction in self.predictor.stream(paths):
             if prediction.instances is None:
@@ -156,7 +156,7 @@ def _sahi(
 
 
 def _predictor(settings: Settings, shortest: int, longest: int, is_plain: bool) -> ReadyPredictor:
-    """``is_plain``: as Detectron2 builds the model, float32 and channels first; else as we do."""
+    """``is_plain``: the model as Detectron2 builds it, float32, channels first; else as ours."""
     # Detectron2's own RPN keeps its best proposals, however low their objectness.
     cfg = settings.config(*(["MODEL.RPN.SCORE_THRESH_TEST", "0.0"] if is_plain else []))
     if is_plain:
@@ -182,13 +182,13 @@ def _focus(settings: Settings) -> SmallObjectRival:
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the benchmark: its title, and what makes the rival."""
+    """A row of the benchmark: its title, and a function that builds the rival."""
 
     title: str
     build: Callable[[Settings], Rival]
 
 
-# "float32" is the model as Detectron2 builds it; "mixed" as this project's config runs it.
+# "float32": the model as Detectron2 builds it; "mixed": as this project runs it by default.
 ENTRIES: dict[str, Entry] = {
     "sahi": Entry("SAHI, float32", lambda s: _sahi(s, s.tile, s.tile)),
     "sahi-mixed": Entry("SAHI, mixed", lambda s: _sahi(s, s.tile, s.tile, is_plain=False)),
@@ -215,10 +215,11 @@ ENTRIES: dict[str, Entry] = {
 
 
 def build_rival(name: str, settings: Settings) -> Rival:
-    """
+    """Builds a rival by name.
+
     Raises:
-        ValueError: there is no such rival.
-        RivalUnavailable: it can't run here.
+        ValueError: the name is unknown.
+        RivalUnavailable: the rival cannot run here.
     """
     if name not in ENTRIES:
         raise ValueError(f"unknown row {name!r}; known are {', '.join(ENTRIES)}")
@@ -226,16 +227,16 @@ def build_rival(name: str, settings: Settings) -> Rival:
 
 
 def set_threads(count: int) -> None:
-    """Both of the libraries that compute take ``count`` threads."""
+    """Sets the number of threads of PyTorch and OpenCV."""
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
 
 
 def build_rivals(names: Sequence[str], settings: Settings) -> tuple[dict[str, Rival], list[str]]:
-    """Rivals by name, and a sentence for each that can't take part.
+    """Builds rivals by name; returns them, and a sentence for each that cannot run.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: a name is unknown.
     """
     rivals: dict[str, Rival] = {}
     absent = []

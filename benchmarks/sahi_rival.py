@@ -1,9 +1,9 @@
-"""SAHI's sliced inference around a Detectron2 model, as SAHI itself would run that model.
+"""SAHI's sliced inference with a Detectron2 model, as SAHI itself would run that model.
 
-SAHI's loader reads a config with Detectron2's ``get_cfg`` and unpickles weights, so it knows
-neither this project's keys nor safetensors. Here the same wrapper class of SAHI gets a ready
-predictor instead. All else, slicing, one slice at a time, one more pass over the whole image, and
-postprocessing, is SAHI's code with SAHI's defaults.
+SAHI's loader reads a config with Detectron2's ``get_cfg`` and unpickles weights, so it supports
+neither this project's keys nor safetensors. Here SAHI's wrapper class is given a ready predictor
+instead. Everything else is SAHI's code with SAHI's defaults: slicing, one slice at a time, an
+additional pass over the whole image, and postprocessing.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from benchmarks.rival_packages import import_rival
 
 
 class ReadyPredictor(DefaultPredictor):
-    """Detectron2's predictor around a model that is built and loaded already."""
+    """Detectron2's predictor with a model that is already built and loaded."""
 
     def __init__(self, cfg: CfgNode, model: nn.Module, shortest: int, longest: int) -> None:
         """
         Args:
             cfg: INPUT.FORMAT is read.
             model: detector in evaluation mode.
-            shortest, longest: INPUT.MIN_SIZE_TEST and INPUT.MAX_SIZE_TEST; 0 keeps every pixel.
+            shortest, longest: INPUT.MIN_SIZE_TEST and INPUT.MAX_SIZE_TEST; 0: no resizing.
         """
-        # Not the base's __init__, which would build the model and unpickle its weights.
+        # The base's __init__ is not called: it would build the model and unpickle its weights.
         self.cfg = cfg
         self.model = model
         self.aug = T.ResizeShortestEdge([shortest, shortest], longest)
@@ -59,13 +59,13 @@ class SahiRival:
     ) -> None:
         """
         Args:
-            predictor: runs one slice; its ``aug`` says at which size the model sees it.
+            predictor: runs one slice; its ``aug`` resizes the slice for the model.
             class_names: in the order of pred_classes.
             tile: side of a slice, pixels.
-            overlap: of neighbours, as a share of the side.
-            threshold: lowest score that counts. Below 0.1 SAHI takes NMS (IoU 0.5) in place of
+            overlap: of neighbouring slices, as a share of their side.
+            threshold: lowest score of detections. Below 0.1 SAHI uses NMS (IoU 0.5) instead of
                 its default GREEDYNMM (IoS 0.5).
-            is_greedy: GREEDYNMM all the same.
+            is_greedy: use GREEDYNMM in any case.
             is_slices_alone: no pass over the whole image, which SAHI adds by default.
 
         Raises:
@@ -82,7 +82,7 @@ class SahiRival:
             category_mapping=names,
             load_at_init=False,
         )
-        # What the wrapper's own load_model() would set.
+        # These are what the wrapper's load_model() would set.
         self._wrapper.model = predictor
         self._wrapper.category_names = list(names.values())
         self._options = {
@@ -101,23 +101,25 @@ class SahiRival:
             yield self._sliced(path, self._wrapper, **self._options)
 
     def detect_arrays(self, images: Sequence[np.ndarray]) -> Iterator[Any]:
-        """SAHI's result for each (H, W, 3) uint8 RGB array, the order that SAHI wants."""
+        """SAHI's result for each (H, W, 3) uint8 RGB array, SAHI's channel order."""
         yield from self.detect_files(images)  # type: ignore[arg-type]  # a path or an array
 
     @staticmethod
     def prepare(image: np.ndarray) -> np.ndarray:
-        """BGR to the order of ``detect_arrays``."""
+        """Converts BGR to RGB."""
         return np.ascontiguousarray(image[:, :, ::-1])
 
     @staticmethod
     def instances(result: Any, size: tuple[int, int]) -> Instances:
-        """A result as Instances in the image's pixels, by falling score; ``size`` is (h, w)."""
-        found = sorted(result.object_prediction_list, key=lambda one: -one.score.value)
+        """A result as Instances in image pixels, by decreasing score; ``size`` is (h, w)."""
+        predictions = sorted(
+            result.object_prediction_list, key=lambda prediction: -prediction.score.value
+        )
         instances = Instances(size)
-        boxes = [prediction.bbox.to_xyxy() for prediction in found]
+        boxes = [prediction.bbox.to_xyxy() for prediction in predictions]
         instances.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
-        instances.scores = torch.tensor([prediction.score.value for prediction in found])
+        instances.scores = torch.tensor([prediction.score.value for prediction in predictions])
         instances.pred_classes = torch.tensor(
-            [prediction.category.id for prediction in found]
+            [prediction.category.id for prediction in predictions]
         ).long()
         return instances

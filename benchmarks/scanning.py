@@ -1,4 +1,4 @@
-"""Peak memory and time of one look through a scan that doesn't fit into memory."""
+"""Peak memory and time of scanning an image that does not fit into memory."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _MEBI = 1 << 20
 
 
 def benchmark_scan(settings: Settings, path: str, threshold: float, threads: int) -> Report:
-    """Scans a file once in a process of its own.
+    """Scans a file once in a separate process.
 
     Args:
         settings: config and weights.
         path: an image that :class:`smallobj.scan.raster.Raster` can open.
-        threshold: lowest score that counts.
-        threads: to compute with.
+        threshold: lowest score of detections.
+        threads: number of threads.
 
     Raises:
-        ValueError: no such image, or a system other than Linux.
+        ValueError: the image does not exist, or the system is not Linux.
     """
     machine = describe_machine(settings.config().MODEL.DEVICE)
     cost = run_apart(_scan, settings, path, threshold, threads)
@@ -31,9 +31,9 @@ def benchmark_scan(settings: Settings, path: str, threshold: float, threads: int
     cells: list[Cell] = [f"{cost.width}x{cost.height}", cost.tiles, cost.found, cost.seconds]
     cells += [pixels / cost.seconds, cost.above / _MEBI]
     headers = ["image", "tiles", "found", "seconds", "Mpixel/s", "MiB above the model"]
-    table = Table("One look through a scan", headers, [cells])
-    told = {**dataclasses.asdict(settings), "threshold": threshold}
-    return Report("memory", told, machine, [table], dataclasses.asdict(cost))
+    table = Table("Cost of one scan", headers, [cells])
+    arguments = {**dataclasses.asdict(settings), "threshold": threshold}
+    return Report("memory", arguments, machine, [table], dataclasses.asdict(cost))
 
 
 def _scan(settings: Settings, path: str, threshold: float, threads: int) -> ScanCost:

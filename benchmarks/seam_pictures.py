@@ -1,4 +1,4 @@
-"""A sheet of close-ups: objects that fare worse near a seam, beside the same ones off the seams."""
+"""A sheet of crops: objects with worse results near a seam, and the same objects off the seams."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TRUTH = (255, 255, 255)
 
 
 class Case(NamedTuple):
-    """An object, by its number in its photograph, and the two readings to look at."""
+    """An object, by its index in its image, and the two readings to compare."""
 
     title: str
     number: int
@@ -38,13 +38,13 @@ class Case(NamedTuple):
 def find_cases(
     readings: Sequence[GridReading], variant: str, min_score: float, most: int = 12
 ) -> list[Case]:
-    """Objects found off the seams and missed near one, then those with more duplicates near one.
+    """Objects found off the seams but missed near one, then those with duplicates only near one.
 
     Args:
-        readings: of the study, those of a photograph one after another.
-        variant: one of the study's.
-        min_score: of detections that count.
-        most: cases of each of the two kinds.
+        readings: of the study.
+        variant: one of the study's variants.
+        min_score: least score of detections.
+        most: largest number of cases of each of the two kinds.
     """
     by_photograph: dict[int, list[GridReading]] = {}
     for reading in readings:
@@ -54,7 +54,7 @@ def find_cases(
     for group in by_photograph.values():
         seen = [_observe(reading, variant, min_score) for reading in group]
         for position, index in enumerate(np.flatnonzero(~group[0].truth.crowd).tolist()):
-            off = [g for g, each in enumerate(seen) if each.zone[position] == OFF]
+            off = [g for g, observation in enumerate(seen) if observation.zone[position] == OFF]
             near = [g for g in range(len(group)) if g not in off]
             lost = [g for g in near if not seen[g].found[position]]
             found = [g for g in off if seen[g].found[position]]
@@ -82,7 +82,7 @@ def _observe(reading: GridReading, variant: str, min_score: float) -> Observatio
 
 
 def _evenly(cases: list[Case], most: int) -> list[Case]:
-    """At most so many, from all photographs alike."""
+    """At most ``most`` cases, evenly spread over all images."""
     chosen = np.linspace(0, len(cases) - 1, min(len(cases), most)).round().astype(int)
     return [cases[i] for i in chosen.tolist()]
 
@@ -90,14 +90,14 @@ def _evenly(cases: list[Case], most: int) -> list[Case]:
 def draw_cases(
     cases: Sequence[Case], variant: str, min_score: float, class_names: Sequence[str]
 ) -> np.ndarray:
-    """The sheet: each case near the seam on the left, off the seams on the right.
+    """Draws the sheet: each case near the seam on the left, off the seams on the right.
 
-    White frames are labels, coloured ones detections, yellow lines edges of tiles.
+    White boxes are labels, coloured boxes detections, yellow lines edges of tiles.
 
     Args:
         cases: at least one.
-        variant: whose detections are drawn.
-        min_score: lowest score that is drawn.
+        variant: the variant whose detections are drawn.
+        min_score: least score of the detections.
         class_names: in the order of pred_classes.
 
     Returns:
@@ -126,7 +126,7 @@ def _photograph(path: str) -> np.ndarray:
 def _close_up(
     reading: GridReading,
     index: int,
-    found: DetectionTable,
+    detections: DetectionTable,
     min_score: float,
     class_names: Sequence[str],
 ) -> np.ndarray:
@@ -143,12 +143,12 @@ def _close_up(
         cv2.line(crop, (int(x0), int(y0)), (int(x1), int(y1)), _EDGE, 1)
     for x0, y0, x1, y1 in moved(reading.truth.boxes).round():
         cv2.rectangle(crop, (int(x0), int(y0)), (int(x1), int(y1)), _TRUTH, 1)
-    near = (moved(found.boxes)[:, :2] < _SIDE).all(axis=1) & (moved(found.boxes)[:, 2:] > 0).all(
-        axis=1
-    )
-    shown = near & (found.scores >= min_score)
+    near = (moved(detections.boxes)[:, :2] < _SIDE).all(axis=1) & (
+        moved(detections.boxes)[:, 2:] > 0
+    ).all(axis=1)
+    shown = near & (detections.scores >= min_score)
     instances = Instances((_SIDE, _SIDE))
-    instances.pred_boxes = Boxes(torch.from_numpy(moved(found.boxes)[shown]))
-    instances.scores = torch.from_numpy(found.scores[shown])
-    instances.pred_classes = torch.from_numpy(found.categories[shown])
+    instances.pred_boxes = Boxes(torch.from_numpy(moved(detections.boxes)[shown]))
+    instances.scores = torch.from_numpy(detections.scores[shown])
+    instances.pred_classes = torch.from_numpy(detections.categories[shown])
     return draw_detections(crop, instances, class_names)

@@ -1,4 +1,4 @@
-"""The study of seams: the same photographs read with several grids, merged in several ways."""
+"""The study of seams: the same images, read with several grids and merged in several ways."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from smallobj.inference.tiled import TiledDetector
 
 RULE = "seam rule"
 _OFF = ("TEST.TILE.SEAM_IOU", 2.0)
-# What is compared: the config as it is, and what a merger makes of fragments without the rule.
+# Compared: the config as it is, and mergers without the rule for fragments at seams.
 VARIANTS: dict[str, tuple[Any, ...]] = {
     RULE: (),
     "NMS alone": (*_OFF, "TEST.MERGER.NAME", "nms", "TEST.MERGER.METRIC", "iou"),
@@ -46,16 +46,16 @@ _FIELDS = {"recall": "found", "duplicates": "duplicates"}
 
 @dataclasses.dataclass(frozen=True)
 class GridReading:
-    """A photograph read with one grid.
+    """The detections of one image read with one grid of tiles.
 
     Attributes:
-        file_name: the photograph.
-        size: (h, w) of it.
-        photograph: its number.
-        first_object: number of its first object over all photographs.
+        file_name: path of the image.
+        size: (h, w) of the image.
+        photograph: index of the image.
+        first_object: index of its first object among the objects of all images.
         truth: its labels.
-        tiles: (T, 4) XYXY in image pixels, those of the grid that were read.
-        found: detections of each variant, by its name.
+        tiles: (T, 4) XYXY in image pixels, the tiles of the grid that were read.
+        found: detections by name of the variant.
     """
 
     file_name: str
@@ -68,14 +68,14 @@ class GridReading:
 
 
 def shifted_plan(image_size: tuple[int, int], tile: int, overlap: int, shift: int) -> np.ndarray:
-    """A grid of tiles moved towards the top left.
+    """A grid of tiles shifted towards the top left.
 
-    It keeps the promise of :func:`plan_tiles`: what is no longer than the overlap lies whole in
-    some tile. Tiles at the left and top are smaller by ``shift``.
+    As with :func:`plan_tiles`, objects that are no longer than the overlap lie whole in some tile.
+    Tiles at the left and top are smaller by ``shift``.
 
     Args:
         image_size: (h, w).
-        tile, overlap: as :func:`plan_tiles`.
+        tile, overlap: as in :func:`plan_tiles`.
         shift: in pixels along both axes, 0 <= shift < tile - overlap.
 
     Returns:
@@ -90,21 +90,22 @@ def shifted_plan(image_size: tuple[int, int], tile: int, overlap: int, shift: in
 def read_with_grids(
     cfg: CfgNode, dataset_name: str, images: int, grids: int, any_class: bool = False
 ) -> Iterator[GridReading]:
-    """Runs the detector of a config over labelled photographs, with several grids each.
+    """Runs the detector of a config on labelled images, with several grids for each image.
 
-    Grid i of n is shifted by i/n of the distance between tiles. Tiles further than an
-    object's longer side from every object are not read: nothing in them can belong to one.
+    Grid i of n is shifted by i/n of the distance between tiles. Tiles are not read if they are
+    further from every object than that object's longer side, since no detection in them can belong
+    to an object.
 
     Args:
-        cfg: of the detector; its weights are loaded.
+        cfg: config of the detector; its weights are loaded.
         dataset_name: a registered dataset.
-        images: photographs, at most.
-        grids: for each photograph.
-        any_class: merge across classes and take all classes for one.
+        images: largest number of images.
+        grids: number of grids for each image.
+        any_class: merge across classes, and treat all classes as one.
 
     Raises:
-        ValueError: fewer than one grid or photograph, a dataset without labels, a config that
-            does not tile or that resizes photographs, or a model that knows fewer classes.
+        ValueError: fewer than one grid or image, a dataset without labels, a config that does not
+            use tiles or that resizes images, or a model with fewer classes than the dataset.
     """
     _check(cfg, images, grids)
     data = read_ground_truth(dataset_name)
@@ -125,7 +126,7 @@ def _check(cfg: CfgNode, images: int, grids: int) -> None:
 
 
 def _build_detectors(cfg: CfgNode, any_class: bool) -> dict[str, TiledDetector]:
-    """One model in a tiled detector for each variant."""
+    """A tiled detector for each variant, all with the same model."""
     model = load_model(cfg)
     detectors = {}
     for name, options in VARIANTS.items():
@@ -157,13 +158,13 @@ def _read(
             plan = shifted_plan(size, detector.tile, detector.overlap, shift)
             tiles = plan[_around(truth.boxes, plan)]
             raw = detector.tile_detections({"image": pixels, "tiles": tiles})
-            found = {name: _merged(each, raw, any_class) for name, each in detectors.items()}
+            found = {name: _merged(tiled, raw, any_class) for name, tiled in detectors.items()}
             yield GridReading(file, size, number, objects, truth, tiles, found)
         objects += len(truth.boxes)
 
 
 def _around(boxes: np.ndarray, tiles: np.ndarray) -> np.ndarray:
-    """Which tiles, (T,) bool, come within an object's longer side of it."""
+    """Whether each tile, (T,) bool, is within an object's longer side of that object."""
     reach = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0)
     begins = (tiles[:, None, :2] <= boxes[:, 2:] + reach).all(axis=2)
     ends = (tiles[:, None, 2:] >= boxes[:, :2] - reach).all(axis=2)
@@ -171,11 +172,11 @@ def _around(boxes: np.ndarray, tiles: np.ndarray) -> np.ndarray:
 
 
 def _merged(detector: TiledDetector, raw: Instances, any_class: bool) -> DetectionTable:
-    found = detector.merge_tiles(raw)[: detector.max_detections].to("cpu")
-    classes = found.pred_classes.numpy()
+    instances = detector.merge_tiles(raw)[: detector.max_detections].to("cpu")
+    classes = instances.pred_classes.numpy()
     return DetectionTable.single_image(
-        found.pred_boxes.tensor.numpy(),
-        found.scores.numpy(),
+        instances.pred_boxes.tensor.numpy(),
+        instances.scores.numpy(),
         np.zeros_like(classes) if any_class else classes,
     )
 
@@ -183,10 +184,10 @@ def _merged(detector: TiledDetector, raw: Instances, any_class: bool) -> Detecti
 def observe_readings(
     readings: Iterable[GridReading], variant: str, min_score: float
 ) -> Observations:
-    """What became of every object in every grid, with one of the VARIANTS.
+    """The result for every object in every grid, with one of the VARIANTS.
 
     Raises:
-        ValueError: no readings.
+        ValueError: there are no readings.
     """
     parts = [
         observe(
@@ -204,7 +205,7 @@ def observe_readings(
 
 
 def summarize(readings: Sequence[GridReading], min_score: float) -> dict[str, Any]:
-    """All figures of the study, as JSON takes them.
+    """All metrics of the study, as JSON values.
 
     Returns:
         {variant: {"zones": {zone: figures}, "pairs": {"recall near": figures, ...}}}.
@@ -226,13 +227,13 @@ def _summarize_one(seen: Observations) -> dict[str, Any]:
         for place, numbers in _PAIRS.items():
             result = compare(seen, field, numbers)
             row = {**dataclasses.asdict(result), "difference": result.difference}
-            # Means of nothing are NaN, which JSON lacks.
+            # The mean of no objects is NaN, which JSON does not have.
             pairs[f"{label} {place}"] = row if result.objects else {"objects": 0}
     return {"zones": zones, "pairs": pairs}
 
 
 def tables(figures: dict[str, Any]) -> list[Table]:
-    """What :func:`summarize` gives, to be read by people."""
+    """The result of :func:`summarize` as tables."""
     by_zone: list[list[Cell]] = []
     paired: list[list[Cell]] = []
     for variant, figure in figures.items():
@@ -247,7 +248,7 @@ def tables(figures: dict[str, Any]) -> list[Table]:
             "All objects in all grids",
             ["variant", "zone", "times", "views", "recall", "duplicates"],
             by_zone,
-            ["views: tiles that hold the object whole; duplicates: per object"],
+            ["views: tiles that contain the whole object; duplicates: per object"],
         ),
         Table(
             "The same objects near seams and off them",
@@ -255,7 +256,7 @@ def tables(figures: dict[str, Any]) -> list[Table]:
             paired,
             [
                 "near: cut by an edge or within the object's longer side of one",
-                "interval: bootstrap over photographs; sign test: two-sided, by objects",
+                "interval: bootstrap over images; sign test: two-sided, by objects",
             ],
         ),
     ]

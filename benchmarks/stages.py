@@ -1,4 +1,4 @@
-"""Where the time of a detection goes: decoding, backbone, proposals, heads, seams and merging."""
+"""Time of detection by stage: decoding, backbone, proposals, heads, seams and merging."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CONVOLUTIONS, _FOCUS = "backbone, convolutions", "focus"
 
 
 class StageClock:
-    """Seconds by stage. A stage that runs inside another one is taken from the outer one's time.
+    """Seconds by stage. The time of an inner stage is subtracted from that of the outer stage.
 
     Attributes:
         seconds: by stage.
@@ -45,7 +45,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Counts what runs in the ``with`` block."""
+        """Adds the time of the ``with`` block to a stage."""
         self._inner.append(0.0)
         start = seconds_now()
         try:
@@ -58,7 +58,7 @@ class StageClock:
 
     @contextmanager
     def watch(self, owner: Any, method: str, name: str) -> Iterator[None]:
-        """Counts each call of ``owner.method``; leaves things without that method alone."""
+        """Adds the time of each call of ``owner.method``, if it exists, to a stage."""
         original = getattr(owner, method, None)
         if original is None:
             yield
@@ -81,12 +81,12 @@ class StageClock:
 
 @dataclass(frozen=True)
 class StageTimes:
-    """One pass over some photographs.
+    """Times of one pass over some images.
 
     Attributes:
-        seconds: by stage, a photograph.
-        work: of all photographs.
-        images: how many photographs.
+        seconds: per image, by stage.
+        work: inputs and proposals of all images.
+        images: number of images.
     """
 
     seconds: dict[str, float]
@@ -95,11 +95,11 @@ class StageTimes:
 
 
 def time_stages(rival: SmallObjectRival, paths: Sequence[str]) -> StageTimes:
-    """Runs photographs one after another with a clock at each stage; nothing is overlapped.
+    """Runs images one after another and times each stage; no stages overlap.
 
     Args:
-        rival: whose detector is a GeneralizedRCNN.
-        paths: image files. The first is run once before the clock starts.
+        rival: its detector must be a GeneralizedRCNN.
+        paths: image files. The first is also run once as a warm-up.
     """
     model: Any = rival.detector
     clock = StageClock()
@@ -122,14 +122,16 @@ def time_stages(rival: SmallObjectRival, paths: Sequence[str]) -> StageTimes:
                 image = read_image(path)
             with clock.stage("tiles and the rest"):
                 predictor(image)
-    each = {name: seconds / len(paths) for name, seconds in clock.seconds.items()}
-    return StageTimes(each, work, len(paths))
+    per_image = {name: seconds / len(paths) for name, seconds in clock.seconds.items()}
+    return StageTimes(per_image, work, len(paths))
 
 
 @contextmanager
 def _layers(clock: StageClock, backbone: nn.Module) -> Iterator[None]:
-    """Counts the backbone's convolutions (with the activation that Detectron2 puts in them) and
-    its normalisation apart from sums, interpolation and changes of type.
+    """Times the backbone's convolutions and normalisation as stages of their own.
+
+    Convolutions include the activation inside Detectron2's layer. Sums, interpolation and changes
+    of type stay in the rest of the backbone.
     """
     with ExitStack() as stack:
         for module in backbone.modules():
@@ -148,15 +150,15 @@ def stages_table(
     precision: str,
     focus_flops: float = 0.0,
 ) -> Table:
-    """A row for each stage beside what its arithmetic alone would take at the measured rate.
+    """A table with a row for each stage: its time, and the least time for its operations.
 
     Args:
         title: of the table.
-        times: of :func:`time_stages`.
+        times: result of :func:`time_stages`.
         flops: of the same detector.
-        rates: 10⁹ operations a second of convolutions in each arithmetic.
-        precision: arithmetic of backbone and heads.
-        focus_flops: operations on an image of the network that chooses regions.
+        rates: 10⁹ operations per second of convolutions, by precision.
+        precision: of backbone and heads.
+        focus_flops: operations per image of the network that chooses regions.
     """
     total = sum(times.seconds.values())
     counted = flops.of(times.work)
@@ -173,35 +175,35 @@ def stages_table(
             least, work = least + limit, work + giga
         rows.append(row)
     rows.append(["all", total, "100%", work, work / total, least])
-    headers = ["stage", "s an image", "share", "GFLOP", "GFLOP/s", "s at the limit"]
+    headers = ["stage", "s per image", "share", "GFLOP", "GFLOP/s", "s at the limit"]
     work_note = (
-        f"{len(times.work.shapes) / times.images:g} inputs of the model an image, "
+        f"{len(times.work.shapes) / times.images:g} inputs of the model per image, "
         f"{times.work.pixels / times.images / 1e6:.2f} million pixels, "
         f"{sum(times.work.regions) / times.images:.0f} proposals"
     )
     limit_note = (
-        f"the limit: fvcore's count over the fastest measured convolution in {precision}, "
+        f"limit: fvcore's count at the rate of the fastest measured convolution in {precision}, "
         f"{rates[precision]:.0f} GFLOP/s"
     )
     if least:
-        limit_note += f"; the whole takes {total / least:.2f} times that"
-    notes = [work_note, limit_note, "in ordinary use decoding runs beside the rest"]
+        limit_note += f"; the total takes {total / least:.2f} times as long"
+    notes = [work_note, limit_note, "in normal use decoding runs in parallel with the rest"]
     return Table(title, headers, rows, notes)
 
 
 def benchmark_arithmetic(
     names: Sequence[str], settings: Settings, paths: Sequence[str], runs: int
 ) -> Report:
-    """The machine's rates, then where the time of this project's rows goes.
+    """Rates of the machine, then times by stage of this project's rows.
 
     Args:
-        names: of rows of this project's own.
+        names: of rows of this project.
         settings: config and weights.
         paths: image files to run.
-        runs: measurements of each operation.
+        runs: number of measurements of each operation.
 
     Raises:
-        ValueError: a row that isn't this project's.
+        ValueError: a row is not this project's.
     """
     cfg = settings.config()
     machine = describe_machine(cfg.MODEL.DEVICE)
@@ -220,7 +222,7 @@ def benchmark_arithmetic(
         flops = count_stage_flops(rival.detector)
         precision = _name(precision_at_test(rival.predictor.cfg))
         focus = count_focus_flops(rival.chooser, paths[0])
-        title = f"{ENTRIES[name].title}, {len(paths)} photographs"
+        title = f"{ENTRIES[name].title}, {len(paths)} images"
         tables.append(stages_table(title, times, flops, fastest, precision, focus))
         raw[name] = dataclasses.asdict(times)
     tables[-1].notes += notes

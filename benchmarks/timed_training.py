@@ -1,7 +1,7 @@
-"""Detectors trained for the same time on the same data: runs, and a row of results of each.
+"""Training of several detectors for the same time on the same data, with a row of results each.
 
-A run is train_net.py in a process of its own with SOLVER.MAX_SECONDS, then the same with
---eval-only. All runs share seed, data and clock; the rest is each config's own recipe.
+A run is train_net.py in a separate process with SOLVER.MAX_SECONDS, then the same with --eval-only.
+All runs share seed, data and clock; everything else follows each config.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import EvaluationSet
 
 FINAL = "model_final.pth"
-# A warm-up of the few hundredths that configs for days of training have is too short for minutes.
+# Configs for days of training have a warm-up of a few percent, which is too short for minutes.
 _LEAST_WARMUP = 1 / 20
-# A run that takes so many times its budget hangs. Evaluations have no such bound.
+# A training that takes this many times its time limit hangs. Evaluations have no limit.
 _PATIENCE = 20
 
 
 def run_contest(contest: Contest, configs: Sequence[Path], folder: Path, script: Path) -> list[Row]:
-    """Trains and tests each config; a run that was stopped goes on, one that is done stays.
+    """Trains and tests each config. Stopped runs are resumed, and finished ones are not repeated.
 
     Args:
-        contest: what all have in common; its datasets are registered.
-        configs: of different names.
-        folder: gets runs/<contest>/<config>/ with log.txt, and results/<contest>-<config>.json.
-        script: train_net.py.
+        contest: common settings; its datasets are registered.
+        configs: files with different names.
+        folder: output: runs/<contest>/<config>/ with log.txt, and results/<contest>-<config>.json.
+        script: path of train_net.py.
 
     Raises:
-        ValueError: a config that can't be read, or a test set without labels.
+        ValueError: a config cannot be read, or a test set has no labels.
 
     Returns:
-        rows as in results/: the contest's fields, "config", "iterations", "images" (inputs seen),
-        "spent" (seconds by the clock), "wall_seconds" (of this start, building the model and
-        checkpoints included), "machine", "metrics" {test set: {figure: share}}; "failed", a
-        sentence, in place of what is missing.
+        Rows as in results/: the contest's fields, "config", "iterations", "images" (inputs seen),
+        "spent" (seconds of the clock), "wall_seconds" (since this start, including building the
+        model and checkpoints), "machine", "metrics" {test set: {metric: share}}. After a failure
+        "failed", a sentence, replaces what is missing.
     """
     labels = {name: read_labels(name) for name in contest.test}
     results = folder / "results"
     results.mkdir(parents=True, exist_ok=True)
     home = folder / "runs" / contest.name
     rows = []
-    # All of them before the first begins, so that a bad config shows at once.
+    # All configs are loaded before the first run, so a bad one is found at once.
     for run in [_Run(contest, config, home / config.stem, script) for config in configs]:
         config, path = run.config, results / f"{contest.name}-{run.config.stem}.json"
         row = _finished(path, run)
@@ -67,7 +67,7 @@ def run_contest(contest: Contest, configs: Sequence[Path], folder: Path, script:
             print(f"{config.stem}: {contest.seconds} s of {contest.clock} time", flush=True)
             row = run.row(labels)
             write_row(path, row)
-            print(f"{config.stem}: {row.get('failed') or _told(row)}", flush=True)
+            print(f"{config.stem}: {row.get('failed') or _outcome(row)}", flush=True)
         rows.append(row)
     return rows
 
@@ -82,17 +82,17 @@ def _finished(path: Path, run: _Run) -> Row | None:
     return row if same else None
 
 
-def _told(row: Row) -> str:
+def _outcome(row: Row) -> str:
     scores = [f"AP50 {100 * m['AP50']:.1f} on {test}" for test, m in row["metrics"].items()]
     return f"{row['iterations']} iterations, {', '.join(scores)}"
 
 
 class RunBroken(Exception):
-    """Why a run has no result, as a sentence."""
+    """A run has no result; the message is a sentence that says why."""
 
 
 class _Run:
-    """One config's training and tests in a folder of its own."""
+    """Training and tests of one config, in its folder."""
 
     def __init__(self, contest: Contest, config: Path, folder: Path, script: Path) -> None:
         self.contest = contest
@@ -100,7 +100,7 @@ class _Run:
         self.folder = folder
         self.script = script
         self.cfg = load_config(str(config), list(contest.opts))
-        # Of all that a training depends on, and of the tests on top.
+        # One hash of everything that training depends on, and one that includes the tests.
         recipe = self.cfg.clone()
         recipe.pop("TEST")
         terms = (contest.name, contest.train, contest.seed, contest.gpus)
@@ -108,7 +108,7 @@ class _Run:
         self.fingerprint = short_hash((self.recipe, self.cfg.TEST.dump()))
 
     def row(self, labels: dict[str, Any]) -> Row:
-        """As :func:`run_contest` says."""
+        """Runs what is missing; returns the row described in :func:`run_contest`."""
         row: Row = {"config": self.config.stem, "fingerprint": self.fingerprint}
         row |= dataclasses.asdict(self.contest)
         machine = describe_machine("cuda" if self.contest.gpus else "cpu")
@@ -129,7 +129,7 @@ class _Run:
         return row
 
     def _claim(self) -> None:
-        """A folder of another recipe is not gone on with."""
+        """Takes the folder for this recipe; refuses to resume a run of another one."""
         mark = self.folder / "recipe.txt"
         if mark.is_file() and mark.read_text() != self.recipe:
             raise RunBroken(
@@ -154,10 +154,10 @@ class _Run:
         words += ["OUTPUT_DIR", str(self.folder), "DATASETS.TEST", "()"]
         words += ["SOLVER.MAX_SECONDS", str(self.contest.seconds)]
         words += ["SOLVER.CLOCK", self.contest.clock, "SOLVER.WARMUP_ITERS", str(warmup)]
-        # The limit of time saves by itself, two files in turns.
+        # With a time limit the trainer saves checkpoints itself, alternating between two files.
         words += ["SOLVER.CHECKPOINT_PERIOD", str(10**9)]
         if self.contest.clock == "cpu":
-            # Reading in other processes would be free of charge.
+            # Processor time of other processes would not be counted.
             words += ["DATALOADER.NUM_WORKERS", "0"]
         return words
 
@@ -195,7 +195,7 @@ class _Run:
         }
 
     def _metrics(self, name: str, labels: Any) -> dict[str, float]:
-        """AP, AP50, AP75 and AP50 of each size that has labels, in [0, 1]."""
+        """AP, AP50, AP75, and AP50 of each size bin with labels, in [0, 1]."""
         path = self.folder / "test" / "inference" / name / RESULTS_FILE
         found = read_results(str(path), labels.data, labels.category_ids)
         data: EvaluationSet = labels.data.with_detections(found)

@@ -1,7 +1,7 @@
-"""What each detector of configs/ costs: parameters, arithmetic, memory and time, a row each.
+"""Costs of each detector of configs/: parameters, operations, memory and time, one row each.
 
-Each figure is taken in a fresh process and written to the row's file at once, so that a detector
-that fails or takes too long costs the others nothing, and a run that is stopped can go on.
+Each measurement runs in a new process and is written to the row's file at once. So a detector that
+fails or takes too long does not affect the others, and a stopped run can be resumed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from smallobj.modeling.precision import precision_at_test, prepare_for_inference
 from smallobj.whole_file import write_whole
 
 SIDE = 512
-# Where a config leaves the number to the data: that of the challenge.
+# Number of classes, the challenge's, for configs that leave it to the data.
 CLASSES = 30
 _NO_DETECTORS = ("FocusNet",)
 
@@ -45,22 +45,22 @@ Row = dict[str, Any]
 
 
 def find_detectors(folder: Path) -> list[Path]:
-    """The configs of a folder that make a detector, by name; not those of folders in it."""
+    """The configs of detectors in a folder, without its sub-folders, sorted by name."""
     paths = [path for path in sorted(folder.glob("*.yaml")) if not path.name.startswith("Base-")]
     return [p for p in paths if load_config(str(p)).MODEL.META_ARCHITECTURE not in _NO_DETECTORS]
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A detector and what it is measured on.
+    """A detector and the image on which it is measured.
 
     Attributes:
         name: of the row.
-        config: yaml file.
-        photograph: image file that a detection goes through, as the config says.
-        weights: "" measures with random ones.
+        config: path of the YAML file.
+        photograph: image file to run the detector on, as the config describes.
+        weights: path; "": random weights.
         device: "cpu" or "cuda".
-        threads: of the processor.
+        threads: number of processor threads.
     """
 
     name: str
@@ -71,28 +71,28 @@ class Subject:
     threads: int = 1
 
     def read_config(self) -> CfgNode:
-        """The config, ready for a model."""
+        """The config, with device and number of classes set."""
         cfg = load_config(self.config, ["MODEL.DEVICE", self.device])
         if not cfg.MODEL.ROI_HEADS.NUM_CLASSES:
             cfg.MODEL.ROI_HEADS.NUM_CLASSES = CLASSES
         return cfg
 
     def fingerprint(self) -> str:
-        """Changes with all that the figures depend on."""
+        """A hash of everything that the measurements depend on."""
         stamp = Path(self.weights).stat().st_mtime_ns if self.weights else 0
         parts = (self.read_config().dump(), dataclasses.astuple(self), stamp)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 class _Loaded:
-    """A detector in this process, with the photograph and a crop of it.
+    """A detector in this process, with the image and a crop of it.
 
     Attributes:
-        model: bare.
-        parameters: of it, those of BatchNorms that tests fold into convolutions included.
-        wrapped: what validation and the demo run.
-        item: the photograph as the config has it read.
-        crop: SIDE x SIDE pixels of it.
+        model: the model without wrappers.
+        parameters: number of its parameters, including BatchNorms that are later folded.
+        wrapped: the model with wrappers, as in validation and the demo.
+        item: the image as the config's mapper reads it.
+        crop: SIDE x SIDE pixels of the image.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -116,12 +116,12 @@ class _Loaded:
             self.model([{"image": self.crop, "height": height, "width": width}])
 
     def detect_photograph(self) -> None:
-        """From the decoded photograph to its boxes."""
+        """Runs the detector on the decoded image."""
         with torch.no_grad():
             self.wrapped([self.item])
 
     def inputs(self) -> list[torch.Tensor]:
-        """What goes through the model for the photograph: its tiles, or the whole as resized."""
+        """The inputs of the model for the image: its tiles, or the whole image as resized."""
         image = self.item["image"]
         if not isinstance(self.wrapped, TiledDetector):
             return [image]
@@ -130,12 +130,12 @@ class _Loaded:
 
 
 def _size(image: torch.Tensor) -> tuple[int, int]:
-    """(h, w)."""
+    """(h, w) of (C, h, w)."""
     return image.shape[-2], image.shape[-1]
 
 
 def count_work(subject: Subject) -> Row:
-    """Parameters and floating point operations (a multiply-add is two)."""
+    """Parameters and floating-point operations (a multiply-add counts as two)."""
     loaded = _Loaded(subject)
     model, inputs = loaded.model, loaded.inputs()
     examples = {_size(image): image for image in inputs}
@@ -152,15 +152,17 @@ def count_work(subject: Subject) -> Row:
 
 
 def measure_memory(subject: Subject) -> Row:
-    """Bytes of the process with the model loaded, and at most above that for the photograph."""
+    """Bytes of the process with the model loaded, and the peak above that for the image."""
     loaded = _Loaded(subject)
     peak = measure_peak(loaded.detect_photograph, subject.device)
     return {"loaded_bytes": peak.loaded, "peak_bytes": peak.gpu_above or peak.above}
 
 
 def time_once(subject: Subject) -> tuple[float, float]:
-    """Seconds of one pass over SIDE x SIDE pixels, after one that doesn't count, and of the
-    photograph; on a GPU, which loads and chooses its kernels by the way, that after another."""
+    """Seconds of one pass over SIDE x SIDE pixels, after a warm-up pass, and of the image.
+
+    On a GPU, which loads and chooses kernels at first use, the image has a warm-up pass as well.
+    """
     loaded = _Loaded(subject)
     loaded.detect_crop()
     crop = _seconds(loaded.detect_crop)
@@ -178,23 +180,24 @@ def _seconds(job: Callable[[], None]) -> float:
 def measure_costs(
     subjects: Sequence[Subject], folder: Path, *, rounds: int, limit: float
 ) -> list[Row]:
-    """A row for each subject, kept in ``folder``/<name>.json; what is there is not measured again.
+    """Measures a row for each subject, stored in ``folder``/<name>.json, where it is missing.
 
-    Times are taken in turns, every subject once a round, so that a busy moment of the machine is
-    unfair to all alike. What failed before is tried again.
+    Times are taken in turns, every subject once per round, so that busy moments of the machine
+    affect all alike. Measurements that failed before are repeated.
 
     Args:
-        subjects: of different names.
-        folder: is made if need be.
-        rounds: of times.
-        limit: seconds that one measurement may take.
+        subjects: with different names.
+        folder: for the rows; created if it does not exist.
+        rounds: number of rounds of times.
+        limit: time limit of one measurement in seconds.
 
     Returns:
-        rows with "name", "config", "weights", "fingerprint", "machine", what the functions above
-        give, "seconds" (one (crop, photograph) a round) and "failures" ({what: sentence}).
+        Rows with "name", "config", "weights", "fingerprint", "machine", the results of the
+        functions above, "seconds" (a pair (crop, image) per round) and "failures" ({measurement:
+        sentence}).
 
     Raises:
-        ValueError: two subjects of one name.
+        ValueError: two subjects have the same name.
     """
     names = [subject.name for subject in subjects]
     if len(set(names)) < len(names):
@@ -217,7 +220,7 @@ def measure_costs(
 
 
 class _RowFile:
-    """A row and the file in which it is kept."""
+    """A row and its file."""
 
     def __init__(self, subject: Subject, path: Path, limit: float) -> None:
         self.subject = subject
@@ -246,21 +249,21 @@ class _RowFile:
         return row
 
     def measure(self, what: str, function: Callable[[Subject], Any]) -> None:
-        """Puts a figure, or why there is none, into the row and the file."""
+        """Writes a measurement, or why it failed, to the row and its file."""
         if "config" in self.row["failures"]:
             return
         try:
-            found = run_apart(function, self.subject, seconds=self.limit)
+            result = run_apart(function, self.subject, seconds=self.limit)
         except Exception as error:
             self.row["failures"][what] = as_sentence(error)
         else:
             if function is time_once:
-                self.row["seconds"].append(list(found))
+                self.row["seconds"].append(list(result))
             else:
-                self.row |= found
+                self.row |= result
         write_row(self.path, self.row)
 
 
 def write_row(path: Path, row: Row) -> None:
-    """Writes a row's file as a whole or not at all."""
+    """Writes the file of a row atomically."""
     write_whole(path, f"{json.dumps(row, indent=1)}\n".encode())

@@ -1,4 +1,4 @@
-"""The tables of tools/zoo.py, made of the rows that its other commands have written."""
+"""The tables of tools/zoo.py, from the rows that its other commands have written."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _MEBI = 1 << 20
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """The rows of a folder, by file name; none where there is no folder.
+    """The rows in a folder, sorted by file name; none if there is no folder.
 
     Raises:
-        ValueError: a file holds something else.
+        ValueError: a file is not a row.
     """
     rows = []
     for path in sorted(folder.glob("*.json")):
@@ -31,11 +31,11 @@ def read_rows(folder: Path) -> list[Row]:
 
 
 def cost_table(costs: Sequence[Row], results: Sequence[Row]) -> Table:
-    """A row for each detector; AP50 where a training of it is among the results.
+    """A table with a row for each detector, with AP50 if the results include its training.
 
     Args:
-        costs: as ``zoo.measure_costs`` gives them.
-        results: as ``timed_training.run_contest`` gives them.
+        costs: rows of ``zoo.measure_costs``.
+        results: rows of ``timed_training.run_contest``.
     """
     headers = ["config", "detector", "10⁶ parameters", f"GFLOP, {SIDE} px"]
     headers += ["GFLOP, photograph", "passes", "peak MiB", f"ms, {SIDE} px", "s, photograph"]
@@ -49,20 +49,20 @@ def cost_table(costs: Sequence[Row], results: Sequence[Row]) -> Table:
             cells.append(_mean_ap50(scored, row["name"], *column))
         rows.append(cells)
     notes = [
-        f"{row['name']}: {what} failed, {told}"
+        f"{row['name']}: {what} failed, {sentence}"
         for row in costs
-        for what, told in row["failures"].items()
+        for what, sentence in row["failures"].items()
     ]
     trained = [row["name"] for row in costs if row["weights"]]
-    # Random scores pass the threshold of an RPN, and none that of a dense detector.
+    # Stated since random scores pass the threshold of an RPN, but not that of a dense detector.
     notes.append(
         "weights: random" + (f", but trained ones of {', '.join(trained)}" if trained else "")
     )
     notes.append(
-        "GFLOP: a multiply-add is two; ROI heads with as many proposals as they take at most. "
-        "Peak: above the loaded model. Times: medians of rounds in turns, decoding left out"
+        "GFLOP: a multiply-add counts as two; ROI heads with the largest number of proposals. "
+        "Peak: above the loaded model. Times: medians of rounds in turns, without decoding"
     )
-    return Table("Detectors: what each costs", headers, rows, notes)
+    return Table("Costs of detectors", headers, rows, notes)
 
 
 def _cost_cells(row: Row) -> list[Cell]:
@@ -96,7 +96,7 @@ def _mean_ap50(scored: Sequence[Row], name: str, kind: str, test: str) -> str | 
 
 
 def comparison_tables(results: Sequence[Row]) -> list[Table]:
-    """A table for each training set, time, clock and test set; the best AP50 first."""
+    """A table for each training set, time, clock and test set, with the best AP50 first."""
     tables = []
     for kind in sorted({_kind(row) for row in results}):
         own = [row for row in results if _kind(row) == kind]

@@ -1,4 +1,4 @@
-"""A tiny untrained model on disk, with a photograph for it."""
+"""A tiny untrained model on disk, and an image for it."""
 
 from __future__ import annotations
 

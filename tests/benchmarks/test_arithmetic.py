@@ -43,7 +43,7 @@ def test_rate_is_operations_over_the_median() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_measuring_gives_as_many_seconds_as_asked(dtype: str) -> None:
+def test_the_number_of_measurements_is_that_of_runs(dtype: str) -> None:
     for rate in (
         measure_convolution(SMALL, dtype, "cpu", runs=3, least=0.0),
         measure_product(8, dtype, "cpu", runs=3, least=0.0),
@@ -66,7 +66,7 @@ def test_the_rate_is_that_of_the_fastest_convolution(monkeypatch: pytest.MonkeyP
     assert convolution_rate(rates, "bfloat16") == 7.0
 
 
-def test_table_has_a_column_for_each_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_table_has_a_column_for_each_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arithmetic, "REPRESENTATIVE", (SMALL,))
     monkeypatch.setattr(arithmetic, "_PRODUCT_SIDE", 8)
     rates = measure_rates("cpu", 1, ["float32", "bfloat16"], least=0.0)
@@ -76,7 +76,7 @@ def test_table_has_a_column_for_each_arithmetic(monkeypatch: pytest.MonkeyPatch)
     assert table.rows[0][1] == pytest.approx(SMALL.flops / 1e9)
 
 
-def test_work_is_what_went_in(tiny_config) -> None:
+def test_work_is_that_of_the_inputs(tiny_config) -> None:
     model = build_model(tiny_config()).eval()
     item = {"image": torch.zeros(3, 100, 64, dtype=torch.uint8), "height": 100, "width": 64}
     with torch.no_grad(), watch_work(model) as work:
@@ -90,14 +90,14 @@ def test_work_is_what_went_in(tiny_config) -> None:
     assert len(work.shapes) == 3  # no longer watched
 
 
-def test_operations_follow_pixels_and_proposals() -> None:
+def test_operations_are_proportional_to_pixels_and_proposals() -> None:
     flops = StageFlops(backbone=10.0, proposals=2.0, heads=100.0)
     work = Work([(4, 8), (2, 4)], [3, 0])
     assert flops.of(work) == {"backbone": 400.0, "proposals": 80.0, "heads": 300.0}
 
 
-def test_each_stage_has_operations_even_where_noise_is_not_proposed(tiny_config) -> None:
-    # Untrained: every objectness is about 0.5, so 0.9 drops all.
+def test_each_stage_has_operations_even_if_noise_gives_no_proposals(tiny_config) -> None:
+    # Without training every objectness is about 0.5, so a threshold of 0.9 drops all.
     options = ("MODEL.PROPOSAL_GENERATOR.NAME", "SmallObjectRPN", "MODEL.RPN.SCORE_THRESH_TEST")
     model = build_model(tiny_config(*options, "0.9")).eval()
     torch.manual_seed(0)

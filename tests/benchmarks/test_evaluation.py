@@ -21,7 +21,7 @@ from benchmarks.evaluation import (
 from benchmarks.pairing import Timing
 
 
-def test_made_sets_hold_what_they_say() -> None:
+def test_random_sets_are_as_documented() -> None:
     data = make_evaluation_set(4000, 10, seed=1)
     assert (len(data.detections), len(data.labels), len(data.image_ids)) == (4000, 1000, 400)
     sides = data.labels.boxes[:, 2:] - data.labels.boxes[:, :2]
@@ -36,16 +36,16 @@ def test_made_sets_hold_what_they_say() -> None:
     np.testing.assert_array_equal(data.detections.boxes, again.detections.boxes)
 
 
-def test_all_rivals_agree_run_after_run() -> None:
+def test_all_rivals_agree_in_repeated_runs() -> None:
     rivals = evaluation_rivals(make_evaluation_set(600, 30, seed=2))
     with contextlib.redirect_stdout(io.StringIO()):
         curves = {name: (run(), run()) for name, run in rivals.items()}
     expected = curves[WHOLE][0]
     assert 0.1 < expected.precision[expected.precision > -1].mean() < 0.9
     for first, second in curves.values():
-        for one in (first, second):
-            np.testing.assert_allclose(one.precision, expected.precision, atol=1e-9, rtol=0)
-            np.testing.assert_allclose(one.recall, expected.recall, atol=1e-9, rtol=0)
+        for result in (first, second):
+            np.testing.assert_allclose(result.precision, expected.precision, atol=1e-9, rtol=0)
+            np.testing.assert_allclose(result.recall, expected.recall, atol=1e-9, rtol=0)
     assert largest_difference(make_evaluation_set(300, 10, seed=3)) < 1e-9
 
 
@@ -71,6 +71,6 @@ def test_ratios_of_medians() -> None:
 
 
 @pytest.mark.parametrize("sizes", [([0], [5], 1), ([9], [0], 1), ([9], [5], 0)])
-def test_numbers_below_one(sizes: tuple[list[int], list[int], int]) -> None:
+def test_numbers_below_one_are_refused(sizes: tuple[list[int], list[int], int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         benchmark_evaluation(*sizes)

@@ -42,7 +42,7 @@ def test_a_mosaic_of_photographs_in_turn(photographs, tmp_path):
             assert np.abs(part - levels[row][column]).max() <= 2
 
 
-def test_what_a_mosaic_needs_is_told(tmp_path, photographs):
+def test_unusable_photographs_are_refused(tmp_path, photographs):
     path, small = str(tmp_path / "huge.tif"), str(tmp_path / "small.png")
     cv2.imwrite(small, np.zeros((100, 2000, 3), np.uint8))
     with pytest.raises(ValueError, match="at least one photograph"):
@@ -54,7 +54,7 @@ def test_what_a_mosaic_needs_is_told(tmp_path, photographs):
 
 
 class OneEach(nn.Module):
-    """Finds one box in every tile, away from its edges."""
+    """Detects one box in every tile, away from its edges."""
 
     def forward(self, items):
         outputs = []

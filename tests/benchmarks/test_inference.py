@@ -1,4 +1,4 @@
-"""benchmarks.inference: rows, ratios, and AP50 of made-up rivals."""
+"""benchmarks.inference: rows, ratios, and AP50 of simulated rivals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from smallobj.geometry.boxes import annotation_boxes
 
 
 class Oracle:
-    """Finds the labels of a dataset, moved by some pixels."""
+    """Detects the labels of a dataset, shifted by some pixels."""
 
     def __init__(self, dataset: str, shift: float) -> None:
         self.labels = {r["file_name"]: r["annotations"] for r in DatasetCatalog.get(dataset)}
@@ -38,12 +38,14 @@ class Oracle:
             yield self.labels[path]
 
     def instances(self, result: Any, size: tuple[int, int]) -> Instances:
-        found = Instances(size)
+        instances = Instances(size)
         boxes = np.asarray(annotation_boxes(result)).reshape(-1, 4) + self.shift
-        found.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32))
-        found.scores = torch.full((len(result),), 0.5)
-        found.pred_classes = torch.tensor([one["category_id"] for one in result]).long()
-        return found
+        instances.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32))
+        instances.scores = torch.full((len(result),), 0.5)
+        instances.pred_classes = torch.tensor(
+            [annotation["category_id"] for annotation in result]
+        ).long()
+        return instances
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_only_the_first_images_count(squares: str) -> None:
     assert oracle.labels[first]
 
 
-def test_table_divides_by_each_base_that_is_there() -> None:
+def test_table_has_ratios_to_the_bases_that_are_present() -> None:
     timings = [
         Timing("sahi", (8.0, 9.0, 7.0), 2),
         Timing("whole", (4.0, 4.0, 4.0), 2),
@@ -106,7 +108,7 @@ def test_a_whole_report(tiny_settings: Settings, photograph: str, squares: str, 
     report.write(str(tmp_path / "r.json"))
 
 
-def test_accuracy_alone_compares_with_the_bases(tiny_settings: Settings, squares: str) -> None:
+def test_accuracy_is_compared_with_the_bases(tiny_settings: Settings, squares: str) -> None:
     report = benchmark_accuracy(["whole", "ours"], tiny_settings, squares, ap_images=1)
     (table,) = report.tables
     assert table.headers == ["", "AP50", "against whole"]

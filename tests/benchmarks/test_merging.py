@@ -1,4 +1,4 @@
-"""The scenes on which mergers are timed."""
+"""The random boxes on which mergers are timed."""
 
 import torch
 
@@ -6,7 +6,7 @@ from benchmarks.merging import MERGERS, benchmark_mergers, make_boxes
 from smallobj.geometry.boxes import connected_components, overlapping_pairs
 
 
-def test_made_boxes_crowd_around_objects():
+def test_random_boxes_crowd_around_objects():
     found = make_boxes(2000, (3000, 4000), seed=1)
     boxes = found.pred_boxes.tensor
     assert len(found) == 2000
@@ -17,12 +17,12 @@ def test_made_boxes_crowd_around_objects():
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     assert (centres.amax(dim=0) > torch.tensor([3800, 2800])).all()
     assert (centres.amax(dim=0) < torch.tensor([4050, 3050])).all()
-    # About 2000 / 4.5 objects, some of which meet one of their class.
+    # About 2000 / 4.5 objects, some of which overlap another one of their class.
     labels = connected_components(2000, *overlapping_pairs(boxes, found.pred_classes))
     assert 380 < len(labels.unique()) < 460
 
 
-def test_made_boxes_come_from_their_seed():
+def test_random_boxes_depend_on_the_seed():
     first, again, other = (make_boxes(50, (300, 400), seed).pred_boxes.tensor for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)

@@ -1,4 +1,4 @@
-"""benchmarks.merging_rivals: the jobs do what they are called."""
+"""benchmarks.merging_rivals: the jobs merge boxes as their names say."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from benchmarks.pairing import Timing
 from benchmarks.rival_packages import RivalUnavailable
 
 
-def two_pairs_and_a_loner() -> Instances:
-    """Two copies of one object, two classes at one place, and one box apart."""
+def two_pairs_and_a_single_box() -> Instances:
+    """Two copies of one object, two classes at one position, and a separate box."""
     found = Instances((100, 100))
     boxes = [[0, 0, 20, 20], [1, 1, 21, 21], [50, 50, 70, 70], [50, 50, 70, 70], [80, 0, 95, 9]]
     found.pred_boxes = Boxes(torch.tensor(boxes, dtype=torch.float32))
@@ -32,9 +32,9 @@ def two_pairs_and_a_loner() -> Instances:
 def test_copies_of_one_class_become_one(name: str) -> None:
     package = name.split()[0].lower()
     pytest.importorskip(package, reason=f"{package} is not installed: requirements-benchmark.txt")
-    job = MERGING_RIVALS[name](two_pairs_and_a_loner())
+    job = MERGING_RIVALS[name](two_pairs_and_a_single_box())
     assert job() == 4
-    assert job() == 4  # and again: a timed job may not use up its boxes
+    assert job() == 4  # a timed job must be repeatable
 
 
 def test_too_many_boxes_are_refused_before_they_fill_the_memory(
@@ -43,7 +43,7 @@ def test_too_many_boxes_are_refused_before_they_fill_the_memory(
     monkeypatch.setattr(merging_rivals, "import_rival", lambda module: None)
     monkeypatch.setattr(merging_rivals, "available_memory", lambda: 1000)
     with pytest.raises(RivalUnavailable, match="5 boxes"):
-        supervision_nms(two_pairs_and_a_loner())
+        supervision_nms(two_pairs_and_a_single_box())
 
 
 def test_report_has_a_table_for_each_count_whatever_is_installed() -> None:

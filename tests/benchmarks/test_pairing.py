@@ -1,4 +1,4 @@
-"""benchmarks: rivals take turns, and the first round doesn't count."""
+"""benchmarks: rivals take turns, and the first round is a warm-up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_rate_is_items_over_the_median() -> None:
     assert Timing("a", (9.0, 1.0, 2.0), 10).rate == 5.0
 
 
-def test_both_mappers_give_tiles(tiny_dataset, catalog) -> None:
+def test_both_mappers_return_tiles(tiny_dataset, catalog) -> None:
     from detectron2.data import DatasetCatalog
 
     from smallobj.data import datasets

@@ -1,4 +1,4 @@
-"""benchmarks.peak_memory: a peak that has passed is still seen, an earlier one is not."""
+"""benchmarks.peak_memory: peaks during the job count, earlier ones do not."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def touch(mebibytes: int) -> None:
 
 
 def two_peaks() -> tuple[Peak, Peak]:
-    """Of 100 MiB and of nothing, after 300 MiB; blocks this large go back when they are freed."""
+    """Peaks of 100 MiB and of nothing, after 300 MiB; free() returns blocks this large at once."""
     touch(300)
     return measure_peak(lambda: touch(100)), measure_peak(lambda: None)
 
 
 def test_peak_is_what_the_job_took() -> None:
-    # As the benchmark does: in one that has run other tests the system may take back pages of
-    # theirs meanwhile.
+    # In a separate process, as in the benchmark: in this one the system may reclaim pages of
+    # other tests in the meantime.
     first, second = run_apart(two_peaks)
     assert 90 * MEBI < first.above < 130 * MEBI
     assert second.above < 20 * MEBI

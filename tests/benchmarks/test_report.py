@@ -1,4 +1,4 @@
-"""benchmarks.report: aligned text, and JSON that gives the same text back."""
+"""benchmarks.report: aligned text, and a round trip through JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def report() -> Report:
     return Report("inference", {"runs": 5}, {"threads": 2}, [table], {"a": [1.0]})
 
 
-def test_numbers_have_three_figures_and_gaps_a_dash() -> None:
+def test_numbers_have_three_digits_and_missing_values_a_dash() -> None:
     lines = report().tables[0].text().splitlines()
     assert lines[0] == "Speeds"
     assert lines[4].split() == ["a", "0.123", "-"]
@@ -40,7 +40,7 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
         Report.read(str(path))
 
 
-def test_machine_tells_what_a_figure_depends_on() -> None:
+def test_machine_states_what_times_depend_on() -> None:
     machine = describe_machine()
     assert {"processor", "cores", "threads", "torch", "load at the start"} <= set(machine)
     assert machine["processor"]

@@ -1,4 +1,4 @@
-"""benchmarks.rivals: each row is the same model, run another way."""
+"""benchmarks.rivals: each row runs the same model in another way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""benchmarks.sahi_rival: SAHI runs the very same model."""
+"""benchmarks.sahi_rival: SAHI runs the same model."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ class Value:
         self.__dict__.update(fields)
 
 
-def test_results_become_instances_by_falling_score() -> None:
-    def one(box: list[float], score: float, category: int) -> Value:
+def test_results_become_instances_by_decreasing_score() -> None:
+    def prediction(box: list[float], score: float, category: int) -> Value:
         return Value(
             bbox=Value(to_xyxy=lambda: box), score=Value(value=score), category=Value(id=category)
         )
 
-    result = Value(object_prediction_list=[one([0, 1, 2, 3], 0.2, 1), one([4, 5, 6, 7], 0.9, 2)])
+    result = Value(
+        object_prediction_list=[prediction([0, 1, 2, 3], 0.2, 1), prediction([4, 5, 6, 7], 0.9, 2)]
+    )
     found = SahiRival.instances(result, (10, 20))
     assert found.image_size == (10, 20)
     assert found.pred_boxes.tensor.tolist() == [[4, 5, 6, 7], [0, 1, 2, 3]]
@@ -37,7 +39,7 @@ def sahi() -> None:
 
 @pytest.mark.usefixtures("sahi")
 def test_sahi_finds_what_the_model_finds(tiny_settings: Settings, photograph: str) -> None:
-    """One slice holds the image, so that SAHI's answer is the model's own after NMS."""
+    """One slice contains the image, so SAHI's result is the model's own after NMS."""
     settings = Settings(
         tiny_settings.config_file, tiny_settings.weights, "cpu", tile=192, overlap=0.0
     )

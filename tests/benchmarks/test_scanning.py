@@ -1,4 +1,4 @@
-"""benchmarks.scanning: a scan's cost as a table."""
+"""benchmarks.scanning: the cost of a scan as a table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from benchmarks.rivals import Settings
 from benchmarks.scanning import benchmark_scan
 
 
-def test_a_scan_is_costed(
+def test_the_cost_of_a_scan_is_reported(
     tiny_settings: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch, repository
 ) -> None:
-    # In this process, which has all imports behind it.
+    # In this process, which has imported everything already.
     monkeypatch.setattr(scanning, "run_apart", lambda function, *args: function(*args))
     path = str(tmp_path / "scan.tif")
     write_huge_image(path, (512, 640), [str(repository / "datasets" / "samples" / "metal.jpg")])

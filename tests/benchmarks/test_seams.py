@@ -1,4 +1,4 @@
-"""The study of seams, with a detector that sees exactly the squares in its tile."""
+"""The study of seams, with a perfect detector of the squares in its tile."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from smallobj.evaluation.reading.tables import DetectionTable
 
 
 class Oracle(nn.Module):
-    """Finds each coloured square on grey, cut where the tile cuts it, surer of what is larger."""
+    """Detects coloured squares on grey, clipped to the tile; larger ones have higher scores."""
 
     def forward(self, items):
         return [{"instances": self.look(item["image"])} for item in items]
@@ -49,7 +49,7 @@ def study(many_squares, tiny_config, catalog, monkeypatch):
     return read
 
 
-def test_shifted_plans_keep_the_promise_of_a_whole_copy():
+def test_shifted_plans_show_every_object_whole():
     rng = np.random.default_rng(0)
     for shift in (0, 1, 30, 71):
         tiles = seams.shifted_plan((500, 700), 128, 56, shift)
@@ -63,7 +63,7 @@ def test_shifted_plans_keep_the_promise_of_a_whole_copy():
     assert edges[0] - edges[1] == 30
 
 
-def test_a_perfect_detector_loses_nothing_and_doubles_nothing(study):
+def test_a_perfect_detector_has_no_misses_and_no_duplicates(study):
     readings = study()
     figures = seams.summarize(readings, 0.5)
     zones = figures[seams.RULE]["zones"]
@@ -74,7 +74,7 @@ def test_a_perfect_detector_loses_nothing_and_doubles_nothing(study):
         assert zone["duplicates"] == 0
     assert figures[seams.RULE]["pairs"]["recall near"]["difference"] == 0
     assert figures[seams.RULE]["pairs"]["recall near"]["objects"] > 10
-    # What the rule is for.
+    # Without the rule there are duplicates.
     assert figures["NMS alone"]["zones"]["cut"]["duplicates"] > 0
     assert figures["NMS alone"]["zones"]["off"]["duplicates"] == 0
 
@@ -97,7 +97,7 @@ def test_only_tiles_near_objects_are_read(study):
     assert not len(study()[-1].tiles)  # the photograph without objects
 
 
-def test_any_class_takes_all_for_one(study):
+def test_any_class_treats_all_classes_as_one(study):
     classes = {int(c) for r in study() for c in r.found[seams.RULE].categories}
     assert classes == {0, 1, 2}
     for reading in study(any_class=True):
@@ -113,11 +113,11 @@ def test_tables_show_every_variant_and_zone(study):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [({"images": 0}, "got 0 and 4"), ({"grids": 0}, "got 10 and 0")],
 )
-def test_too_little_to_study(study, changes, told):
-    with pytest.raises(ValueError, match=told):
+def test_too_little_to_study(study, changes, message):
+    with pytest.raises(ValueError, match=message):
         study(**changes)
 
 
@@ -139,7 +139,7 @@ def spoiled(reading, spoil):
     return dataclasses.replace(reading, found={seams.RULE: found})
 
 
-def test_worst_cases_are_found_and_drawn(study):
+def test_worst_cases_are_selected_and_drawn(study):
     readings = study()
     assert seam_pictures.find_cases(readings, seams.RULE, 0.5) == []
     bad = [spoiled(reading, lambda boxes, cut: (boxes[~cut], ~cut)) for reading in readings]

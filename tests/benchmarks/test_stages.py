@@ -1,4 +1,4 @@
-"""benchmarks.stages: a clock that subtracts inner stages, and a detection taken apart."""
+"""benchmarks.stages: a clock that subtracts inner stages, and the stages of a detection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.stages import (
 
 
 class Clockwork:
-    """A clock that a test turns."""
+    """A clock that a test sets."""
 
     now = 0.0
 
@@ -34,7 +34,7 @@ def clockwork(monkeypatch: pytest.MonkeyPatch) -> Clockwork:
     return clockwork
 
 
-def test_an_inner_stage_is_taken_from_the_outer(clockwork: Clockwork) -> None:
+def test_an_inner_stage_is_subtracted_from_the_outer(clockwork: Clockwork) -> None:
     clock = StageClock()
     with clock.stage("outer"):
         clockwork.now += 1
@@ -62,7 +62,7 @@ class Worker:
         return x + 1
 
 
-def test_a_watched_method_is_given_back() -> None:
+def test_a_watched_method_is_restored() -> None:
     clock, worker = StageClock(), Worker()
     with clock.watch(worker, "work", "w"):
         assert worker.work(1) == 2
@@ -75,7 +75,7 @@ def test_a_watched_method_is_given_back() -> None:
     assert "a" not in clock.seconds
 
 
-def test_a_detection_falls_into_its_stages(tiny_settings: Settings, photograph: str) -> None:
+def test_a_detection_has_all_its_stages(tiny_settings: Settings, photograph: str) -> None:
     rival = build_rival("ours", tiny_settings)
     assert isinstance(rival, SmallObjectRival)
     before = next(rival.detect_files([photograph]))
@@ -90,7 +90,7 @@ def test_a_detection_falls_into_its_stages(tiny_settings: Settings, photograph: 
     assert (before.scores == after.scores).all()
 
 
-def test_the_table_sets_time_beside_the_limit() -> None:
+def test_the_table_has_time_and_limit() -> None:
     seconds = {"decode": 0.5, "backbone, convolutions": 1.0, "heads": 0.5}
     times = StageTimes(seconds, Work([(10, 10)], [2]), images=1)
     flops = StageFlops(backbone=1e9, proposals=0.0, heads=5e9)
@@ -103,7 +103,7 @@ def test_the_table_sets_time_beside_the_limit() -> None:
     assert any("9.09 times" in note for note in table.notes)
 
 
-def test_an_image_in_which_nothing_was_read_has_a_table_too() -> None:
+def test_an_image_without_tiles_has_a_table() -> None:
     times = StageTimes({"decode": 0.5, "focus": 0.5}, Work([], []), images=1)
     rates = {"bfloat16": 500.0, "float32": 100.0}
     table = stages_table("t", times, StageFlops(1.0, 1.0, 1.0), rates, "float32", focus_flops=1e9)

@@ -1,4 +1,4 @@
-"""benchmarks.timed_training: the same terms for all, and rows that outlive failures."""
+"""benchmarks.timed_training: the same settings for all, and rows that survive failures."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def configs(repository: Path, tmp_path: Path) -> list[Path]:
 
 
 def value(command: list[str], key: str) -> str:
-    """The last one given to a key, which counts."""
+    """The last value given for a key, which counts."""
     places = [i for i, word in enumerate(command) if word == key]
     return command[places[-1] + 1]
 
 
 @pytest.fixture
 def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Commands that would have run train_net.py; it leaves what a run leaves, a perfect one."""
+    """Commands for train_net.py; instead of running, they write the files of a perfect run."""
     commands: list[list[str]] = []
 
     def run(command: list[str], **options: Any) -> SimpleNamespace:
@@ -75,7 +75,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def test_all_run_on_the_same_terms(
+def test_all_run_with_the_same_settings(
     contest: Contest, configs: list[Path], launched: list[list[str]], tmp_path: Path
 ) -> None:
     rows = run_contest(contest, configs, tmp_path / "zoo", Path("train_net.py"))
@@ -85,7 +85,7 @@ def test_all_run_on_the_same_terms(
         assert value(command, "SOLVER.CLOCK") == "cpu"
         assert value(command, "SEED") == "1"
         assert value(command, "DATASETS.TRAIN") == "('contest_train',)"
-        # Evaluations would show the test set to nobody, but take time.
+        # Evaluations during training would take time and be of no use.
         assert value(command, "DATASETS.TEST") == "()"
         assert value(command, "DATALOADER.NUM_WORKERS") == "0"
         assert "--resume" in command
@@ -94,14 +94,14 @@ def test_all_run_on_the_same_terms(
     assert not list((tmp_path / "zoo").rglob("model_resume_*"))
     assert [row["config"] for row in rows] == ["a", "b"]
     row = rows[0]
-    # Two images a batch.
+    # Two images per batch.
     assert (row["iterations"], row["images"], row["spent"]) == (100, 200, 61.5)
     assert row["metrics"]["contest_val"]["AP50"] == pytest.approx(1)
     assert "AP50_10-20" in row["metrics"]["contest_val"]
     assert (row["seed"], row["seconds"], row["clock"]) == (1, 60, "cpu")
 
 
-def test_what_is_done_is_not_done_again(
+def test_finished_runs_are_not_repeated(
     contest: Contest, configs: list[Path], launched: list[list[str]], tmp_path: Path
 ) -> None:
     first = run_contest(contest, configs[:1], tmp_path / "zoo", Path("train_net.py"))
@@ -109,13 +109,13 @@ def test_what_is_done_is_not_done_again(
     again = run_contest(contest, configs[:1], tmp_path / "zoo", Path("train_net.py"))
     assert len(launched) == count
     assert again == json.loads(json.dumps(first))
-    # A row that was lost is made of the trained model.
+    # A lost row is restored from the trained model.
     next((tmp_path / "zoo" / "results").iterdir()).unlink()
     run_contest(contest, configs[:1], tmp_path / "zoo", Path("train_net.py"))
     assert "--eval-only" in launched[count]
 
 
-def test_a_failed_run_is_told_in_its_row_and_the_others_go_on(
+def test_a_failed_run_is_reported_in_its_row_and_the_others_continue(
     contest: Contest,
     configs: list[Path],
     launched: list[list[str]],
@@ -129,17 +129,17 @@ def test_a_failed_run_is_told_in_its_row_and_the_others_go_on(
 
     monkeypatch.setattr(timed_training.subprocess, "run", break_a)
     a, b = run_contest(contest, configs, tmp_path / "zoo", Path("train_net.py"))
-    told = "train_net.py ended with status 1: FloatingPointError: the loss is infinite"
-    assert a["failed"] == told
+    sentence = "train_net.py ended with status 1: FloatingPointError: the loss is infinite"
+    assert a["failed"] == sentence
     assert "metrics" not in a
     assert "failed" not in b
-    # It is tried again.
+    # The failed run is repeated.
     monkeypatch.setattr(timed_training.subprocess, "run", ours)
     a, _ = run_contest(contest, configs, tmp_path / "zoo", Path("train_net.py"))
     assert "metrics" in a
 
 
-def test_a_run_that_hangs_is_ended(
+def test_a_run_that_hangs_is_killed(
     contest: Contest, configs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hang(command: list[str], **options: Any) -> None:
@@ -150,7 +150,7 @@ def test_a_run_that_hangs_is_ended(
     assert row["failed"] == "training took longer than 1800 s"
 
 
-def test_another_recipe_doesnt_go_on_with_an_old_run(
+def test_another_recipe_does_not_resume_an_old_run(
     contest: Contest, configs: list[Path], launched: list[list[str]], tmp_path: Path
 ) -> None:
     run_contest(contest, configs[:1], tmp_path / "zoo", Path("train_net.py"))
@@ -170,16 +170,18 @@ def test_other_tests_need_no_other_training(
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"seconds": 0}, "at least a second; got 0"),
         ({"gpus": 1}, "--clock wall"),
         ({"test": ()}, "one to test on"),
     ],
 )
-def test_terms_that_make_no_contest_are_told(change: dict[str, Any], told: str) -> None:
+def test_settings_that_allow_no_comparison_are_refused(
+    change: dict[str, Any], message: str
+) -> None:
     terms: dict[str, Any] = {"train": ("t",), "test": ("v",), "register": (), "seconds": 60}
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         Contest(**{**terms, **change})
 
 

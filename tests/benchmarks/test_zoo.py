@@ -1,4 +1,4 @@
-"""benchmarks.zoo: figures against counts by hand, and rows that outlive failures."""
+"""benchmarks.zoo: measurements against counts by hand, and rows that survive failures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from smallobj.modeling import build_model
 
 @pytest.fixture
 def subject(repository: Path, photograph: str) -> Subject:
-    """cascade_tiny on noise of 192 x 160, which takes four tiles of 128 x 96."""
+    """cascade_tiny on noise of 192 x 160 px, that is, four tiles of 128 x 96 px."""
     return Subject("tiny", str(repository / "configs/quick/cascade_tiny.yaml"), photograph)
 
 
@@ -37,7 +37,7 @@ def small_crop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zoo, "SIDE", 128)
 
 
-def test_detectors_are_found_by_themselves(repository: Path) -> None:
+def test_detectors_are_found_in_the_folder(repository: Path) -> None:
     names = [path.name for path in find_detectors(repository / "configs")]
     assert {"cascade.yaml", "faster_rcnn_whole.yaml"} <= set(names)
     assert not [name for name in names if name.startswith(("Base-", "focus"))]
@@ -48,16 +48,16 @@ def test_work_is_that_of_the_tiles(subject: Subject, small_crop: None) -> None:
     row = count_work(subject)
     assert row["inputs"] == [[4, 128, 96]]
     cfg = load_config(subject.config, ["MODEL.ROI_HEADS.NUM_CLASSES", str(zoo.CLASSES)])
-    # Random scores are near one half, so nothing falls below the threshold here either.
+    # Random scores are near one half, so no proposal is below the threshold here either.
     model = build_model(cfg).eval()
     tile = analyse_flops(model, 96, 128)
-    # How many proposals NMS leaves depends on the image.
+    # The number of proposals after NMS depends on the image.
     assert row["flops_crop"] == pytest.approx(tile.at(128, 128), rel=0.03)
     assert row["flops_photograph"] == pytest.approx(4 * tile.total, rel=0.03)
     assert row["parameters"] == sum(p.numel() for p in model.parameters())
 
 
-def test_norms_that_tests_fold_away_are_counted(
+def test_norms_that_are_folded_at_test_time_are_counted(
     repository: Path, photograph: str, small_crop: None
 ) -> None:
     config = str(repository / "configs/quick/yolov3_tiny.yaml")
@@ -66,7 +66,7 @@ def test_norms_that_tests_fold_away_are_counted(
     assert row["parameters"] == sum(p.numel() for p in build_model(cfg).parameters())
 
 
-def test_a_config_without_tiles_sees_the_whole_as_resized(
+def test_a_config_without_tiles_takes_the_whole_image_as_resized(
     subject: Subject, tmp_path: Path, small_crop: None
 ) -> None:
     config = tmp_path / "whole.yaml"
@@ -87,7 +87,7 @@ def test_memory_and_time_of_a_detection(subject: Subject, small_crop: None) -> N
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What measurements give, by "name function"; an error is raised. Calls are noted."""
+    """Results of measurements, by "name function"; an error is raised. Calls are recorded."""
     given: dict[str, Any] = {"calls": []}
 
     def run(function: Callable[..., Any], subject: Subject, *, seconds: float) -> Any:
@@ -118,7 +118,7 @@ def test_times_are_taken_in_turns(subject: Subject, answers: Any, tmp_path: Path
     assert json.loads((tmp_path / "b.json").read_text()) == rows[1]
 
 
-def test_a_failure_costs_the_others_nothing_and_is_tried_again(
+def test_a_failure_does_not_affect_the_others_and_is_repeated(
     subject: Subject, answers: Any, tmp_path: Path
 ) -> None:
     answers["a count_work"] = RunFailed("the process ended with status -9")
@@ -136,7 +136,7 @@ def test_a_failure_costs_the_others_nothing_and_is_tried_again(
     assert answers["calls"] == ["a count_work", "b time_once", "b time_once"]
 
 
-def test_a_row_of_another_config_is_measured_anew(
+def test_a_row_of_another_config_is_measured_again(
     subject: Subject, answers: Any, tmp_path: Path
 ) -> None:
     config = tmp_path / "one.yaml"
@@ -150,7 +150,7 @@ def test_a_row_of_another_config_is_measured_anew(
     assert len(answers["calls"]) == 6
 
 
-def test_a_config_that_can_not_be_read_is_a_failed_row(
+def test_a_config_that_cannot_be_read_is_a_failed_row(
     subject: Subject, answers: Any, tmp_path: Path
 ) -> None:
     config = tmp_path / "bad.yaml"
@@ -161,7 +161,7 @@ def test_a_config_that_can_not_be_read_is_a_failed_row(
     assert a["parameters"] == 1
 
 
-def test_two_rows_of_one_name_are_told(subject: Subject, tmp_path: Path) -> None:
+def test_two_rows_of_one_name_are_refused(subject: Subject, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"names of their own.*tiny"):
         measure_costs([subject, subject], tmp_path, rounds=1, limit=9)
 

@@ -1,4 +1,4 @@
-"""benchmarks.zoo_tables: rows in, cells out."""
+"""benchmarks.zoo_tables: the cells of the tables, by row."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_a_row_of_costs() -> None:
     assert table.notes[0] == "weights: random"
 
 
-def test_results_stand_in_the_row_of_their_detector_as_means_over_seeds() -> None:
+def test_results_are_in_the_row_of_their_detector_as_means_over_seeds() -> None:
     results = [result("cascade", 0.2), result("cascade", 0.4, seed=2), result("ssd", None)]
     table = cost_table([cost("cascade"), cost("ssd")], results)
     assert table.headers[-1] == "AP50, nuts, 10 min cpu on bolts"
     assert [row[-1] for row in table.rows] == ["30.0 (2 runs)", None]
 
 
-def test_a_failure_is_told_and_leaves_its_cells_empty() -> None:
+def test_a_failure_has_a_note_and_empty_cells() -> None:
     broken = cost("ssd", failures={"time_once": "took longer than 9 s"}, seconds=[])
     table = cost_table([broken], [])
     assert table.rows[0][-2:] == [None, None]
@@ -70,13 +70,13 @@ def test_a_failure_is_told_and_leaves_its_cells_empty() -> None:
     assert "- ssd: time_once failed" in table.markdown()
 
 
-def test_a_row_without_anything_is_still_a_row() -> None:
+def test_a_row_without_measurements_is_shown() -> None:
     bare = {"name": "x", "config": "x", "architecture": "", "weights": "", "seconds": []}
     table = cost_table([{**bare, "failures": {"config": "bad"}}], [])
     assert table.rows == [["x", *[None] * 8]]
 
 
-def test_the_comparison_begins_with_the_best() -> None:
+def test_the_comparison_starts_with_the_best() -> None:
     results = [result("ssd", 0.1), result("cascade", 0.25), result("yolo", None)]
     (table,) = comparison_tables(results)
     assert table.title == "Trained 10 min cpu on bolts, tested on nuts"
@@ -86,7 +86,7 @@ def test_the_comparison_begins_with_the_best() -> None:
     assert table.notes[0] == "yolo, seed 1: the loss was infinite"
 
 
-def test_other_times_and_tests_are_other_tables() -> None:
+def test_different_times_and_test_sets_have_different_tables() -> None:
     longer = result("cascade", 0.3, seconds=1200)
     both = result("cascade", 0.3)
     both |= {"test": ["nuts", "coins"], "metrics": {**both["metrics"], "coins": {"AP50": 0.5}}}
