@@ -27,12 +27,17 @@ from smallobj.data.mappers.squash import squash_of
 
 
 class ShuffledTiles(IterableDataset):
-    """Flattens an iterable of tile lists and mixes the tiles of neighbouring photographs.
+    """Flattens an iterable of tile lists and shuffles tiles of successive images.
 
-    A mapper that returns one dict is passed through the same way.
+    An element of ``source`` may also be a single dict instead of a list.
     """
 
     def __init__(self, source: Iterable[Any], buffer: int) -> None:
+        """
+        Args:
+            source: results of a mapper, image by image.
+            buffer: number of tiles in the buffer from which tiles are drawn at random.
+        """
         self.source = source
         self.buffer = max(buffer, 1)
 
@@ -48,9 +53,9 @@ class ShuffledTiles(IterableDataset):
 
 
 def build_train_loader(cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
-    """An endless loader of batches of SOLVER.IMS_PER_BATCH tiles.
+    """Builds an endless loader of batches of SOLVER.IMS_PER_BATCH tiles.
 
-    Sampler, filtering and sharding over processes are Detectron2's.
+    Sampler, filtering and sharding over processes are those of Detectron2.
     """
     mapper = build_train_mapper(cfg)
     options = _train_loader_from_config(cfg, mapper=mapper)
@@ -60,17 +65,17 @@ def build_train_loader(cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
         ShuffledTiles(stream, cfg.INPUT.TILE.SHUFFLE_BUFFER),
         mapper=None,
         total_batch_size=options["total_batch_size"],
-        # Tiles have one shape; whole images are grouped by Detectron2's own loader.
+        # Not needed, since all tiles have the same shape.
         aspect_ratio_grouping=False,
         num_workers=options["num_workers"],
     )
 
 
 def resize_at_test(cfg: CfgNode) -> T.Augmentation:
-    """The resizing that INPUT.SQUASH, or MIN_SIZE_TEST and MAX_SIZE_TEST, ask for; 0 asks for none.
+    """The resizing set by INPUT.SQUASH, or by MIN_SIZE_TEST and MAX_SIZE_TEST (0: no resizing).
 
     Raises:
-        ValueError: as :func:`squash_of`.
+        ValueError: as in :func:`squash_of`.
     """
     squash = squash_of(cfg)
     if squash is not None:
@@ -80,12 +85,14 @@ def resize_at_test(cfg: CfgNode) -> T.Augmentation:
 
 
 def check_native_resolution(cfg: CfgNode, who: str) -> None:
-    """
+    """Checks that images aren't resized at test time.
+
     Args:
-        who: what wants to see every pixel, as the beginning of a sentence.
+        cfg: the config.
+        who: the start of the message: a sentence that says what needs every pixel.
 
     Raises:
-        ValueError: photographs are resized at test time.
+        ValueError: images are resized at test time.
     """
     if cfg.INPUT.MIN_SIZE_TEST:
         raise ValueError(f"{who}; it needs INPUT.MIN_SIZE_TEST 0; got {cfg.INPUT.MIN_SIZE_TEST}")
@@ -94,23 +101,23 @@ def check_native_resolution(cfg: CfgNode, who: str) -> None:
 
 
 def resize_on_reading(cfg: CfgNode) -> T.Augmentation | None:
-    """:func:`resize_at_test`, or None for an ensemble, whose members each resize for themselves."""
+    """:func:`resize_at_test`, or None for an ensemble, whose members resize images themselves."""
     return None if cfg.TEST.ENSEMBLE.MEMBERS else resize_at_test(cfg)
 
 
 def image_tensor(
     image: np.ndarray, resize: T.Augmentation | None, image_format: str
 ) -> torch.Tensor:
-    """A photograph as a model takes it.
+    """Converts an image to the input of a model.
 
     Args:
         image: (H, W, 3) uint8, BGR.
-        resize: as :func:`resize_at_test` gives it; None keeps every pixel.
+        resize: result of :func:`resize_at_test`; None: no resizing.
         image_format: INPUT.FORMAT, "BGR" or "RGB".
 
     Returns:
-        (3, h, w) uint8; channels-last in memory, where possible the photograph's own: a model that
-        reads windows need not wait for a copy of the whole.
+        (3, h, w) uint8, channels-last in memory. If possible it shares the memory of ``image``, so
+        that a model that reads only windows doesn't wait for a copy of the whole image.
     """
     if check_format(image_format) == "RGB":
         image = image[:, :, ::-1]
@@ -120,7 +127,7 @@ def image_tensor(
 
 
 class WholeImageMapper:
-    """Reads a photograph for testing; resized as :func:`resize_on_reading` says."""
+    """Reads an image for testing, resized by :func:`resize_on_reading`."""
 
     def __init__(self, cfg: CfgNode) -> None:
         self.resize = resize_on_reading(cfg)
@@ -137,7 +144,7 @@ class WholeImageMapper:
 
 
 class ReducedImageMapper:
-    """Reads a photograph at 1/MODEL.FOCUS.REDUCTION of its size, for testing a FocusNet."""
+    """Reads an image at 1/MODEL.FOCUS.REDUCTION of its size, for testing a FocusNet."""
 
     def __init__(self, cfg: CfgNode) -> None:
         self.reduction = cfg.MODEL.FOCUS.REDUCTION
@@ -154,12 +161,12 @@ class ReducedImageMapper:
 
 
 def build_test_mapper(cfg: CfgNode) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """What reads a photograph for testing: reduced for a network trained on reduced ones."""
+    """Builds the mapper that reads test images; reduced for a network trained on reduced images."""
     return ReducedImageMapper(cfg) if cfg.INPUT.MAPPER == "FocusMapper" else WholeImageMapper(cfg)
 
 
 def build_test_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[dict[str, Any]]]:
-    """A loader of whole photographs, one at a time, each rank its share."""
+    """Builds a loader of whole images, one at a time; each rank reads its share."""
     mapper = build_test_mapper(cfg)
     options = _test_loader_from_config(cfg, dataset_name, mapper=mapper)
     return build_detection_test_loader(**options)

@@ -1,7 +1,7 @@
 """The 30 classes of the 2021 Small Object AI Challenge, in label order (class id = index).
 
-The English and the Korean tuple name the same things in the same order. The made dataset
-(`smallobj.synthetic`) draws exactly these classes.
+The English and the Korean tuple name the same classes in the same order. The synthetic dataset
+(`smallobj.synthetic`) contains exactly these classes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A folder of arrays made from image files, so that each is made once."""
+"""A cache folder of arrays computed from image files."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ Arrays = dict[str, np.ndarray]
 
 
 class ImageCache:
-    """Keeps what was made of files, up to a number of bytes; several processes may share it.
+    """Caches arrays computed from files, up to a number of bytes; several processes may share it.
 
-    Nothing is ever thrown out: where each image is read once an epoch, in any order, no other rule
-    would find more of them. Bytes are those of all files in the folder.
+    Nothing is ever evicted: since each image is read once per epoch, in any order, no other rule
+    would give more cache hits. All files in the folder count towards the limit.
     """
 
-    # Arrays that are written between two looks at how full the folder is: what several processes
-    # can together exceed the limit by, each.
+    # Number of files written between two measurements of the folder's size. Each process can exceed
+    # the limit by this many files.
     LOOK_EVERY = 64
 
     def __init__(self, folder: str, max_bytes: float) -> None:
         """
         Args:
-            folder: made when the first array is written.
-            max_bytes: no array is added that would exceed it; 0 keeps nothing.
+            folder: created when the first array is written.
+            max_bytes: no array is added that would exceed this; 0: no cache.
 
         Raises:
-            ValueError: a negative number.
+            ValueError: ``max_bytes`` is negative.
         """
         check_not_negative("INPUT.SQUASH_CACHE.MAX_GB", max_bytes)
         self.folder = folder
@@ -49,19 +49,19 @@ class ImageCache:
         self._until_look = 0
 
     def __call__(self, path: str, how: str, make: Callable[[], Arrays]) -> Arrays:
-        """The arrays of a file, kept or made.
+        """The arrays of a file, from the cache or from ``make``.
 
         Args:
             path: the file; if it changes, its arrays are recomputed.
             how: describes what is computed; part of the cache key.
-            make: computes them.
+            make: computes the arrays.
         """
         if not self.max_bytes:
             return make()
         try:
             place = self._place(path, how)
         except OSError:
-            return make()  # which reports a missing file
+            return make()  # it reports a missing file
         # A damaged or missing cache file is recomputed.
         broken = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
         with contextlib.suppress(*broken), np.load(place, allow_pickle=False) as kept:
@@ -72,8 +72,8 @@ class ImageCache:
 
     def _place(self, path: str, how: str) -> str:
         status = os.stat(path)
-        told = f"{os.path.abspath(path)}\n{status.st_mtime_ns}\n{status.st_size}\n{how}"
-        return os.path.join(self.folder, hashlib.sha256(told.encode()).hexdigest() + ".npz")
+        key = f"{os.path.abspath(path)}\n{status.st_mtime_ns}\n{status.st_size}\n{how}"
+        return os.path.join(self.folder, hashlib.sha256(key.encode()).hexdigest() + ".npz")
 
     def _keep(self, place: str, arrays: Any) -> None:
         if self._used >= self.max_bytes:
@@ -94,7 +94,7 @@ class ImageCache:
             with whole_path(place, part) as beside, open(beside, "wb") as file:
                 file.write(content.getbuffer())
         except OSError as error:
-            # A full disk is no reason to end a training that can go on without.
+            # Training can go on without the cache, so a full disk doesn't end it.
             logger.warning("%s: nothing more is kept there: %s", self.folder, error)
             self._used = self.max_bytes
             return

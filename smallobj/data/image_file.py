@@ -1,4 +1,4 @@
-"""Reading one photograph: the same decoder for training, validation and the demo."""
+"""Reading an image file: the same decoder for training, validation and the demo."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _JPEG_FLAGS = {
 
 
 def read_image(path: str | os.PathLike[str], reduction: int = 1) -> np.ndarray:
-    """Decodes an image file, its EXIF orientation applied.
+    """Decodes an image file and applies its EXIF orientation.
 
     Args:
-        path: file.
-        reduction: 1, 2, 4 or 8; the image comes reduced by it. A JPEG is decoded at that scale,
-            which at 1/2 takes under half the time.
+        path: the file.
+        reduction: 1, 2, 4 or 8, the factor by which the sides are reduced. A JPEG is decoded at
+            the reduced scale, which at 1/2 takes under half the time.
 
     Returns:
         (H, W, 3) uint8, BGR; reduced sides are rounded up.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no image, or a truncated one, or another reduction.
+        ValueError: the file isn't an image or is truncated, or the reduction isn't 1, 2, 4 or 8.
     """
     _check_reduction(reduction)
     if not os.path.isfile(path):
@@ -41,7 +41,7 @@ def read_image(path: str | os.PathLike[str], reduction: int = 1) -> np.ndarray:
     data = np.fromfile(path, dtype=np.uint8)
     if _is_truncated_jpeg(data):
         raise ValueError(f"{os.fspath(path)}: truncated JPEG, its end marker is missing")
-    # OpenCV reduces other formats after decoding, from every second pixel.
+    # OpenCV reduces other formats only after decoding, by skipping pixels.
     flag = _JPEG_FLAGS[reduction] if _is_jpeg(data) else cv2.IMREAD_COLOR
     try:
         image = cv2.imdecode(data, flag) if data.size else None
@@ -53,17 +53,22 @@ def read_image(path: str | os.PathLike[str], reduction: int = 1) -> np.ndarray:
 
 
 def reduce_image(image: np.ndarray, reduction: int) -> np.ndarray:
-    """The means of squares of ``reduction`` pixels a side; what sticks out counts its last pixels.
+    """Reduces an image: each output pixel is the mean of ``reduction`` x ``reduction`` pixels.
+
+    At the right and bottom border, missing pixels are copies of the last ones.
 
     Args:
         image: (H, W) or (H, W, 3) uint8.
         reduction: 1, 2, 4 or 8.
 
     Returns:
-        the same with sides ceil(H / reduction), ceil(W / reduction).
+        The same with sides ceil(H / reduction), ceil(W / reduction).
 
     Raises:
-        ValueError: another reduction.
+        ValueError: the reduction isn't 1, 2, 4 or 8.
+
+    >>> reduce_image(np.array([[10, 20, 6], [30, 40, 8]], np.uint8), 2)
+    array([[25,  7]], dtype=uint8)
     """
     _check_reduction(reduction)
     if reduction == 1:
@@ -82,7 +87,8 @@ def _check_reduction(reduction: int) -> None:
 
 
 def check_format(image_format: str) -> str:
-    """
+    """Returns ``image_format`` if it is valid.
+
     Raises:
         ValueError: INPUT.FORMAT is neither BGR nor RGB.
     """
@@ -95,10 +101,10 @@ def _is_jpeg(data: np.ndarray) -> bool:
 
 
 def _is_truncated_jpeg(data: np.ndarray) -> bool:
-    """Whether a JPEG's end marker is missing: libjpeg fills the rest with grey and only warns."""
+    """Whether a JPEG has no end marker; libjpeg only warns then and fills the rest with grey."""
     if not _is_jpeg(data):
         return False
-    # Skip the header's segments, one of which may hold a thumbnail with an end marker of its own.
+    # Skip the segments of the header, which may contain a thumbnail with its own end marker.
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF and data[position + 1] != _JPEG_SCAN:
         position += 2 + int.from_bytes(data[position + 2 : position + 4].tobytes(), "big")
@@ -107,6 +113,6 @@ def _is_truncated_jpeg(data: np.ndarray) -> bool:
 
 
 def quiet_decoders() -> None:
-    """Keeps OpenCV and FFmpeg from printing their own words about files that can't be read."""
+    """Keeps OpenCV and FFmpeg from printing their own messages about unreadable files."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")

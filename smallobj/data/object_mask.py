@@ -1,4 +1,4 @@
-"""A label's mask on its way into training tiles: cut, clipped, and how much of it is left.
+"""Masks of labels, cut to training tiles, and their visible area.
 
 Polygons are lists of (P, 2) float arrays, x before y. A tile is (x0, y0, x1, y1) in image pixels.
 """
@@ -17,16 +17,16 @@ from smallobj.geometry.masks import Rle
 
 @dataclass(frozen=True)
 class PolygonMask:
-    """An object's outlines."""
+    """An object's mask as polygons."""
 
     polygons: list[np.ndarray]
 
     def area(self) -> float:
-        """px²; outlines of one object are taken not to overlap, as COCO does."""
+        """Area in px²; as in COCO, the polygons of one object are assumed not to overlap."""
         return sum(_polygon_area(polygon) for polygon in self.polygons)
 
     def cut(self, tile: tuple[int, int, int, int]) -> PolygonMask:
-        """What a tile shows, in its frame."""
+        """The part of the mask in a tile, in the tile's frame."""
         x0, y0, x1, y1 = tile
         clipped = (clip_polygon(p - [x0, y0], (y1 - y0, x1 - x0)) for p in self.polygons)
         return PolygonMask([p for p in clipped if len(p) >= 3 and _polygon_area(p) > 0])
@@ -46,7 +46,7 @@ class PolygonMask:
 
 @dataclass(frozen=True)
 class BitMask:
-    """An object's pixels: a bool crop (h, w) whose first pixel is (x, y)."""
+    """An object's mask as pixels: a bool crop (h, w) whose first pixel is (x, y)."""
 
     pixels: np.ndarray
     x: int = 0
@@ -56,7 +56,7 @@ class BitMask:
         return float(self.pixels.sum())
 
     def cut(self, tile: tuple[int, int, int, int]) -> BitMask:
-        """What a tile shows, as a crop of the tile's size."""
+        """The part of the mask in a tile, as a crop of the tile's size."""
         x0, y0, x1, y1 = tile
         shown = np.zeros((y1 - y0, x1 - x0), dtype=bool)
         height, width = self.pixels.shape
@@ -83,9 +83,9 @@ class BitMask:
 
 
 def object_mask(segmentation: list[list[float]] | Rle) -> PolygonMask | BitMask:
-    """The mask of a dataset dict's ``segmentation``; run lengths are decoded to the box they fill.
+    """The mask of a dataset dict's ``segmentation``.
 
-    So an object's bitmap is decoded once for all tiles of a photograph.
+    A run-length mask is decoded to a crop of its bounding box, once for all tiles of an image.
     """
     if not isinstance(segmentation, dict):
         return PolygonMask([np.asarray(p, np.float64).reshape(-1, 2) for p in segmentation])
@@ -95,7 +95,7 @@ def object_mask(segmentation: list[list[float]] | Rle) -> PolygonMask | BitMask:
 
 
 def segmentation_rle(segmentation: list[list[float]] | Rle, size: tuple[int, int]) -> Rle:
-    """A ``segmentation`` as a run-length mask of an image of size (h, w)."""
+    """Converts a ``segmentation`` to a run-length mask of an image of size (h, w)."""
     if isinstance(segmentation, dict):
         return segmentation
     merged: dict[str, Any] = mask_util.merge(mask_util.frPyObjects(segmentation, *size))
@@ -105,15 +105,20 @@ def segmentation_rle(segmentation: list[list[float]] | Rle, size: tuple[int, int
 def clip_polygon(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The part of a polygon inside the rectangle from (0, 0) to ``size``, (h, w).
 
-    Sutherland and Hodgman's way (Communications of the ACM 17, 1974), one side after another. A
-    hollow shape that falls apart stays one polygon, whose parts are joined along the border: they
-    enclose nothing there. (Detectron2's transform asks for the library shapely.)
+    The algorithm is that of Sutherland and Hodgman (Communications of the ACM 17, 1974), which
+    clips at one side after another. If the clipped shape has several parts, they stay one polygon,
+    joined along the border by edges that enclose no area. (Detectron2's transform needs the library
+    shapely.)
 
     Args:
         polygon: (P, 2).
+        size: (h, w).
 
     Returns:
-        (Q, 2), perhaps none.
+        (Q, 2); Q is 0 if nothing is inside.
+
+    >>> clip_polygon(np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 4.0]]), (10, 2)).tolist()
+    [[0.0, 0.0], [2.0, 0.0], [2.0, 4.0], [0.0, 4.0]]
     """
     for axis, bound, sign in ((0, 0, 1), (0, size[1], -1), (1, 0, 1), (1, size[0], -1)):
         if not len(polygon):
@@ -124,7 +129,7 @@ def clip_polygon(polygon: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         share = np.divide(inside, inside - after, out=np.zeros_like(inside), where=crosses)
         meeting = polygon + share[:, None] * (following - polygon)
         meeting[:, axis] = bound
-        # Each point, then where the line from it meets the side.
+        # Each point, followed by the point where the edge from it meets the side.
         both = np.stack([polygon, meeting], axis=1).reshape(-1, 2)
         polygon = both[np.stack([inside >= 0, crosses], axis=1).reshape(-1)]
     return polygon

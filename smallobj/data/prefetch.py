@@ -1,4 +1,4 @@
-"""Work done ahead of its use, in background threads: decoding while a model computes."""
+"""Computing results ahead in background threads, such as decoding while a model computes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ R = TypeVar("R")
 def map_ahead(
     function: Callable[[T], R], items: Iterable[T], workers: int, ahead: int
 ) -> Iterator[R]:
-    """``map`` whose next results are computed while the last one is used.
+    """Like ``map``, but the next results are computed while the caller uses the last one.
 
-    Threads suffice for decoding: OpenCV, GDAL and torch let go of Python's lock.
+    Threads suffice for decoding, since OpenCV, GDAL and torch release Python's global lock.
 
     Args:
-        function: called in a worker thread; an error is raised where its result would be taken.
-        items: taken one by one, in the caller's thread, ``ahead`` of the results.
-        workers: threads.
-        ahead: results that may wait, at most; each holds its memory.
+        function: called in a worker thread; an error is raised when its result would be yielded.
+        items: read one by one in the caller's thread, ``ahead`` of the results.
+        workers: number of threads.
+        ahead: largest number of results that wait; each holds its memory.
 
     Yields:
         The results in the order of the items.
@@ -43,7 +43,7 @@ def map_ahead(
             waiting.append(pool.submit(function, item))
         while waiting:
             result = waiting.popleft().result()
-            # Handed in before the result is used, or the worker would idle meanwhile.
+            # Submitted before the result is used; otherwise the worker would be idle meanwhile.
             for item in itertools.islice(iterator, 1):
                 waiting.append(pool.submit(function, item))
             yield result
@@ -52,10 +52,10 @@ def map_ahead(
 
 
 def prefetch(iterable: Iterable[T], depth: int) -> Iterator[T]:
-    """The items of an iterable that runs in a background thread, at most ``depth`` items ahead.
+    """Yields the items of an iterable, which runs in a background thread up to ``depth`` ahead.
 
     Raises:
-        ValueError: a depth below 1.
+        ValueError: ``depth`` is below 1.
     """
     iterator, end = iter(iterable), object()
     turns = map_ahead(lambda _: next(iterator, end), itertools.repeat(None), 1, depth)

@@ -1,4 +1,4 @@
-"""What datasets hold, in the pixels that the network sees: image sizes and boxes."""
+"""Image sizes and boxes of datasets, in pixels of the network's input."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from smallobj.geometry.boxes import annotation_boxes
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """Images and boxes of some datasets, crowd regions left out.
+    """Images and boxes of some datasets, without crowd regions.
 
     Attributes:
-        names: of the datasets.
-        image_sizes: (M, 2) int (h, w) as the network sees them, after INPUT.MIN_SIZE_TEST.
+        names: names of the datasets.
+        image_sizes: (M, 2) int (h, w) of the network's input, after the resizing at test time.
         original_sizes: (M, 2) int (h, w) of the files.
         boxes: M arrays (n, 4) XYXY, in the pixels of ``image_sizes``.
     """
@@ -42,11 +42,11 @@ class Survey:
 
     @property
     def resized(self) -> bool:
-        """Whether the network sees other pixels than the files hold."""
+        """Whether images are resized for the network."""
         return not np.array_equal(self.image_sizes, self.original_sizes)
 
     def example(self) -> int:
-        """Index of the image that shows best what a plan does: the one with most objects."""
+        """Index of the image to illustrate a plan with: the one with most objects."""
         return int(np.argmax([len(boxes) for boxes in self.boxes]))
 
 
@@ -57,14 +57,14 @@ def box_sides(boxes: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def survey_datasets(cfg: CfgNode, names: Sequence[str]) -> Survey:
-    """Reads registered datasets; no pixel is decoded.
+    """Reads registered datasets without decoding images.
 
     Args:
-        cfg: INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST say how images are resized.
-        names: datasets, one at least.
+        cfg: the config; :func:`smallobj.data.build.resize_at_test` says how images are resized.
+        names: at least one dataset.
 
     Raises:
-        ValueError: the datasets hold no object, or an image does not tell its size.
+        ValueError: the datasets have no object, or an image has no height and width.
     """
     resize = resize_at_test(cfg)
     seen: dict[tuple[int, int], tuple[int, int]] = {}
@@ -73,8 +73,8 @@ def survey_datasets(cfg: CfgNode, names: Sequence[str]) -> Survey:
         for record in DatasetCatalog.get(name):
             if not record.get("height") or not record.get("width"):
                 raise ValueError(
-                    f"dataset {name}: each image must tell its height and width; "
-                    f"{record.get('file_name')} does not"
+                    f"dataset {name}: each image must have a height and width; "
+                    f"{record.get('file_name')} has none"
                 )
             size = (record["height"], record["width"])
             seen.setdefault(size, resized_to(size, resize))
@@ -83,7 +83,7 @@ def survey_datasets(cfg: CfgNode, names: Sequence[str]) -> Survey:
             scale = np.array(seen[size][::-1]) / size[::-1]
             boxes.append(annotation_boxes(kept) * np.tile(scale, 2))
     if not sum(map(len, boxes)):
-        raise ValueError(f"a plan needs one labelled object at least; {', '.join(names)} has none")
+        raise ValueError(f"a plan needs at least one labelled object; {', '.join(names)} has none")
     return Survey(
         names=tuple(names),
         image_sizes=np.array([seen[size] for size in originals]),
@@ -94,7 +94,7 @@ def survey_datasets(cfg: CfgNode, names: Sequence[str]) -> Survey:
 
 def resized_to(size: tuple[int, int], resize: T.Augmentation) -> tuple[int, int]:
     """(h, w) of an image after a resizing."""
-    # Only the shape is looked at; this view of a single number takes no memory.
+    # The transform only needs the shape; this view of a single number takes no memory.
     transform = resize.get_transform(np.broadcast_to(np.uint8(0), (*size, 3)))
     if isinstance(transform, T.NoOpTransform):
         return size

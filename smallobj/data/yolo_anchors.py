@@ -1,4 +1,4 @@
-"""YOLO's anchors from the training data, when the config leaves them open."""
+"""Fits YOLO's anchors to the training data if the config doesn't give them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from detectron2.config import CfgNode
 from smallobj.data.survey import survey_datasets
 from smallobj.geometry.anchors import fit_sides, shape_iou
 
-# The paper's nine on three features.
+# As in the paper, which has nine anchors on three features.
 PER_FEATURE = 3
 _logger = logging.getLogger(__name__)
 
 
 def resolve_yolo_anchors(cfg: CfgNode, names: Sequence[str] | None = None) -> CfgNode:
-    """Sets an empty MODEL.YOLO.ANCHORS of a YOLOv3 to clusters of DATASETS.TRAIN's boxes.
+    """Fits MODEL.YOLO.ANCHORS of a YOLOv3, if it is empty, to the boxes of DATASETS.TRAIN.
 
-    k-means with the distance 1 - IoU (arXiv 1804.02767, section 2.3). Boxes are measured as the
-    network sees them. The same data give the same anchors, so that a resumed run keeps its own. The
-    config is changed in place and returned; other detectors' are left alone.
+    The method is k-means with the distance 1 - IoU (arXiv 1804.02767, section 2.3), on boxes in
+    pixels of the network's input. The same data give the same anchors, so a resumed run keeps its
+    anchors. The config is changed in place and returned; configs of other detectors stay unchanged.
 
     Args:
-        cfg: of any detector.
-        names: datasets to go by instead.
+        cfg: config of any detector.
+        names: datasets to use instead of DATASETS.TRAIN.
 
     Raises:
-        ValueError: the data hold no object.
+        ValueError: the data have no object.
     """
     node = cfg.MODEL.YOLO
     if cfg.MODEL.META_ARCHITECTURE != "YOLOv3" or len(node.ANCHORS):

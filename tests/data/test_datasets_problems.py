@@ -171,14 +171,14 @@ def test_coco_reports_all_at_once(tmp_path):
     rules = {entry: rule for entry, (rule, _) in seen(reading.problems).items()}
     assert rules == {
         "categories[1]": "a category's name may occur once",
-        "categories[2]": "a category must be an object with an integer id and a text name",
+        "categories[2]": "a category must be an object with an integer id and a name, a string",
         "images[1]": "an id may occur once in its list",
         "images[2]": "a file_name may occur once",
         "images[3] (2.jpg)": "width and height must be those of the decoded image "
         "(EXIF orientation applied)",
         "images[4] (gone.jpg)": "the image file must exist",
-        "images[5]": "an image must be an object with an integer id and a text file_name",
-        "images[6]": "an image must be an object with an integer id and a text file_name",
+        "images[5]": "an image must be an object with an integer id and a file_name, a string",
+        "images[6]": "an image must be an object with an integer id and a file_name, a string",
         "annotations[1]": "an id may occur once in its list",
         "annotations[2]": "image_id must be the id of an image",
         "annotations[3]": "the class must be a known one",

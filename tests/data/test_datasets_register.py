@@ -162,7 +162,7 @@ def test_a_mended_file_is_read_again(root):
 def test_register_must_be_a_list():
     cfg = get_cfg()
     cfg.DATASETS.REGISTER = "bolts=coco:a.json:images"
-    with pytest.raises(ValueError, match="is a list of texts"):
+    with pytest.raises(ValueError, match="is a list of strings"):
         register_from_config(cfg)
 
 

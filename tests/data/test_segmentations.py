@@ -79,7 +79,7 @@ def test_no_mask_is_no_error(value):
         ({"size": [30, 40], "counts": [1200.0]}, "add up to its pixels"),
         ({"size": [30, 40], "counts": [-1, 1201]}, "add up to its pixels"),
         ({"size": [30, 40], "counts": [600, 599]}, "add up to its pixels"),
-        ({"size": [30, 40], "counts": [1200]}, "must cover a pixel"),
+        ({"size": [30, 40], "counts": [1200]}, "must cover at least one pixel"),
     ],
 )
 def test_what_is_broken_is_told(value, rule):

@@ -58,11 +58,11 @@ def test_everything_is_in_the_pixels_that_the_network_sees(records, tiny_config)
 
 def test_data_without_objects_is_refused(records, tiny_config):
     records("d", (100, 100, [(0, 0, 5, 5, 1)]))
-    with pytest.raises(ValueError, match=r"one labelled object at least; d has none"):
+    with pytest.raises(ValueError, match=r"at least one labelled object; d has none"):
         survey_datasets(tiny_config(), ["d"])
 
 
 def test_an_image_must_tell_its_size(records, tiny_config):
     records("e", (None, 100, [(0, 0, 5, 5, 0)]))
-    with pytest.raises(ValueError, match=r"height and width; 0\.jpg does not"):
+    with pytest.raises(ValueError, match=r"height and width; 0\.jpg has none"):
         survey_datasets(tiny_config(), ["e"])

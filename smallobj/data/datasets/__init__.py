@@ -1,4 +1,4 @@
-"""Datasets: three formats read, checked and registered for Detectron2."""
+"""Datasets in three formats: reading, checking and registering them for Detectron2."""
 
 from smallobj.data.datasets.checks import (
     DatasetCounts,

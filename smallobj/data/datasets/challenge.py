@@ -26,14 +26,14 @@ _UNIQUE_IMAGE = "an image may be labelled once"
 
 
 def read_challenge_classes(spec: DatasetSpec, reading: DatasetReading) -> list[str]:
-    """Class names from the classes file, or without one the challenge's 30."""
+    """Class names from the classes file; without one, the 30 classes of the challenge."""
     if spec.classes:
         return read_class_file(spec.classes, reading)
     return list(CHALLENGE_CLASSES_EN)
 
 
 def read_challenge(spec: DatasetSpec) -> DatasetReading:
-    """Reads labels and image sizes; without labels, all images of the folder."""
+    """Reads labels and image sizes; without a label file, lists all images of the folder."""
     reading = DatasetReading()
     reading.class_names = read_challenge_classes(spec, reading)
     reading.class_ids = {index: index for index in range(len(reading.class_names))}
@@ -69,7 +69,15 @@ def read_challenge(spec: DatasetSpec) -> DatasetReading:
 def report_unreadable_image(
     file: str, entry: str, path: str, error: Exception, reading: DatasetReading
 ) -> None:
-    """Reports a missing image in the file that names it, an unreadable header in the image."""
+    """Reports a missing image as a problem of ``file``, an unreadable header as one of the image.
+
+    Args:
+        file: the file that names the image.
+        entry: the place in that file.
+        path: the image.
+        error: the error on reading the image's size.
+        reading: receives the problem.
+    """
     if isinstance(error, FileNotFoundError):
         reading.report(file, entry, "the image file must exist", f"no file {path}")
     else:

@@ -1,4 +1,4 @@
-"""Everything about the datasets that must be right before training starts."""
+"""Checks of datasets before training starts, and the number of classes that follows from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class DatasetCounts:
-    """What a dataset holds: images, good boxes by class name, and dropped boxes by rule.
+    """Counts of a dataset: images, good boxes by class name, and dropped boxes by rule.
 
     A box that breaks two rules counts under both.
     """
@@ -40,16 +40,16 @@ class DatasetCounts:
 
 
 def load_checked(names: Sequence[str], drop_bad_boxes: bool = False) -> list[DatasetCounts]:
-    """Reads datasets fully; every problem of all of them is found before any is raised.
+    """Reads whole datasets and finds all problems in all of them before it raises.
 
     Args:
-        names: datasets; one that other Python code registered is loaded, but not checked.
+        names: datasets; those registered by other Python code are not checked.
         drop_bad_boxes: leave out boxes that break a rule, now and whenever the dataset is loaded,
-            and log how many; what is wrong with a file still is an error.
+            and log how many; a problem with a file is still an error.
 
     Raises:
         ValueError: there is no dataset of that name.
-        DatasetError: lists what is wrong.
+        DatasetError: datasets break rules; lists the problems.
     """
     problems: list[Problem] = []
     counts = []
@@ -85,7 +85,7 @@ def check_datasets(cfg: CfgNode, names: Sequence[str] | None = None) -> list[Dat
     """``load_checked`` and ``check_masks`` of DATASETS.TRAIN and TEST, or of the given names.
 
     Raises:
-        DatasetError: lists what is wrong.
+        DatasetError: datasets break rules; lists the problems.
     """
     if names is None:
         names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
@@ -95,18 +95,18 @@ def check_datasets(cfg: CfgNode, names: Sequence[str] | None = None) -> list[Dat
 
 
 def resolve_num_classes(cfg: CfgNode, names: Sequence[str] | None = None) -> CfgNode:
-    """Sets MODEL.*.NUM_CLASSES that are 0, and empty MODEL.CLASS_NAMES, from the data.
+    """Sets a MODEL.*.NUM_CLASSES of 0 and an empty MODEL.CLASS_NAMES from the data.
 
-    The config is changed in place and returned. With no datasets, the class names in the config
-    stand in for them; without those nothing changes.
+    The config is changed in place and returned. Without datasets, the class names in the config are
+    used instead; if there are none either, nothing changes.
 
     Args:
-        cfg: read DATASETS.TRAIN and TEST, which must have the same classes.
-        names: datasets to go by instead.
+        cfg: the config; the datasets in DATASETS.TRAIN and TEST must have the same classes.
+        names: datasets to use instead.
 
     Raises:
-        ValueError: the config has another number or other names than the data, or the datasets
-            differ.
+        ValueError: the number or the names of the classes in the config differ from those of the
+            data, or the datasets differ from each other.
     """
     if names is None:
         names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
@@ -118,11 +118,11 @@ def resolve_num_classes(cfg: CfgNode, names: Sequence[str] | None = None) -> Cfg
         source = "MODEL.CLASS_NAMES"
     if not classes:
         return cfg
-    told = list(cfg.MODEL.CLASS_NAMES)
-    if told and told != classes:
+    configured = list(cfg.MODEL.CLASS_NAMES)
+    if configured and configured != classes:
         raise ValueError(
             "the config's MODEL.CLASS_NAMES differs from the data: "
-            + _first_difference("MODEL.CLASS_NAMES", told, source, classes)
+            + _first_difference("MODEL.CLASS_NAMES", configured, source, classes)
         )
     was_frozen = cfg.is_frozen()
     cfg.defrost()

@@ -1,6 +1,7 @@
 """COCO JSON: ``images``, ``annotations`` and ``categories`` in one file, beside a folder of images.
 
-Detectron2's own reader stops at the first error and skips some silently; this one tells all.
+Detectron2's own reader stops at the first error and skips some errors silently. This one reports
+all of them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from smallobj.data.datasets.segmentations import read_segmentation
 from smallobj.data.datasets.spec import DatasetSpec
 
 _FILE_RULE = "the file must be a JSON object with the lists images, annotations and categories"
-_IMAGE_RULE = "an image must be an object with an integer id and a text file_name"
-_CATEGORY_RULE = "a category must be an object with an integer id and a text name"
+_IMAGE_RULE = "an image must be an object with an integer id and a file_name, a string"
+_CATEGORY_RULE = "a category must be an object with an integer id and a name, a string"
 _ANNOTATION_RULE = "an annotation must be an object with integer image_id and category_id"
 _BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
 _CROWD_RULE = "iscrowd must be 0 or 1"
@@ -36,7 +37,7 @@ _KNOWN_IMAGE = "image_id must be the id of an image"
 def read_coco(spec: DatasetSpec) -> DatasetReading:
     """Reads images, boxes and masks; category ids become 0, 1, … in the order of the ids.
 
-    Without a folder of images the sizes are those that the file tells.
+    Without a folder of images the sizes are taken from the file.
     """
     reading = DatasetReading()
     content = _read_content(spec, reading)
@@ -54,7 +55,7 @@ def read_coco(spec: DatasetSpec) -> DatasetReading:
 
 
 def read_coco_classes(spec: DatasetSpec, reading: DatasetReading) -> list[str]:
-    """Class names alone, by contiguous id: reads the JSON, but no image."""
+    """Class names by contiguous id; reads the JSON file, but no image."""
     content = _read_content(spec, reading)
     if content is not None:
         _read_categories(content, spec, reading)
@@ -88,7 +89,16 @@ def _objects(
     spec: DatasetSpec,
     reading: DatasetReading,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, entry) of those that have an integer id and the texts, none of them seen before."""
+    """(place, entry) of the good entries: with an integer id and ``texts``, each occurring once.
+
+    Args:
+        entries: a list in the file.
+        list_name: name of the list, for messages.
+        texts: keys that must have a string as their value.
+        rule: the rule that an entry without them breaks.
+        spec: the dataset.
+        reading: receives the problems.
+    """
     seen: set[tuple[str, Any]] = set()
     for number, entry in enumerate(entries):
         where = f"{list_name}[{number}]"
@@ -113,8 +123,8 @@ def _read_categories(
     content: dict[str, list[Any]], spec: DatasetSpec, reading: DatasetReading
 ) -> None:
     entries = content["categories"]
-    found = _objects(entries, "categories", ("name",), _CATEGORY_RULE, spec, reading)
-    names = {entry["id"]: entry["name"] for _, entry in found}
+    categories = _objects(entries, "categories", ("name",), _CATEGORY_RULE, spec, reading)
+    names = {entry["id"]: entry["name"] for _, entry in categories}
     reading.class_ids = {identity: index for index, identity in enumerate(sorted(names))}
     reading.class_names = [names[identity] for identity in sorted(names)]
     if not entries:
@@ -124,7 +134,7 @@ def _read_categories(
 def _read_images(
     content: dict[str, list[Any]], spec: DatasetSpec, reading: DatasetReading
 ) -> dict[int, dict[str, Any]]:
-    """Records by image id; height 0 stands for an image whose header could not be read."""
+    """Records by image id; an image whose header could not be read has height 0."""
     entries = list(
         _objects(content["images"], "images", ("file_name",), _IMAGE_RULE, spec, reading)
     )
@@ -163,7 +173,7 @@ def _read_annotations(
     spec: DatasetSpec,
     reading: DatasetReading,
 ) -> None:
-    # An image that was reported for its own sake is not reported again as unknown.
+    # An image that is listed but bad has been reported; it is not also reported as unknown.
     listed = {
         entry["id"]
         for entry in content["images"]
@@ -230,7 +240,7 @@ def _read_annotation(
         annotation["segmentation"] = segmentation
     area: Any = entry.get("area")
     if is_number(area) and 0 <= to_float(area) < float("inf"):
-        annotation["area"] = to_float(area)  # COCO's size ranges go by it, not by the box
+        annotation["area"] = to_float(area)  # COCO's size ranges use it, not the box
     return annotation
 
 

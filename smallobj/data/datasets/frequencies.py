@@ -1,4 +1,4 @@
-"""How many photographs show each class, for losses that treat rare classes otherwise."""
+"""The share of images that show each class, for losses that treat rare classes differently."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ _logger = logging.getLogger(__name__)
 
 
 def class_frequencies(names: Sequence[str]) -> list[float]:
-    """Share of the photographs of all these datasets that show each class.
+    """For each class, the share of the images of all these datasets that show it.
 
     Args:
-        names: datasets with the same classes, at least one. Crowds don't count.
+        names: at least one dataset; all must have the same classes. Crowd regions don't count.
 
     Returns:
         K numbers in [0, 1].
     """
     counts = [0] * len(class_names(names[0]))
-    photographs = 0
+    images = 0
     for name in names:
         for record in DatasetCatalog.get(name):
-            photographs += 1
+            images += 1
             annotations = record.get("annotations", [])
             for category in {a["category_id"] for a in annotations if not a.get("iscrowd", 0)}:
                 counts[category] += 1
-    return [count / max(photographs, 1) for count in counts]
+    return [count / max(images, 1) for count in counts]
 
 
 def resolve_class_frequencies(cfg: CfgNode) -> CfgNode:
     """Fills an empty MODEL.ROI_BOX_HEAD.CLASS_FREQUENCIES from DATASETS.TRAIN, if a loss needs it.
 
-    The config is changed in place and returned. Frequencies that it has already stay as they are.
+    The config is changed in place and returned. Frequencies that it already has stay the same.
     """
     head = cfg.MODEL.ROI_BOX_HEAD
     if not head.CLS_LOSS.startswith("equalization") or not cfg.DATASETS.TRAIN:
@@ -58,7 +58,7 @@ def _tell_rare(cfg: CfgNode) -> None:
     threshold = head.EQUALIZATION_LAMBDA
     rare = [f"{name} {share:.5f}" for share, name in by_name if share < threshold]
     if rare:
-        # TR of arXiv 2003.05176, section 3: by it the authors chose lambda.
+        # TR of arXiv 2003.05176, section 3, by which the authors chose lambda.
         total = sum(head.CLASS_FREQUENCIES)
         tail = sum(share for share, _ in by_name if share < threshold) / total if total else 0.0
         _logger.info(

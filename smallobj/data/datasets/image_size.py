@@ -1,4 +1,4 @@
-"""Sizes of many images from their headers, and the images in a folder."""
+"""Reading the sizes of many images from their headers, and listing the images in a folder."""
 
 from __future__ import annotations
 
@@ -18,37 +18,41 @@ _TURNED_BY_90 = (5, 6, 7, 8)
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
-    """Sorts "9.jpg" before "10.jpg"."""
-    # Of two numbers without leading zeros the longer is the larger.
+    """Sort key that puts "9.jpg" before "10.jpg".
+
+    >>> sorted(["10.jpg", "9.jpg"], key=natural_key)
+    ['9.jpg', '10.jpg']
+    """
+    # Of two numbers without leading zeros the one with more digits is larger.
     parts = re.split(r"0*([0-9]+)", name)
     return [(bool(at % 2), len(part) if at % 2 else 0, part) for at, part in enumerate(parts)]
 
 
 def list_images(folder: str) -> list[str]:
     """Paths of the images in a folder and below it, relative to it, in natural order."""
-    found = []
+    paths = []
     for parent, _, names in os.walk(folder):
         for name in names:
             if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith("."):
-                found.append(os.path.relpath(os.path.join(parent, name), folder))
-    return sorted(found, key=natural_key)
+                paths.append(os.path.relpath(os.path.join(parent, name), folder))
+    return sorted(paths, key=natural_key)
 
 
 def _is_turned(image: PIL.Image.Image) -> bool:
-    # Asking a PNG that has no EXIF for it would decode the whole image; Pillow swaps the sides of
-    # TIFFs itself.
+    # For a PNG without EXIF, getexif would decode the whole image. For TIFFs Pillow swaps the sides
+    # itself.
     if "exif" not in image.info or image.format == "TIFF":
         return False
     try:
         return image.getexif().get(_ORIENTATION_TAG, 1) in _TURNED_BY_90
     except (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, struct.error):
-        return False  # decoders pass over broken EXIF
+        return False  # decoders ignore broken EXIF
 
 
 def read_size(path: str) -> tuple[int, int] | OSError | ValueError:
-    """Size (h, w) that an image has once decoded, from its header alone; the error if unreadable.
+    """Size (h, w) of the decoded image, read from its header; the error if it is unreadable.
 
-    A photograph that EXIF declares as turned by 90 degrees has its sides swapped, as decoders do.
+    The sides of an image that EXIF declares as rotated by 90 degrees are swapped, as in decoders.
     """
     try:
         with PIL.Image.open(path) as image:
@@ -62,7 +66,7 @@ def read_size(path: str) -> tuple[int, int] | OSError | ValueError:
 
 @contextlib.contextmanager
 def _any_number_of_pixels() -> Iterator[None]:
-    # Pillow refuses images beyond 179 megapixels by their header, before anything is decoded.
+    # Pillow refuses to open images beyond 179 megapixels, even to read their header.
     limit = PIL.Image.MAX_IMAGE_PIXELS
     PIL.Image.MAX_IMAGE_PIXELS = None
     try:
@@ -72,6 +76,6 @@ def _any_number_of_pixels() -> Iterator[None]:
 
 
 def read_sizes(paths: Sequence[str]) -> list[tuple[int, int] | OSError | ValueError]:
-    """``read_size`` of each path, by several threads (the disk is what takes the time)."""
+    """``read_size`` of each path, in several threads (most of the time goes to the disk)."""
     with _any_number_of_pixels(), ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(read_size, paths))

@@ -1,4 +1,4 @@
-"""Whether the labels have the masks that a mask model trains on, or is measured by."""
+"""Checks that labels have the masks needed to train or evaluate a mask model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ POLYGONS_ONLY = "with INPUT.MASK_FORMAT polygon, masks must be polygons (bitmask
 
 
 def check_masks(cfg: CfgNode, names: Sequence[str]) -> None:
-    """Every label that a mask model trains on, or is measured by, has a mask of the right kind.
+    """Checks that every label used to train or evaluate a mask model has a mask of the right kind.
 
     Args:
-        cfg: read DATASETS.TRAIN and TEST, MODEL.MASK_ON, INPUT.MASK_FORMAT and TEST.METRICS.
-        names: the datasets that are to be checked; others are left alone.
+        cfg: the config; DATASETS.TRAIN and TEST, MODEL.MASK_ON, INPUT.MASK_FORMAT and TEST.METRICS
+            are read.
+        names: the datasets to check.
 
     Raises:
-        DatasetError: lists the labels without one.
+        DatasetError: labels have no such mask; lists them.
     """
     train = list(cfg.DATASETS.TRAIN) if cfg.MODEL.MASK_ON else []
     test = list(cfg.DATASETS.TEST) if "coco_masks" in cfg.TEST.METRICS else []
@@ -43,11 +44,11 @@ def _mask_problems(name: str, polygons_only: bool, with_crowds: bool) -> list[Pr
         for annotation in record.get("annotations", []):
             if annotation.get("iscrowd", 0) and not with_crowds:
                 continue
-            found = annotation.get("segmentation")
-            if found and not (polygons_only and isinstance(found, dict)):
+            mask = annotation.get("segmentation")
+            if mask and not (polygons_only and isinstance(mask, dict)):
                 continue
             file = spec.annotations if spec else f"dataset {name}"
             entry = f"{record['file_name']}, box {shown(list(annotation['bbox']))}"
-            rule, value = (POLYGONS_ONLY, "a run-length mask") if found else (MASK_RULE, "none")
+            rule, value = (POLYGONS_ONLY, "a run-length mask") if mask else (MASK_RULE, "none")
             problems.append(Problem(file, entry, rule, value))
     return problems

@@ -1,7 +1,7 @@
-"""Penn-Fudan's pedestrians: instance masks in PNG files, turned into COCO JSON.
+"""Converts the Penn-Fudan pedestrian dataset, with instance masks in PNG files, to COCO JSON.
 
-Any data set of the same layout will do: PNGImages/NAME.png beside PedMasks/NAME_mask.png, in which
-each instance has a value of its own and 0 is background.
+Any dataset with the same layout works: PNGImages/NAME.png and PedMasks/NAME_mask.png, where each
+instance has a different value and 0 is background.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from smallobj.data.datasets.problems import DatasetError, Problem
 from smallobj.geometry.masks import coco_annotation, mask_rles
 
 IMAGES, MASKS = "PNGImages", "PedMasks"
-# One channel: shades of grey, indices into a palette, or 16 bits.
+# Pillow's modes with one channel: grey, palette indices, and integers of 32 or 16 bits.
 _MODES = ("L", "P", "I", "I;16")
 
 FOLDER_RULE = "the folder must exist"
@@ -31,12 +31,13 @@ INSTANCE_RULE = "a mask must show at least one instance, a value over 0"
 
 
 def split_names(names: Sequence[str], test: int, seed: int) -> tuple[list[str], list[str]]:
-    """Training and test names: the last ``test`` of a shuffled list, each in the shuffled order.
+    """Splits names into training and test names: the last ``test`` names of the shuffled list.
 
-    The shuffling is torch.randperm's, which with the seed 1 gives the tutorial's own split.
+    Both lists are in the shuffled order. The shuffling is that of torch.randperm, which with seed 1
+    gives the same split as the tutorial.
 
     Raises:
-        ValueError: not at least one name would be left on either side.
+        ValueError: no name would be left on one of the sides.
     """
     if not 0 < test < len(names):
         raise ValueError(
@@ -48,12 +49,12 @@ def split_names(names: Sequence[str], test: int, seed: int) -> tuple[list[str], 
 
 
 def list_names(root: str) -> list[str]:
-    """Names of the images without ending, sorted.
+    """Sorted names of the images, without their ending.
 
     Raises:
-        DatasetError: lists folders that are missing, and images and masks without one another.
+        DatasetError: a folder, an image or a mask is missing; lists all of them.
     """
-    found: list[set[str]] = []
+    names_by_folder: list[set[str]] = []
     problems = []
     for folder, ending in ((IMAGES, ".png"), (MASKS, "_mask.png")):
         path = os.path.join(root, folder)
@@ -61,9 +62,10 @@ def list_names(root: str) -> list[str]:
             problems.append(Problem(path, "whole folder", FOLDER_RULE, "no such folder"))
             continue
         files = os.listdir(path)
-        found.append({name.removesuffix(ending) for name in files if name.endswith(ending)})
+        names = {name.removesuffix(ending) for name in files if name.endswith(ending)}
+        names_by_folder.append(names)
     if not problems:
-        images, masks = found
+        images, masks = names_by_folder
         for name in sorted(images ^ masks):
             has, lacks = (IMAGES, MASKS) if name in images else (MASKS, IMAGES)
             file = os.path.join(root, has, f"{name}{'.png' if name in images else '_mask.png'}")
@@ -73,14 +75,14 @@ def list_names(root: str) -> list[str]:
             problems.append(Problem(path, "whole folder", SOME_RULE, "none"))
     if problems:
         raise DatasetError(problems)
-    return sorted(found[0])
+    return sorted(names_by_folder[0])
 
 
 def coco_content(root: str, names: Sequence[str]) -> dict[str, Any]:
-    """COCO JSON of some of the images: run-length masks, and boxes that fit them to the pixel.
+    """COCO JSON of the named images, with run-length masks and the tight boxes around them.
 
     Raises:
-        DatasetError: lists files that can't be read and masks that break a rule.
+        DatasetError: files can't be read, or masks break a rule; lists them.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -113,7 +115,7 @@ def _instances(mask: np.ndarray) -> list[dict[str, Any]]:
 
 
 def _read_mask(path: str, mask_path: str, problems: list[Problem]) -> np.ndarray | None:
-    """(H, W) instance numbers, or None after reporting what is wrong."""
+    """(H, W) instance numbers; None after reporting a problem."""
 
     def report(file: str, rule: str, value: str) -> None:
         problems.append(Problem(file, "whole file", rule, value))
@@ -128,7 +130,7 @@ def _read_mask(path: str, mask_path: str, problems: list[Problem]) -> np.ndarray
         with PIL.Image.open(mask_path) as image:
             mode, mask_size = image.mode, image.size
             mask = np.array(image) if mode in _MODES else None
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow's for some broken PNGs
+    except (OSError, ValueError, SyntaxError) as error:  # the last for some broken PNGs
         report(mask_path, READABLE_RULE, str(error))
         return None
     if mask is None:

@@ -1,4 +1,4 @@
-"""What is wrong with a dataset: one record per broken rule, and the error that lists them all."""
+"""Problems of a dataset: one record per broken rule, and the error that lists them all."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Problem:
     Attributes:
         file: the file to fix.
         entry: the place in it: an image name, an annotation, a line.
-        rule: what should hold; the same text for every entry that breaks it.
-        value: what was found instead.
-        is_box: only one box is concerned, so that dropping the box cures it.
+        rule: the rule; the same text for every entry that breaks it.
+        value: the value that breaks the rule.
+        is_box: the problem concerns only one box, so dropping the box solves it.
     """
 
     file: str
@@ -30,23 +30,23 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.file}: {self.entry}: {self.rule} (got {self.value})"
-        # JSON can hold half a character, which no terminal takes.
+        # JSON can contain half of a surrogate pair, which can't be printed.
         return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclasses.dataclass
 class ProblemLog:
-    """All broken rules that a reader has met so far."""
+    """All problems that a reader has reported so far."""
 
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
     def report(self, file: str, entry: str, rule: str, value: str) -> None:
-        """Notes a :class:`Problem` that concerns more than one box."""
+        """Adds a :class:`Problem` that concerns more than one box."""
         self.problems.append(Problem(file, entry, rule, value))
 
 
 def shown(value: object) -> str:
-    """``repr`` of a value from a file, cut to a length that a line can hold."""
+    """``repr`` of a value from a file, cut to 120 characters."""
     text = repr(value)
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
 
@@ -57,10 +57,10 @@ def count_by_rule(problems: Iterable[Problem]) -> dict[str, int]:
 
 
 class DatasetError(ValueError):
-    """Datasets broke rules; the message lists the first 50 and counts the rest by rule.
+    """Datasets break rules; the message lists 50 problems and, if there are more, counts by rule.
 
     Attributes:
-        problems: all of them.
+        problems: all problems.
     """
 
     place = "the datasets"
@@ -75,7 +75,7 @@ class DatasetError(ValueError):
 
 
 class ResultsError(DatasetError):
-    """The same of a file of detections."""
+    """The same for a file of detections."""
 
     place = "the results"
     full_list = ""

@@ -1,4 +1,4 @@
-"""What a reader returns, and what all readers share: boxes, records, strict JSON, class files."""
+"""The result of a dataset reader, and common parts: boxes, records, strict JSON, class files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ VALID_JSON = "the file must be valid JSON"
 
 @dataclasses.dataclass
 class DatasetReading(ProblemLog):
-    """A dataset as read: the good part, and everything that is wrong with the rest.
+    """A dataset as read: the good records, and the problems of the others.
 
     Attributes:
-        class_names: by contiguous class id.
-        class_ids: class id of the file to contiguous class id.
+        class_names: class names by contiguous class id.
+        class_ids: contiguous class id by class id in the file.
         records: Detectron2 dataset dicts of all readable images with their good boxes.
     """
 
@@ -46,11 +46,11 @@ class DatasetReading(ProblemLog):
         """A Detectron2 annotation, or None after reporting each rule that the box breaks.
 
         Args:
-            file: where a problem is reported.
-            entry: where in that file.
-            class_value: key of ``class_ids``.
+            file: the file, for reports.
+            entry: the place in that file, for reports.
+            class_value: class id in the file, which is also the contiguous class id.
             box: (x, y, w, h) in pixels.
-            size: (h, w) of the image, None where it could not be read.
+            size: (h, w) of the image; None if it could not be read.
         """
         index = class_index(class_value, len(self.class_names))
         if index is None:
@@ -74,7 +74,10 @@ class DatasetReading(ProblemLog):
     def box(
         self, file: str, entry: str, box: Sequence[float], size: tuple[int, int] | None
     ) -> list[float] | None:
-        """The (x, y, w, h) box clipped to the image, or None after reporting what it breaks."""
+        """The (x, y, w, h) box clipped to the image; None after reporting the rule that it breaks.
+
+        Also None if ``size`` is None.
+        """
         rule = broken_box_rule(box, size)
         if rule is not None:
             value = str([float(f"{number:.6g}") for number in box])
@@ -102,16 +105,16 @@ def _describe_object(pairs: list[tuple[str, Any]]) -> str:
 
 
 def read_json(path: str, log: ProblemLog) -> Any:
-    """Content of a JSON file, or None after reporting what is wrong with it.
+    """Content of a JSON file, or None after reporting its problem.
 
-    Duplicate keys are reported, all of them; Python's reader would keep the last one silently.
+    All duplicate keys are reported; Python's own reader would silently keep the last one.
     """
     text = read_text(path, log)
     return None if text is None else _parse(text, path, log)
 
 
 def read_json_lines(path: str, log: ProblemLog) -> list[Any] | None:
-    """What each line of a file holds, None after reporting all lines that are no JSON."""
+    """Content of each line of a file; None after reporting all lines that aren't JSON."""
     text = read_text(path, log)
     if text is None:
         return None
@@ -122,7 +125,7 @@ def read_json_lines(path: str, log: ProblemLog) -> list[Any] | None:
 
 
 def _parse(text: str, path: str, log: ProblemLog, line: int = 1) -> Any:
-    """As :func:`read_json`, of a text that begins on this line of its file."""
+    """As :func:`read_json`, for a text that starts on the given line of its file."""
 
     def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
@@ -148,7 +151,7 @@ def _parse(text: str, path: str, log: ProblemLog, line: int = 1) -> Any:
 
 
 def read_text(path: str, log: ProblemLog) -> str | None:
-    """Content of a UTF-8 file, or None after reporting why there is none."""
+    """Content of a UTF-8 file, or None after reporting why it can't be read."""
     try:
         with open(path, encoding="utf-8-sig") as file:
             return file.read()
@@ -160,9 +163,9 @@ def read_text(path: str, log: ProblemLog) -> str | None:
 
 
 def read_class_file(path: str, log: ProblemLog) -> list[str]:
-    """Class names from a JSON list, a yaml with ``names`` or a text file with a name a line.
+    """Class names from a JSON list, a yaml with ``names``, or a text file with one name per line.
 
-    Returns an empty list after reporting what is wrong with the file.
+    Returns an empty list after reporting a problem of the file.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending in (".yaml", ".yml"):
@@ -188,16 +191,16 @@ def read_class_file(path: str, log: ProblemLog) -> list[str]:
 
 
 def _in_order(names: Any) -> Any:
-    """A ``{0: name, 1: name}`` mapping, as YOLO's yaml has it, as the list that it stands for."""
+    """The list for a mapping ``{0: name, 1: name}``, as in YOLO's yaml; else ``names`` itself."""
     if isinstance(names, dict) and sorted(names, key=str) == sorted(range(len(names)), key=str):
         return [names[index] for index in range(len(names))]
     return names
 
 
 def check_class_names(path: str, names: Any, log: ProblemLog) -> list[str]:
-    """The names when they are a list of distinct texts; else [] after reporting what they are."""
+    """The names if they are a list of distinct strings; else [] after reporting what they are."""
     rule = (
-        "class names must be a list of distinct texts, or for yaml a `names` with the ids 0, 1, …"
+        "class names must be a list of distinct strings, or in yaml a `names` with the ids 0, 1, …"
     )
     if not isinstance(names, list) or not names:
         log.report(path, "class names", rule, shown(names))

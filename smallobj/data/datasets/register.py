@@ -1,4 +1,4 @@
-"""Datasets in Detectron2's catalogs: registered by a line of text, read when first asked for."""
+"""Registers datasets in Detectron2's catalogs by a string; they are read when first needed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Registered:
     spec: DatasetSpec
     # Bad boxes are left out instead of being an error (DATASETS.DROP_BAD_BOXES).
     drop_bad_boxes: bool = False
-    # Kept once a dataset was read without an error: validation asks for it again and again.
+    # Cached once the dataset was read without an error, since every validation loads it.
     reading: DatasetReading | None = None
 
 
@@ -45,15 +45,15 @@ _registered: dict[str, _Registered] = {}
 
 
 def registered_spec(name: str) -> DatasetSpec | None:
-    """What a dataset was registered with; None when it was not registered here."""
+    """The spec with which a dataset was registered; None if it was not registered here."""
     entry = _registered.get(name)
     return entry.spec if entry else None
 
 
 def register_dataset(spec: DatasetSpec | str) -> DatasetSpec:
-    """Registers a dataset under its name; nothing but a small class file is read yet.
+    """Registers a dataset under its name; at this point only a small class file is read.
 
-    Registering the same again does nothing.
+    Registering the same dataset again does nothing.
 
     Raises:
         ValueError: the string is malformed, or the name belongs to another dataset.
@@ -80,7 +80,7 @@ def register_dataset(spec: DatasetSpec | str) -> DatasetSpec:
     if spec.format != "coco":
         early = DatasetReading()
         names = _read_class_names(spec, early)
-        if not early.problems:  # else told when the dataset is read
+        if not early.problems:  # otherwise reported when the dataset is read
             _set_class_names(name, names)
     return spec
 
@@ -94,7 +94,7 @@ def _read_class_names(spec: DatasetSpec, reading: DatasetReading) -> list[str]:
 
 
 def _put(metadata: Any, key: str, value: object) -> None:
-    # Metadata refuses to change a value, but the files are what counts.
+    # Metadata refuses to change a value, but the files may have changed.
     if hasattr(metadata, key) and getattr(metadata, key) != value:
         delattr(metadata, key)
     setattr(metadata, key, value)
@@ -108,7 +108,7 @@ def _set_class_names(name: str, class_names: list[str]) -> None:
 
 
 def class_names(name: str) -> list[str]:
-    """Class names of a dataset by contiguous id; reads what it takes, but no image headers.
+    """Class names of a dataset by contiguous id; reads label files if needed, but no image headers.
 
     Raises:
         ValueError: there is no dataset of that name.
@@ -147,7 +147,9 @@ def _read(spec: DatasetSpec) -> DatasetReading:
 
 
 def read_dataset(name: str) -> DatasetReading:
-    """Reads a dataset registered here, whatever is wrong with it; kept when nothing is.
+    """Reads a dataset registered here, with its problems; cached if there are none.
+
+    With DATASETS.DROP_BAD_BOXES it is also cached if only boxes are bad.
 
     Raises:
         ValueError: there is no such dataset.
@@ -169,16 +171,16 @@ def read_dataset(name: str) -> DatasetReading:
 
 
 def set_drop_bad_boxes(name: str, drop: bool) -> None:
-    """Whether loading this dataset leaves bad boxes out (True) or raises (False)."""
+    """Sets whether loading this dataset leaves out bad boxes (True) or raises (False)."""
     if name in _registered:
         _registered[name].drop_bad_boxes = drop
 
 
 def load_records(name: str) -> list[dict[str, Any]]:
-    """Detectron2 dataset dicts; the lists may be changed by the caller.
+    """Detectron2 dataset dicts; the caller may change them.
 
     Raises:
-        DatasetError: a rule is broken that dropping bad boxes, where asked for, doesn't cure.
+        DatasetError: rules are broken, by more than boxes that are dropped.
     """
     reading = read_dataset(name)
     dropping = _registered[name].drop_bad_boxes
@@ -192,12 +194,12 @@ def load_records(name: str) -> list[dict[str, Any]]:
 
 
 def _builtin_spec(name: str) -> DatasetSpec:
-    """Where ``smallobj_train`` and its like lie at this moment."""
+    """The current spec of ``smallobj_train``, ``smallobj_val`` or ``smallobj_test``."""
     root, split = datasets_root(), name.removeprefix("smallobj_")
     folder = os.path.join(root, "smallobj", split)
     labels, images = (os.path.join(folder, f"{split}_{kind}") for kind in ("label", "data"))
     if split == "test" and os.path.isdir(images) and not os.path.exists(labels):
-        labels = ""  # the challenge's own test set comes without
+        labels = ""  # the challenge's own test set has no labels
     classes = os.path.join(root, "smallobj", "classes.json")
     if not os.path.isfile(classes):
         classes = ""
@@ -207,7 +209,7 @@ def _builtin_spec(name: str) -> DatasetSpec:
 def register_builtin() -> None:
     """Registers smallobj_train, _val and _test, at DETECTRON2_DATASETS/smallobj.
 
-    Called again, it follows a changed DETECTRON2_DATASETS and data that has appeared meanwhile.
+    Another call updates them if DETECTRON2_DATASETS or the files have changed.
     """
     for name in _BUILTIN_NAMES:
         spec = _builtin_spec(name)
@@ -218,7 +220,7 @@ def register_builtin() -> None:
 
 
 def unregister_dataset(name: str) -> None:
-    """Forgets a dataset that was registered here, so that its name is free."""
+    """Removes a dataset that was registered here, so that its name is free."""
     if _registered.pop(name, None) is not None:
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
@@ -230,11 +232,11 @@ def register_from_config(cfg: CfgNode) -> None:
     Plugins, which may register datasets too, are loaded first.
 
     Raises:
-        ValueError: as ``register_dataset``, or a plugin can't be loaded.
+        ValueError: as in ``register_dataset``, or a plugin can't be loaded.
     """
     load_plugins()
     if isinstance(cfg.DATASETS.REGISTER, str):
-        raise ValueError(f"DATASETS.REGISTER is a list of texts; got {cfg.DATASETS.REGISTER!r}")
+        raise ValueError(f"DATASETS.REGISTER is a list of strings; got {cfg.DATASETS.REGISTER!r}")
     for spec in cfg.DATASETS.REGISTER:
         register_dataset(spec)
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):

@@ -1,6 +1,7 @@
-"""COCO's ``segmentation`` of a label: polygons or run-length masks, read strictly.
+"""Strict reading of COCO's ``segmentation`` of a label: polygons or run-length masks.
 
-A run-length mask that doesn't fit its image is refused here, before pycocotools' C code sees it.
+A run-length mask that doesn't fit its image is refused here, before it reaches the C code of
+pycocotools.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ from smallobj.geometry.masks import Rle, compressed
 SEGMENTATION_RULE = "segmentation must be a list of polygons or a run-length mask"
 POLYGON_RULE = "a polygon must be a list of finite numbers, x1, y1, x2, y2, ..."
 INSIDE_RULE = "a polygon must reach into its image"
-RLE_RULE = "a run-length mask must be an object with size, [h, w], and counts, a list or a text"
+RLE_RULE = "a run-length mask must be an object with size, [h, w], and counts, a list or a string"
 RLE_SIZE_RULE = "a run-length mask must have the size of its image"
 RLE_COUNTS_RULE = "the counts of a run-length mask must be whole numbers that add up to its pixels"
-RLE_EMPTY_RULE = "a run-length mask must cover a pixel"
+RLE_EMPTY_RULE = "a run-length mask must cover at least one pixel"
 
-# More than enough for 32 bits in pieces of five.
+# Largest number of 5-bit pieces in a count; more than enough for 32 bits.
 _MOST_PIECES = 8
 
 
 def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Any, tuple[str, str] | None]:
-    """What is usable of a segmentation, and the rule that it breaks with the value received.
+    """The usable part of a segmentation, and the rule that it breaks.
 
-    Many writers put an empty list or two-point polygons where they know only the box, so these are
-    left out, and are no broken label.
+    Many programs write an empty list or polygons of two points if they know only the box. These are
+    left out, but don't break a rule.
 
     Args:
-        value: as it stands in the file.
+        value: the value in the file.
         size: (h, w) of the image.
 
     Returns:
-        polygons of at least three points, or a run-length mask whose counts are text, or None
-        where there is no mask; and (rule, value) or None.
+        Polygons of at least three points, or a run-length mask with counts as a string, or None if
+        there is no mask; and the broken rule as (rule, value), or None.
     """
     if value is None:
         return None, None
@@ -67,11 +68,11 @@ def _is_finite(value: object) -> bool:
 
 
 def _read_rle(value: Rle, size: tuple[int, int]) -> tuple[Rle | None, tuple[str, str] | None]:
-    told, counts = value.get("size"), value.get("counts")
-    if not isinstance(told, list) or len(told) != 2 or not isinstance(counts, list | str):
+    rle_size, counts = value.get("size"), value.get("counts")
+    if not isinstance(rle_size, list) or len(rle_size) != 2 or not isinstance(counts, list | str):
         return None, (RLE_RULE, shown(value))
-    if told != list(size):
-        return None, (RLE_SIZE_RULE, f"{shown(told)}; the image has {list(size)}")
+    if rle_size != list(size):
+        return None, (RLE_SIZE_RULE, f"{shown(rle_size)}; the image has {list(size)}")
     numbers = rle_counts(counts) if isinstance(counts, str) else counts
     if (
         numbers is None
@@ -82,15 +83,19 @@ def _read_rle(value: Rle, size: tuple[int, int]) -> tuple[Rle | None, tuple[str,
     if not any(numbers[1::2]):
         return None, (RLE_EMPTY_RULE, shown(counts))
     if isinstance(counts, str):
-        return {"size": told, "counts": counts}, None
-    return compressed({"size": told, "counts": numbers}), None
+        return {"size": rle_size, "counts": counts}, None
+    return compressed({"size": rle_size, "counts": numbers}), None
 
 
 def rle_counts(text: str) -> list[int] | None:
-    """The counts that a compressed run-length mask stands for; None where it is malformed.
+    """Decodes the counts of a compressed run-length mask; None if the text is malformed.
 
-    Each is written in pieces of five bits, the lowest first, with a sixth bit that says whether
-    another follows; from the fourth on, as the difference from the one before the last.
+    Each number is written in pieces of five bits, lowest first, each with a sixth bit that says
+    whether another piece follows. From the fourth count on, the number is the difference from the
+    count two before.
+
+    >>> rle_counts("5300")
+    [5, 3, 0, 3]
     """
     counts: list[int] = []
     value = pieces = 0
@@ -102,7 +107,7 @@ def rle_counts(text: str) -> list[int] | None:
         pieces += 1
         if code & 32:
             continue
-        if code & 16:  # the sign, carried on through all higher bits
+        if code & 16:  # the sign bit, which extends to all higher bits
             value -= 1 << (5 * pieces)
         counts.append(value + counts[-2] if len(counts) > 2 else value)
         value = pieces = 0

@@ -1,4 +1,4 @@
-"""A dataset in one line: ``NAME=FORMAT:ANNOTATIONS:IMAGES[:CLASSES]``."""
+"""Description of a dataset in one string: ``NAME=FORMAT:ANNOTATIONS:IMAGES[:CLASSES]``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SHAPE = "NAME=FORMAT:ANNOTATIONS:IMAGES or NAME=FORMAT:ANNOTATIONS:IMAGES:CLASS
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSpec:
-    """Where a dataset lies and how it is written.
+    """Location and format of a dataset.
 
     Attributes:
         name: name in DatasetCatalog.
         format: one of ``FORMATS``.
-        annotations: label file, or the folder of label files for yolo; "" when there are none.
+        annotations: label file, or for yolo the folder of label files; "" if there are none.
         images: folder of the images.
-        classes: file with the class names; "" when the format or the labels say them.
+        classes: file with the class names; "" if the format or the labels give them.
     """
 
     name: str
@@ -34,7 +34,7 @@ class DatasetSpec:
 
 
 def datasets_root() -> str:
-    """Folder where relative paths start: the environment's DETECTRON2_DATASETS, or ./datasets."""
+    """Folder of relative paths: the environment variable DETECTRON2_DATASETS, or ./datasets."""
     return os.path.abspath(os.path.expanduser(os.getenv("DETECTRON2_DATASETS") or "datasets"))
 
 
@@ -46,13 +46,16 @@ def _resolve(path: str) -> str:
 
 
 def parse_spec(spec: str) -> DatasetSpec:
-    """Reads ``"bolts_train=coco:bolts/train.json:bolts/images"``.
+    """Parses a dataset string such as ``"bolts_train=coco:bolts/train.json:bolts/images"``.
 
-    Relative paths start at DETECTRON2_DATASETS (default ./datasets).
+    Relative paths are relative to DETECTRON2_DATASETS (default ./datasets).
 
     Raises:
-        ValueError: the string has another shape, names an unknown format, or leaves out a part
-            that its format needs.
+        ValueError: the string is malformed, the format is unknown, or a part that the format needs
+            is missing.
+
+    >>> parse_spec("bolts=coco:/data/bolts.json:/data/images").images
+    '/data/images'
     """
     if not isinstance(spec, str):
         raise ValueError(f"a dataset is a string {_SHAPE}; got {spec!r}")
@@ -79,7 +82,9 @@ def _check_parts(parsed: DatasetSpec, spec: str) -> None:
     if not parsed.images:
         raise ValueError(f"a dataset needs a folder of images; got none in {spec!r}")
     if parsed.format == "coco" and not parsed.annotations:
-        raise ValueError(f"format coco needs an annotation file, it lists the images; got {spec!r}")
+        raise ValueError(
+            f"format coco needs an annotation file, which lists the images; got {spec!r}"
+        )
     if parsed.format == "coco" and parsed.classes:
         raise ValueError(
             "format coco takes its classes from the annotation file; "
@@ -88,5 +93,5 @@ def _check_parts(parsed: DatasetSpec, spec: str) -> None:
     if parsed.format == "yolo" and not parsed.classes:
         raise ValueError(
             "format yolo needs a fourth part, the file with the class names (data.yaml, .json, "
-            f"or .txt with a name a line); got {spec!r}"
+            f"or .txt with one name per line); got {spec!r}"
         )

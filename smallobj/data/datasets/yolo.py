@@ -1,6 +1,7 @@
-"""YOLO's layout: a folder of images and a folder of .txt files, ``class cx cy w h`` a line.
+"""YOLO's layout: a folder of images and a folder of .txt files with lines ``class cx cy w h``.
 
-cx and w are shares of the image's width, cy and h of its height; (cx, cy) is the box's centre.
+cx and w are fractions of the image's width, cy and h of its height; (cx, cy) is the centre of the
+box.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ _SCORED_LINE_RULE = f"{_LINE_RULE}, or six with a score from 0 to 1 last"
 _SHARE_RULE = "cx, cy, w and h must be shares of the image's sides, at most 1"
 _PARTNER_RULE = "a label file must have an image of its name"
 _ONE_IMAGE_RULE = "a label file must belong to one image"
-# Written by labelling tools beside the label files.
+# Files that labelling tools write beside the label files.
 _NOT_LABELS = ("classes.txt",)
-# Shares rounded up by a writer with few digits; whether the box is inside is judged in pixels.
+# Slightly above 1, for fractions rounded to few digits; pixels decide whether the box is inside.
 _LARGEST_SHARE = 1.001
 
 
 def read_yolo(spec: DatasetSpec, scores: bool = False) -> DatasetReading:
-    """Reads all images of the folder and below; one without label file has no objects.
+    """Reads all images in the folder and below it; an image without a label file has no objects.
 
     Args:
-        spec: the data set.
-        scores: a line may end with a score, which becomes the annotation's ``score``.
+        spec: the dataset.
+        scores: lines may end with a score, which becomes the annotation's ``score``.
     """
     reading = DatasetReading()
     reading.class_names = read_class_file(spec.classes, reading)
@@ -66,12 +67,12 @@ def read_yolo(spec: DatasetSpec, scores: bool = False) -> DatasetReading:
 
 
 def _list_labels(folder: str) -> set[str]:
-    found = set()
+    paths = set()
     for parent, _, names in os.walk(folder) if folder else ():
         for name in names:
             if name.endswith(".txt") and name not in _NOT_LABELS and not name.startswith("."):
-                found.add(os.path.relpath(os.path.join(parent, name), folder))
-    return found
+                paths.add(os.path.relpath(os.path.join(parent, name), folder))
+    return paths
 
 
 def _report_unpaired(

@@ -1,4 +1,4 @@
-"""Training mappers: a photograph and its labels in, training dicts out."""
+"""Training mappers: from an image and its labels to training dicts."""
 
 from smallobj.data.mappers import focus, squash, tile
 from smallobj.data.mappers.registry import MAPPER_REGISTRY, build_train_mapper

@@ -1,4 +1,4 @@
-"""Photographs at reduced scale, for the network that chooses where a detector looks."""
+"""Images at reduced scale, for the network that chooses the regions to detect in."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from smallobj.geometry.boxes import annotation_boxes
 
 @MAPPER_REGISTRY.register()
 class FocusMapper(TileMapper):
-    """Cuts training crops from a photograph reduced by MODEL.FOCUS.REDUCTION.
+    """Cuts training tiles from an image reduced by MODEL.FOCUS.REDUCTION.
 
-    INPUT.TILE is as for :class:`TileMapper`, its lengths in pixels of the reduced photograph.
+    INPUT.TILE is as for :class:`TileMapper`, with lengths in pixels of the reduced image.
     """
 
     @configurable
@@ -44,10 +44,10 @@ class FocusMapper(TileMapper):
 
 
 def read_reduced(dataset_dict: dict[str, Any], reduction: int) -> np.ndarray:
-    """The photograph of a dataset dict at 1/reduction of its size, (H, W, 3) uint8 BGR.
+    """Reads the image of a dataset dict at 1/reduction of its size, (H, W, 3) uint8 BGR.
 
     Raises:
-        ValueError: its size isn't what the dataset says.
+        ValueError: the image's size isn't that in the dataset dict.
     """
     image = read_image(dataset_dict["file_name"], reduction)
     height, width = (dataset_dict.get(key) for key in ("height", "width"))

@@ -1,4 +1,4 @@
-"""Training mappers by name."""
+"""The registry of training mappers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from smallobj.registry import NamedRegistry
 
 MAPPER_REGISTRY = NamedRegistry("MAPPER")
 MAPPER_REGISTRY.__doc__ = """
-Training mappers, named by INPUT.MAPPER. Called as ``mapper(cfg)``; maps a dataset dict to a list
-of training dicts (or to one, like Detectron2's DatasetMapper).
+Training mappers, chosen by INPUT.MAPPER. An entry is called as ``mapper(cfg)`` and returns a
+callable that maps a dataset dict to a list of training dicts (or to a single one, like Detectron2's
+DatasetMapper).
 """
 
 # Detectron2's own, which resizes the whole image by INPUT.MIN_SIZE_TRAIN.
@@ -23,7 +24,7 @@ Mapper = Callable[[dict[str, Any]], "list[dict[str, Any]] | dict[str, Any] | Non
 
 
 def build_train_mapper(cfg: CfgNode) -> Mapper:
-    """The mapper that INPUT.MAPPER names.
+    """Builds the mapper named by INPUT.MAPPER.
 
     Raises:
         ValueError: no mapper has that name.

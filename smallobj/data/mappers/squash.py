@@ -1,4 +1,4 @@
-"""Whole photographs, squashed to one size: the usual way to feed a detector of fixed input."""
+"""Whole images squashed to one size, the usual input of a detector with a fixed input size."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from smallobj.geometry.boxes import annotation_boxes
 
 
 def squash_of(cfg: CfgNode) -> T.Resize | None:
-    """The resizing that INPUT.SQUASH asks for; None where it asks for none.
+    """The resizing set by INPUT.SQUASH; None if there is none.
 
     Raises:
-        ValueError: one side is 0 and the other not, or INPUT.MIN_SIZE_TEST resizes, too.
+        ValueError: only one side is 0, or INPUT.MIN_SIZE_TEST resizes too.
     """
     size = tuple(cfg.INPUT.SQUASH)
     if len(size) != 2 or min(size) < 0 or (0 in size and any(size)):
@@ -41,9 +41,9 @@ def squash_of(cfg: CfgNode) -> T.Resize | None:
 
 @MAPPER_REGISTRY.register()
 class SquashMapper(TileMapper):
-    """Squashes whole photographs to INPUT.SQUASH; one training input each.
+    """Squashes each whole image to INPUT.SQUASH as one training input.
 
-    Of INPUT.TILE it takes FLIP and COLOR_JITTER. Squashed photographs are kept in a folder, see
+    Of INPUT.TILE it uses FLIP and COLOR_JITTER. Squashed images are cached in a folder, see
     INPUT.SQUASH_CACHE.
     """
 
@@ -69,7 +69,7 @@ class SquashMapper(TileMapper):
         return {**options, "squash": squash, "cache": ImageCache(folder, node.MAX_GB * 1e9)}
 
     def _read(self, dataset_dict: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """The squashed photograph, (h, w, 3) uint8 BGR, and its annotations in that frame."""
+        """The squashed image, (h, w, 3) uint8 BGR, and its annotations in that frame."""
         path = dataset_dict["file_name"]
         how = f"squashed to {tuple(self.squash.shape)}"
         kept = self.cache(path, how, lambda: self._make(dataset_dict))

@@ -1,4 +1,4 @@
-"""The tiling mapper: one decoded photograph in, several training tiles out."""
+"""The tiling mapper, which cuts several training tiles from one decoded image."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MASK_FORMATS = ("polygon", "bitmask")
 
 @MAPPER_REGISTRY.register()
 class TileMapper:
-    """Cuts training tiles from a photograph at native resolution.
+    """Cuts training tiles from an image at native resolution.
 
-    Tiles are placed by ``tiling.sample_training_tiles``. An object that a tile cuts
-    keeps its label, clipped, while enough of it is visible; Detectron2's own rule would also keep
-    slivers of 1e-5 px. With MODEL.MASK_ON the mask goes through the same cut.
+    Tiles are placed by ``tiling.sample_training_tiles``. An object cut by the tile edge keeps its
+    label, clipped to the tile, if enough of the object is visible; Detectron2's own rule would also
+    keep slivers of 1e-5 px. With MODEL.MASK_ON the mask is cut in the same way.
     """
 
     @configurable
@@ -100,16 +100,17 @@ class TileMapper:
         Returns:
             ``per_image`` dicts with "image" (3, h, w) uint8, "height" and "width" of the tile,
             "instances" in the tile's frame, "tile" (x0, y0, x1, y1) in image pixels, and
-            "file_name" and "image_id" of the photograph. With MODEL.MASK_ON the instances have
-            "gt_masks", and what shows of an object is told by its mask instead of its box.
+            "file_name" and "image_id" of the image. With MODEL.MASK_ON the instances have
+            "gt_masks", and the visible share of an object is measured on its mask instead of its
+            box.
 
         Raises:
-            ValueError: an object has no mask, or none in INPUT.MASK_FORMAT.
+            ValueError: with MODEL.MASK_ON, an object has no mask, or none in INPUT.MASK_FORMAT.
         """
         image, annotations = self._read(dataset_dict)
         if self.with_masks:
             annotations = [self._with_mask(annotation, dataset_dict) for annotation in annotations]
-        # A draw from NumPy's global state, which Detectron2 seeds apart for each worker.
+        # Seeded from NumPy's global state, which Detectron2 seeds differently in each worker.
         rng = np.random.default_rng(np.random.randint(2**31, size=4))  # noqa: NPY002
         boxes = annotation_boxes(annotations)
         tiles = sample_training_tiles(
@@ -124,7 +125,7 @@ class TileMapper:
         return [self._cut(rng, image, tile, annotations, boxes, dataset_dict) for tile in tiles]
 
     def _read(self, dataset_dict: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        """The photograph, (H, W, 3) uint8 BGR, and its annotations in the frame of those pixels."""
+        """The image, (H, W, 3) uint8 BGR, and its annotations in the frame of those pixels."""
         image = read_image(dataset_dict["file_name"])
         detection_utils.check_image_size(dataset_dict, image)
         return image, single_objects(dataset_dict)
@@ -170,18 +171,18 @@ class TileMapper:
 
     @property
     def least_visible(self) -> float:
-        """Share of its area of which an object must show more than nothing."""
+        """Lowest visible share of an object's area that keeps its label; always above 0."""
         return max(self.min_visible, 1e-9)
 
     def _with_mask(self, annotation: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
         segmentation = annotation.get("segmentation")
         if not segmentation or (self.mask_format == "polygon" and isinstance(segmentation, dict)):
             needed = {"polygon": "polygons", "bitmask": "a mask"}[self.mask_format]
-            found = "a run-length mask (INPUT.MASK_FORMAT bitmask takes both)"
+            run_length = "a run-length mask (INPUT.MASK_FORMAT bitmask takes both)"
             raise ValueError(
                 f"{source['file_name']}: MODEL.MASK_ON with INPUT.MASK_FORMAT {self.mask_format} "
                 f"needs {needed} of every object; the one at {annotation['bbox']} has "
-                f"{found if segmentation else 'none'}"
+                f"{run_length if segmentation else 'none'}"
             )
         return {**annotation, "mask": object_mask(segmentation)}
 
@@ -193,7 +194,7 @@ class TileMapper:
         flips: T.TransformList,
         size: tuple[int, int],
     ) -> Instances:
-        """The objects of which the tile shows enough; a cut one's box fits what is left of it."""
+        """The objects that are visible enough; the box of a cut object fits its remaining mask."""
         kept = []
         for index in np.flatnonzero(shown > 0):
             whole = annotations[index]["mask"]
@@ -219,27 +220,27 @@ class TileMapper:
             no_masks = torch.zeros(0, *size, dtype=torch.bool)
             is_polygon = self.mask_format == "polygon"
             instances.gt_masks = PolygonMasks([]) if is_polygon else BitMasks(no_masks)
-        # An outline thinner than a pixel leaves no pixel in a bitmap.
+        # A polygon thinner than a pixel can give an empty bitmap.
         return instances[instances.gt_masks.nonempty()]
 
 
 def _box_of(annotation: dict[str, Any]) -> dict[str, Any]:
-    # A copy: transform_instance_annotations writes into it, and other tiles need it whole.
+    # Copied, since transform_instance_annotations changes it, and other tiles need the original.
     return {name: annotation[name] for name in ("bbox", "bbox_mode", "category_id")}
 
 
 def single_objects(dataset_dict: dict[str, Any]) -> list[dict[str, Any]]:
-    """The annotations of a dataset dict that stand for one object each."""
+    """The annotations of a dataset dict that aren't crowd regions."""
     return [a for a in dataset_dict.get("annotations", []) if not a.get("iscrowd", 0)]
 
 
 def jitter_color(rng: np.random.Generator, image: np.ndarray, amount: float) -> np.ndarray:
-    """Brightness, contrast and saturation, each times a factor from [1 - amount, 1 + amount].
+    """Multiplies brightness, contrast and saturation by random factors in [1 - amount, 1 + amount].
 
-    The three compose to one affine map of the colour vector, so pixels are rounded once.
+    The three are combined into one affine map of the colour vector, so pixels are rounded once.
 
     Args:
-        rng: source of chance.
+        rng: random number generator.
         image: (H, W, 3) uint8, BGR.
         amount: in [0, 1]; 0 returns the image itself.
     """
