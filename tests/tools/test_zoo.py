@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks import zoo
+from benchmarks import timed_training, zoo
 from smallobj.costs.separate_process import RunFailed
 
 
@@ -30,7 +31,20 @@ def tiny(repository: Path) -> Path:
     return repository / "configs" / "quick" / "cascade_tiny.yaml"
 
 
-@pytest.mark.slow
+@pytest.fixture
+def evaluate_here(run_script: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training has a process of its own, evaluation has not: each imports for seconds."""
+    start = subprocess.run
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        if "--eval-only" not in command:
+            return start(command, **options)
+        return subprocess.CompletedProcess(command, run_script("train_net.py", *command[2:])[0])
+
+    monkeypatch.setattr(timed_training.subprocess, "run", run)
+
+
+@pytest.mark.usefixtures("evaluate_here")
 def test_trained_for_seconds_tested_and_measured_with_its_weights(
     tool: Callable[..., int],
     tiny: Path,
