@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,53 +133,59 @@ def test_one_process_writes_what_the_demo_writes(expected, place, load_script, m
     assert {box["image_id"] for box in boxes} == ids
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
-def test_one_process_killed_and_the_rest_done_by_another_number(
-    tool, script, place, words, expected, count, capfd
-):
-    name = f"killed{count}"
-    killer = Killer(place / name)
+def test_one_process_killed_and_the_rest_done_by_one(tool, place, words, expected, capfd):
+    killer = Killer(place / "killed")
     killer.start()
-    status = tool.main(words(name, "--num-processes", str(count)))
+    status = tool.main(words("killed", "--num-processes", "2"))
     killer.over.set()
     killer.join()
     told = capfd.readouterr()
     assert status == 3, told.err
     assert f"process {killer.killed} was ended by signal 9" in told.err
-    assert not (place / name / "d.json").exists()
-    lines = part_lines(place / name)
-    done = sum(lines.values())
-    # Those that live have done all the rest; only what the dead one had claimed is missing.
+    assert not (place / "killed" / "d.json").exists()
+    done = sum(part_lines(place / "killed").values())
+    # The one that lives has done all the rest; only what the dead one had claimed is missing.
     assert PHOTOS - 4 <= done < PHOTOS
     if killer.killed:  # else the one that would have told it is dead
         assert f"{PHOTOS - done} of {PHOTOS} images are missing" in told.err
-        assert f"process {killer.killed} of {count}: " in told.out
+        assert f"process {killer.killed} of 2: " in told.out
         assert "; died" in told.out
-    part = next((place / name / "parts").glob(f"*rank-{killer.killed:05d}*"))
-    with part.open("ab") as stream:  # where it would be torn if the kill had come in mid-line
+    tear(next((place / "killed" / "parts").glob(f"*rank-{killer.killed:05d}*")))
+    assert tool.main(words("killed", "--resume", "--num-processes", "1")) == 1
+    assert_resumed(place / "killed", expected, done)
+
+
+@pytest.mark.slow  # torchrun and its processes import for ten seconds and more
+def test_an_interrupted_run_continues_under_torchrun(place, script, words, expected):
+    shutil.copytree(place / "one", place / "torn")
+    (part,) = (place / "torn" / "parts").glob("*.jsonl")
+    done = PHOTOS // 2
+    part.write_bytes(b"".join(part.read_bytes().splitlines(keepends=True)[:done]))
+    tear(part)
+    for name in OUTPUTS:
+        (place / "torn" / name).unlink()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc_per_node", "2", str(script), *words("torn", "--resume")]
+    ended = subprocess.run(command, cwd=place, capture_output=True, text=True)
+    # The broken file makes it 1, which torchrun hands on.
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "process 1 of 2: " in ended.stdout
+    assert "wrote torn/d.json" in ended.stdout
+    assert_resumed(place / "torn", expected, done)
+
+
+def tear(part: Path) -> None:
+    """Leaves it as a process that is killed while it writes."""
+    with part.open("ab") as stream:
         stream.write(b'{"index": 0, "file": "photos/00.j')
 
-    resumed = words(name, "--resume")
-    if count == 2:
-        assert tool.main([*resumed, "--num-processes", "1"]) == 1
-    else:
-        run_under_torchrun(script, place, resumed, 2)
-    assert contents(place / name) == expected
-    # Nothing is done twice, but for the broken file.
-    assert sum(part_lines(place / name).values()) >= PHOTOS - done
-    every = b"".join(f.read_bytes() for f in (place / name / "parts").glob("*.jsonl"))
+
+def assert_resumed(folder: Path, expected: dict[str, bytes], done: int) -> None:
+    """The results are those of one process, and nothing is done twice, but for the broken file."""
+    assert contents(folder) == expected
+    assert sum(part_lines(folder).values()) >= PHOTOS - done
+    every = b"".join(f.read_bytes() for f in (folder / "parts").glob("*.jsonl"))
     assert every.count(b'"detections"') == PHOTOS - 1
-
-
-def run_under_torchrun(script: Path, place: Path, words: list[str], count: int) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command += ["--nproc_per_node", str(count), str(script), *words]
-    done = subprocess.run(command, cwd=place, capture_output=True, text=True)
-    # The broken file makes it 1, which torchrun hands on.
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "process 1 of 2: " in done.stdout
-    assert "wrote killed4/d.json" in done.stdout
 
 
 def test_resuming_a_finished_run_merges_again(tool, place, words, expected):
