@@ -201,7 +201,7 @@ def measure_costs(
     """
     names = [subject.name for subject in subjects]
     if len(set(names)) < len(names):
-        raise ValueError(f"configs need names of their own, got {names}")
+        raise ValueError(f"configs must have different names; got {names}")
     folder.mkdir(parents=True, exist_ok=True)
     files = [_RowFile(subject, folder / f"{subject.name}.json", limit) for subject in subjects]
     bar = tqdm(total=len(files) * (2 + rounds), unit="measurement", leave=False, disable=None)

@@ -73,7 +73,7 @@ def fit_line(pixels: Sequence[int], peaks: Sequence[int]) -> MemoryLine:
     x0, y0 = max((point for point in points if point[0] <= x1 / 2), default=points[0])
     if x1 <= x0 or y1 <= y0:
         raise ValueError(
-            f"memory must grow with the input to be told from it; measured {list(peaks)} bytes "
+            f"memory must grow with the input for a fit; measured {list(peaks)} bytes "
             f"at {list(pixels)} pixels"
         )
     slope = (y1 - y0) / (x1 - x0)

@@ -106,7 +106,7 @@ def cluster_sides(
         ValueError: there is no box, or a side is not positive.
     """
     if len(sides) == 0 or not (sides > 0).all():
-        raise ValueError("anchors are fitted to boxes with positive sides, one at least")
+        raise ValueError("anchors need at least one box to fit, and all boxes need positive sides")
     rng = np.random.default_rng(seed)
     centres = sides[rng.integers(len(sides))][None].astype(np.float64)
     for _ in range(count - 1):

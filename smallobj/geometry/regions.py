@@ -110,8 +110,8 @@ def check_windows(windows: Sequence[int], margins: Sequence[int], stride: int) -
     rising = all(list(sides) == sorted(sides) for sides in (windows, margins))
     if not windows or len(windows) != len(margins) or not rising or margins[0] < 0:
         raise ValueError(
-            "TEST.FOCUS.WINDOWS and MARGINS need as many numbers each, from small to large, "
-            f"margins not negative; got {list(windows)} and {list(margins)}"
+            "TEST.FOCUS.WINDOWS and MARGINS must have equally many numbers, from small to large, "
+            f"and margins must not be negative; got {list(windows)} and {list(margins)}"
         )
     for window, margin in zip(windows, margins, strict=True):
         if window < stride + 2 * margin:

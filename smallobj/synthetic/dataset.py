@@ -65,7 +65,7 @@ class DatasetPlan:
         if unknown or any(count < 0 for count in self.counts.values()):
             raise ValueError(f"counts need splits of {SPLITS} and numbers >= 0, got {self.counts}")
         if sum(self.counts.values()) == 0:
-            raise ValueError("at least one photograph must be asked for, got 0 in every split")
+            raise ValueError("at least one image must be requested; got 0 in every split")
         check_at_least("the number of workers", self.workers, 1)
         check_not_negative("the seed", self.seed)
         check_between("the JPEG quality", self.quality, 1, 100)

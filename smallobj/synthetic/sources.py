@@ -116,7 +116,7 @@ def read_cut_out(path: Path, longest: int = SPRITE_SIZE) -> FloatArray:
         raise FileNotFoundError(f"sprite does not exist: {path}")
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise ValueError(f"sprite does not read as an image: {path}")
+        raise ValueError(f"sprite cannot be read as an image: {path}")
     if image.ndim != 3 or image.shape[2] != 4:
         raise ValueError(f"a sprite needs an alpha channel (BGRA), got shape {image.shape}: {path}")
     top = {1: 255.0, 2: 65535.0}.get(image.dtype.itemsize, 1.0)  # 8-bit, 16-bit, float
@@ -185,7 +185,7 @@ class PhotographGrounds:
         path = self.paths[int(rng.integers(len(self.paths)))]
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
-            raise ValueError(f"background does not read as an image: {path}")
+            raise ValueError(f"background cannot be read as an image: {path}")
         rows, columns = image.shape[:2]
         # Any size from the largest crop of that aspect ratio down to native resolution.
         largest = min(rows / h, columns / w)

@@ -162,7 +162,7 @@ def test_a_config_that_cannot_be_read_is_a_failed_row(
 
 
 def test_two_rows_of_one_name_are_refused(subject: Subject, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"names of their own.*tiny"):
+    with pytest.raises(ValueError, match=r"different names.*tiny"):
         measure_costs([subject, subject], tmp_path, rounds=1, limit=9)
 
 

@@ -161,11 +161,11 @@ def test_every_hot_cell_has_the_margin_of_its_kind(share):
     ("windows", "margins", "message"),
     [
         ((96,), (48,), "at least 16 .* got 96 and 48"),
-        ((96, 192), (48,), "as many numbers"),
+        ((96, 192), (48,), "equally many numbers"),
         ((192, 96), (24, 24), "from small to large"),
         ((96, 192), (24, 16), "from small to large"),
-        ((96,), (-1,), "not negative"),
-        ((), (), "as many numbers"),
+        ((96,), (-1,), "not be negative"),
+        ((), (), "equally many numbers"),
     ],
 )
 def test_inconsistent_windows_are_refused(windows, margins, message):

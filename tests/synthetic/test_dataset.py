@@ -167,7 +167,7 @@ def test_an_interrupted_run_leaves_no_label_file(tmp_path, monkeypatch):
     [
         ({"workers": 0}, "workers must be at least 1; got 0"),
         ({"counts": {"train": -1}}, "-1"),
-        ({"counts": {"train": 0}}, "at least one photograph"),
+        ({"counts": {"train": 0}}, "at least one image"),
         ({"counts": {"dev": 1}}, "dev"),
         ({"quality": 0}, r"quality must lie in \[1, 100\]; got 0"),
         ({"seed": -1}, "got -1"),
@@ -268,7 +268,7 @@ def test_broken_sources_say_which_file_and_why(tmp_path):
     (tmp_path / "thing").mkdir()
     path = tmp_path / "thing" / "a.png"
     path.write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"does not read.*a\.png"):
+    with pytest.raises(ValueError, match=r"cannot be read.*a\.png"):
         CutOutObjects(tmp_path)
     cv2.imwrite(str(path), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(ValueError, match="alpha channel"):
@@ -277,7 +277,7 @@ def test_broken_sources_say_which_file_and_why(tmp_path):
     with pytest.raises(ValueError, match=r"alpha over 0\.5"):
         CutOutObjects(tmp_path)
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
-    with pytest.raises(ValueError, match=r"does not read.*broken\.jpg"):
+    with pytest.raises(ValueError, match=r"cannot be read.*broken\.jpg"):
         PhotographGrounds(tmp_path).ground(np.random.default_rng(0), 20, 20)
 
 
