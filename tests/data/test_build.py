@@ -32,7 +32,7 @@ def take(loader, count):
     return [next(batches) for _ in range(count)]
 
 
-def test_batches_have_the_asked_size_and_mix_photographs(config):
+def test_batches_have_the_configured_size_and_mix_images(config):
     cfg = config("SOLVER.IMS_PER_BATCH", 4, "INPUT.TILE.PER_IMAGE", 4)
     batches = take(build_train_loader(cfg), 12)
     assert [len(batch) for batch in batches] == [4] * 12
@@ -43,7 +43,7 @@ def test_batches_have_the_asked_size_and_mix_photographs(config):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_the_seed_decides_what_comes(config, workers):
+def test_the_seed_determines_the_batches(config, workers):
     def fingerprint(seed):
         seed_all_rng(seed)
         loader = build_train_loader(config("DATALOADER.NUM_WORKERS", workers))
@@ -64,7 +64,7 @@ def test_workers_differ(config):
     tiles = [
         (t["file_name"], t["tile"]) for batch in take(build_train_loader(cfg), 10) for t in batch
     ]
-    # Workers with one state of chance would cut the same places from different photographs.
+    # Workers with the same random state would cut the same places from different images.
     assert len({place for _, place in tiles}) > len(tiles) * 0.8
 
 
@@ -106,11 +106,11 @@ def test_whole_images_come_at_native_resolution(config, tiny_dataset):
         assert "annotations" not in item
 
 
-def test_whole_images_are_resized_if_asked(config):
+def test_whole_images_are_resized_if_configured(config):
     cfg = config("INPUT.MIN_SIZE_TEST", 128)
     item = WholeImageMapper(cfg)(DatasetCatalog.get("build_val")[0])
     assert item["image"].shape == (3, 128, 160)
-    assert (item["height"], item["width"]) == (256, 320)  # boxes are wanted in the photograph
+    assert (item["height"], item["width"]) == (256, 320)  # boxes are returned in this frame
 
 
 def test_colour_order():

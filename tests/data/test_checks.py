@@ -71,7 +71,7 @@ def test_problems_of_all_datasets_come_in_one_error(root):
     assert all(str(problem) in str(error.value) for problem in error.value.problems)
 
 
-def test_dropping_leaves_the_good_boxes_and_says_how_many_went(root, caplog):
+def test_dropping_keeps_the_good_boxes_and_counts_the_dropped_ones(root, caplog):
     bad = [[9, 1, 1, 5, 5], [0, 1, 1, -1, 5], [0, 38, 1, 5, 5], [9, 1, 1, -1, 5]]
     register(root, "mixed", {"0.jpg": [GOOD, *bad], "1.jpg": [[1, -0.5, 1, 5, 5]]})
     with pytest.raises(DatasetError):
@@ -90,7 +90,7 @@ def test_dropping_leaves_the_good_boxes_and_says_how_many_went(root, caplog):
         load_checked(["mixed"], drop_bad_boxes=False)
 
 
-def test_dropping_does_not_cure_files(root):
+def test_dropping_boxes_does_not_help_against_bad_files(root):
     register(root, "mixed", {"gone.jpg": [GOOD], "0.jpg": [[9, 1, 1, 5, 5]]})
     with pytest.raises(DatasetError) as error:
         load_checked(["mixed"], drop_bad_boxes=True)
@@ -103,7 +103,7 @@ def test_an_empty_dataset_is_a_problem(root):
         load_checked(["empty"])
 
 
-def test_unknown_and_foreign_names(root):
+def test_unknown_names_and_names_registered_elsewhere(root):
     with pytest.raises(ValueError, match="unknown dataset 'nothing'"):
         load_checked(["nothing"])
     DatasetCatalog.register("other_code", lambda: [])

@@ -1,4 +1,4 @@
-"""How often each class is shown, and how that reaches the config."""
+"""The share of images that show each class, and how it gets into the config."""
 
 import logging
 
@@ -12,7 +12,7 @@ HEAD = "MODEL.ROI_BOX_HEAD."
 
 
 def register(name, images):
-    """A dataset of images, each a list of (class, is it a crowd)."""
+    """A dataset of images, each given as a list of (class, whether it is a crowd region)."""
     records = [
         {"annotations": [{"category_id": c, "iscrowd": crowd} for c, crowd in image]}
         for image in images
@@ -38,14 +38,14 @@ def config(names, *options):
     return cfg
 
 
-def test_photographs_are_counted_and_not_objects(two):
+def test_images_are_counted_and_not_objects(two):
     # Nine photographs; class 0 in three of them, class 1 in one and as a crowd in another.
     assert class_frequencies(two) == [3 / 9, 1 / 9, 0]
     assert class_frequencies(two[:1]) == [2 / 4, 1 / 4, 0]
 
 
 @pytest.mark.parametrize("loss", ["equalization", "equalization_softmax"])
-def test_the_config_gets_them_where_the_loss_needs_them(two, loss):
+def test_the_config_gets_frequencies_if_the_loss_needs_them(two, loss):
     cfg = config(two, HEAD + "CLS_LOSS", loss)
     assert resolve_class_frequencies(cfg) is cfg
     assert cfg.MODEL.ROI_BOX_HEAD.CLASS_FREQUENCIES == [3 / 9, 1 / 9, 0]
@@ -58,7 +58,7 @@ def test_no_data_are_read_for_other_losses(loss):
     assert resolve_class_frequencies(cfg).MODEL.ROI_BOX_HEAD.CLASS_FREQUENCIES == []
 
 
-def test_what_the_config_has_stays(two):
+def test_frequencies_in_the_config_are_kept(two):
     given = [0.1, 0.2, 0.3]
     cfg = resolve_class_frequencies(config(two, HEAD + "CLASS_FREQUENCIES", given))
     assert given == cfg.MODEL.ROI_BOX_HEAD.CLASS_FREQUENCIES
@@ -68,13 +68,13 @@ def test_without_training_data_nothing_changes():
     assert resolve_class_frequencies(config(())).MODEL.ROI_BOX_HEAD.CLASS_FREQUENCIES == []
 
 
-def test_rare_classes_and_their_share_are_told(two, caplog):
+def test_rare_classes_and_their_share_are_logged(two, caplog):
     caplog.set_level(logging.INFO)
     resolve_class_frequencies(config(two, HEAD + "EQUALIZATION_LAMBDA", 0.2))
     assert "coin 0.00000, bolt 0.11111; tail ratio 0.250" in caplog.text
 
 
-def test_that_none_is_rare_is_a_warning(two, caplog):
+def test_a_warning_is_logged_if_no_class_is_rare(two, caplog):
     resolve_class_frequencies(
         config(two, HEAD + "CLASS_FREQUENCIES", [0.5, 0.2, 0.3], HEAD + "EQUALIZATION_LAMBDA", 0.1)
     )

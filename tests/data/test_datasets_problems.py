@@ -1,4 +1,4 @@
-"""Every rule broken once, and everything reported at once."""
+"""Each rule is broken once, and all problems are reported at once."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def make_image(path: Path, width: int = 40, height: int = 30) -> None:
 
 
 def seen(problems) -> dict[str, tuple[str, str]]:
-    """Rule and value by entry; fails where two problems have one entry."""
+    """Rule and value by entry; fails if two problems have the same entry."""
     found = {problem.entry: (problem.rule, problem.value) for problem in problems}
     assert len(found) == len(problems), [str(problem) for problem in problems]
     return found
@@ -92,7 +92,7 @@ def test_broken_json_has_a_place(tmp_path, text, entry, rule, value):
     assert value in problem.value
 
 
-def test_a_label_file_that_is_no_text(tmp_path):
+def test_a_label_file_that_is_not_text(tmp_path):
     make_image(tmp_path / "data/0.jpg")
     (tmp_path / "label").write_bytes(b'{"\xff\xfe": []}')
     spec = DatasetSpec("d", "challenge", str(tmp_path / "label"), str(tmp_path / "data"))
@@ -115,7 +115,7 @@ def test_names_that_no_file_can_have_are_reported_and_printable(tmp_path):
     assert "\\ud800.jpg" in str(DatasetError(reading.problems)).encode("utf-8").decode()
 
 
-def test_missing_label_file_and_folder_are_both_told(tmp_path):
+def test_missing_label_file_and_folder_are_both_reported(tmp_path):
     files = (str(tmp_path / "no_label"), str(tmp_path / "no_folder"))
     for reader, format_name in ((read_challenge, "challenge"), (read_coco, "coco")):
         problems = reader(DatasetSpec("d", format_name, *files)).problems
@@ -164,7 +164,7 @@ def test_coco_reports_all_at_once(tmp_path):
                 {**good, "iscrowd": "no"},
                 {"category_id": 1},
                 [1],
-                {**good, "image_id": 3},  # gone.jpg was told of already
+                {**good, "image_id": 3},  # gone.jpg has already been reported
             ],
         },
     )
@@ -283,22 +283,22 @@ SIZE = (30, 40)
         ((-0.5, 3, 41.5, 2), [0, 3, 40, 2]),
     ],
 )
-def test_a_pixel_beyond_the_edge_is_clipped(box, clipped):
+def test_a_box_one_pixel_beyond_the_edge_is_clipped(box, clipped):
     assert broken_box_rule(box, SIZE) is None
     assert clip_box(box, SIZE) == clipped
 
 
 @pytest.mark.parametrize("box", [(-1.01, 0, 5, 5), (36, 26, 5, 5.01), (40, 2, 1, 1), (-1, 2, 1, 1)])
-def test_farther_out_or_nothing_left_inside_is_a_problem(box):
+def test_a_box_beyond_the_tolerance_or_fully_outside_is_a_problem(box):
     assert "inside" in broken_box_rule(box, SIZE)
 
 
-def test_without_a_size_the_edge_is_not_judged():
+def test_without_a_size_the_edge_is_not_checked():
     assert broken_box_rule((100, 100, 5, 5), None) is None
     assert "positive" in broken_box_rule((100, 100, 0, 5), None)
 
 
-def test_a_problem_reads_as_one_line():
+def test_a_problem_is_printed_on_one_line():
     problem = Problem("a.json", "0.jpg[2]", "a box must be good", "bad")
     assert str(problem) == "a.json: 0.jpg[2]: a box must be good (got bad)"
 

@@ -75,7 +75,7 @@ def test_a_missing_builtin_dataset_says_how_to_get_it(root):
     assert len(error.value.problems) == 1
 
 
-def test_builtin_test_photographs_need_no_labels(root):
+def test_builtin_test_images_need_no_labels(root):
     folder = root / "smallobj/test"
     make_challenge(folder / "test_label", folder / "test_data", {"3.jpg": []})
     (folder / "test_label").unlink()
@@ -126,7 +126,7 @@ def test_class_names_of_unknown_and_broken_datasets(root):
         class_names("bolts")
 
 
-def test_the_same_again_is_fine_and_another_is_not(root):
+def test_a_name_can_be_registered_again_only_with_the_same_spec(root):
     spec = register_dataset("bolts=coco:a.json:images")
     assert register_dataset("bolts=coco:a.json:images") == spec
     assert register_dataset(f"bolts=coco:{root}/x/../a.json:images") == spec
@@ -151,7 +151,7 @@ def test_loading_gives_lists_that_the_caller_may_change(root):
     assert DatasetCatalog.get("bolts")[0]["annotations"][0]["category_id"] == 1
 
 
-def test_a_mended_file_is_read_again(root):
+def test_a_fixed_file_is_read_again(root):
     register_dataset("bolts=coco:a.json:images")
     with pytest.raises(DatasetError):
         DatasetCatalog.get("bolts")

@@ -1,4 +1,4 @@
-"""The line that describes a dataset."""
+"""The string that describes a dataset."""
 
 import os
 
@@ -63,6 +63,6 @@ def test_malformed_specs_name_the_rule_and_the_text(text, message):
     assert repr(text) in str(error.value)
 
 
-def test_a_spec_that_is_no_text_is_refused():
+def test_a_spec_that_is_not_a_string_is_refused():
     with pytest.raises(ValueError, match="a dataset is a string"):
         parse_spec(["a"])

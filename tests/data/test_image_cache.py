@@ -1,4 +1,4 @@
-"""Arrays kept in a folder."""
+"""The cache folder of arrays."""
 
 import os
 
@@ -9,7 +9,7 @@ from smallobj.data.image_cache import ImageCache
 
 
 class Maker:
-    """Counts how often it is asked."""
+    """Counts its calls."""
 
     def __init__(self, value=1, count=1000):
         self.calls = 0
@@ -33,7 +33,7 @@ def folder(tmp_path):
     return str(tmp_path / "cache")
 
 
-def test_each_image_is_made_once_even_by_another_process(photograph, folder):
+def test_each_image_is_computed_once_even_by_another_process(photograph, folder):
     make = Maker()
     for cache in (ImageCache(folder, 1e6), ImageCache(folder, 1e6)):
         for _ in range(2):
@@ -44,14 +44,14 @@ def test_each_image_is_made_once_even_by_another_process(photograph, folder):
     assert len(os.listdir(folder)) == 1, "no half-written file stays"
 
 
-def test_another_making_is_another_image(photograph, folder):
+def test_another_description_of_the_computation_is_another_entry(photograph, folder):
     cache = ImageCache(folder, 1e6)
     cache(photograph, "small", Maker(1))
     assert cache(photograph, "large", Maker(2))["image"][0] == 2
     assert cache(photograph, "small", Maker(3))["image"][0] == 1
 
 
-def test_a_changed_file_is_read_anew(photograph, folder):
+def test_a_changed_file_is_read_again(photograph, folder):
     cache = ImageCache(folder, 1e6)
     cache(photograph, "small", Maker(1))
     with open(photograph, "ab") as file:
@@ -59,7 +59,7 @@ def test_a_changed_file_is_read_anew(photograph, folder):
     assert cache(photograph, "small", Maker(2))["image"][0] == 2
 
 
-def test_the_folder_stays_within_its_bound(photograph, folder, tmp_path):
+def test_the_folder_stays_within_its_limit(photograph, folder, tmp_path):
     cache = ImageCache(folder, 5000)
     makers = [Maker() for _ in range(8)]
     for _ in range(2):
@@ -67,14 +67,14 @@ def test_the_folder_stays_within_its_bound(photograph, folder, tmp_path):
             cache(photograph, str(number), make)
     assert sum(entry.stat().st_size for entry in os.scandir(folder)) <= 5000
     assert [make.calls for make in makers] == [1] * 3 + [2] * 5
-    # A second process finds it full.
+    # For a second process the folder is full.
     late = Maker()
     for _ in range(2):
         ImageCache(folder, 5000)(photograph, "late", late)
     assert late.calls == 2
 
 
-def test_without_room_there_is_no_folder(photograph, folder):
+def test_a_limit_of_zero_creates_no_folder(photograph, folder):
     make = Maker()
     for _ in range(2):
         ImageCache(folder, 0)(photograph, "small", make)
@@ -83,7 +83,7 @@ def test_without_room_there_is_no_folder(photograph, folder):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 cut off"], ids=["empty", "cut"])
-def test_a_damaged_file_is_made_anew(photograph, folder, damage):
+def test_a_damaged_cache_file_is_recomputed(photograph, folder, damage):
     cache = ImageCache(folder, 1e6)
     cache(photograph, "small", Maker(1))
     (name,) = os.listdir(folder)
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_made_anew(photograph, folder, damage):
     assert cache(photograph, "small", Maker(3))["image"][0] == 2
 
 
-def test_pickles_in_it_are_not_read(photograph, folder):
+def test_pickles_in_the_cache_are_not_read(photograph, folder):
     cache = ImageCache(folder, 1e6)
     cache(photograph, "small", Maker(1))
     (name,) = os.listdir(folder)
@@ -102,7 +102,7 @@ def test_pickles_in_it_are_not_read(photograph, folder):
     assert cache(photograph, "small", Maker(2))["image"][0] == 2
 
 
-def test_a_folder_that_cannot_be_written_is_done_without(photograph, tmp_path):
+def test_a_folder_that_cannot_be_written_disables_the_cache(photograph, tmp_path):
     (tmp_path / "file").write_text("no folder")
     make = Maker()
     cache = ImageCache(str(tmp_path / "file"), 1e6)
@@ -111,6 +111,6 @@ def test_a_folder_that_cannot_be_written_is_done_without(photograph, tmp_path):
     assert make.calls == 2
 
 
-def test_a_negative_bound_is_told(folder):
+def test_a_negative_bound_is_refused(folder):
     with pytest.raises(ValueError, match="MAX_GB must not be negative; got -1"):
         ImageCache(folder, -1)

@@ -1,4 +1,4 @@
-"""Reading photographs."""
+"""Reading image files."""
 
 import io
 
@@ -39,7 +39,7 @@ def test_orientation_of_the_camera_is_applied(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "I;16"])
-def test_other_pixel_types_become_three_bytes(tmp_path, mode):
+def test_other_pixel_types_become_three_channels_of_uint8(tmp_path, mode):
     if mode == "I;16":
         picture = PIL.Image.fromarray(np.full((20, 30), 40000, np.uint16))
     else:
@@ -58,7 +58,7 @@ def test_a_missing_file(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\xff\xd8\xff\xe0rubbish\xff\xd9"])
-def test_what_is_no_image(tmp_path, content):
+def test_a_file_that_is_not_an_image(tmp_path, content):
     (tmp_path / "b.jpg").write_bytes(content)
     with pytest.raises(ValueError, match=r"b\.jpg"):
         read_image(tmp_path / "b.jpg")
@@ -75,7 +75,7 @@ def test_a_truncated_photograph(tmp_path):
             read_image(tmp_path / "cut.jpg")
 
 
-def test_bytes_behind_the_end_are_no_truncation(tmp_path):
+def test_bytes_after_the_end_marker_are_not_a_truncation(tmp_path):
     cv2.imwrite(str(tmp_path / "a.jpg"), rows())
     whole = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "more.jpg").write_bytes(whole + b"\0" * 5000)
@@ -83,7 +83,7 @@ def test_bytes_behind_the_end_are_no_truncation(tmp_path):
 
 
 def test_a_thumbnail_does_not_hide_a_cut(tmp_path):
-    """Its own end marker lies in the header, within reach of a search from the end."""
+    """The thumbnail's end marker is in the header, where a search from the end can reach it."""
     small = PIL.Image.new("RGB", (64, 48), (10, 200, 30))
     inner = io.BytesIO()
     small.resize((16, 12)).save(inner, "JPEG")
@@ -99,7 +99,7 @@ def test_a_thumbnail_does_not_hide_a_cut(tmp_path):
 @pytest.mark.parametrize("reduction", [2, 4, 8])
 @pytest.mark.parametrize("size", [(64, 96), (61, 95)])
 @pytest.mark.parametrize("ending", ["png", "jpg"])
-def test_reduced_by_means_of_squares(tmp_path, reduction, size, ending):
+def test_a_reduced_image_has_the_means_of_squares_of_pixels(tmp_path, reduction, size, ending):
     height, width = size
     smooth = np.add.outer(np.arange(height), np.arange(width)).astype(np.uint8)
     image = np.stack([smooth, 255 - smooth, smooth // 2], axis=2)
@@ -111,7 +111,7 @@ def test_reduced_by_means_of_squares(tmp_path, reduction, size, ending):
         assert found[y, x, ::-1] == pytest.approx(square.mean(axis=(0, 1)), abs=2)
 
 
-def test_a_reduced_photograph_is_turned_too(tmp_path):
+def test_exif_orientation_is_applied_to_a_reduced_image(tmp_path):
     exif = PIL.Image.Exif()
     exif[0x0112] = 6
     PIL.Image.fromarray(rows()).save(tmp_path / "a.jpg", exif=exif, quality=95)
@@ -120,7 +120,7 @@ def test_a_reduced_photograph_is_turned_too(tmp_path):
     assert image[15, 17].tolist() == pytest.approx([0, 0, 255], abs=6)
 
 
-def test_what_sticks_out_counts_its_last_pixels():
+def test_border_pixels_are_repeated_where_the_size_is_not_a_multiple():
     image = np.array([[10, 20, 40], [30, 40, 60], [1, 3, 9]], np.uint8)
     assert reduce_image(image, 2).tolist() == [[25, 50], [2, 9]]
     assert reduce_image(image, 1) is image

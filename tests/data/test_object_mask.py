@@ -9,7 +9,7 @@ from pycocotools import mask as mask_util
 from smallobj.data.object_mask import clip_polygon, object_mask, segmentation_rle
 
 SQUARE = [[10, 10, 30, 10, 30, 30, 10, 30]]
-# Tiles that show all, a half, a quarter and nothing of it; and one that lies inside it.
+# Tiles that show the whole object, half, a quarter and nothing of it; and one that lies inside it.
 TILES = {(0, 0, 50, 50): 1, (20, 0, 60, 40): 0.5, (20, 20, 60, 60): 0.25, (30, 0, 60, 40): 0}
 
 
@@ -40,7 +40,7 @@ def test_a_tile_inside_an_object_shows_nothing_else():
 
 @pytest.mark.parametrize("seed", range(30))
 def test_clipped_polygons_are_the_cut_bitmap(seed):
-    """Stars with many hollows, so that pieces fall apart at the border."""
+    """Stars with many concave corners, so that clipping gives several pieces."""
     rng = np.random.default_rng(seed)
     angle = np.sort(rng.uniform(0, 2 * np.pi, 14))
     radius = rng.uniform(8, 60, 14)
@@ -48,7 +48,7 @@ def test_clipped_polygons_are_the_cut_bitmap(seed):
     x0, y0 = rng.integers(0, 70, 2).tolist()
     tile = (x0, y0, x0 + 40, y0 + 30)
     cut = object_mask([star.ravel().tolist()]).cut(tile)
-    # Eight times as fine, so that how pycocotools rounds outlines hardly counts.
+    # At eight times the resolution, so that pycocotools' rounding of outlines hardly matters.
     whole = polygons_to_bitmask([star.ravel() * 8], 130 * 8, 130 * 8)
     expected = whole[y0 * 8 : (y0 + 30) * 8, x0 * 8 : (x0 + 40) * 8]
     if cut.polygons:
@@ -59,7 +59,7 @@ def test_clipped_polygons_are_the_cut_bitmap(seed):
     assert cut.area() == pytest.approx(expected.sum() / 64, abs=6)
 
 
-def test_clipping_leaves_what_is_inside_as_it_is():
+def test_clipping_keeps_a_polygon_inside_unchanged():
     triangle = np.array([[1.0, 1], [9, 2], [4, 7]])
     assert np.array_equal(clip_polygon(triangle, (10, 10)), triangle)
     assert len(clip_polygon(triangle + 20, (10, 10))) == 0

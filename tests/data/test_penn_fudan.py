@@ -1,4 +1,4 @@
-"""Penn-Fudan's layout to COCO JSON, on made pictures of coloured blobs; trained on, end to end."""
+"""Penn-Fudan's layout to COCO JSON, on synthetic images of coloured blobs; and training on it."""
 
 import json
 import os
@@ -103,12 +103,12 @@ def test_the_split_is_the_tutorials_for_a_seed():
 
 
 def problems_of(call):
-    with pytest.raises(DatasetError) as told:
+    with pytest.raises(DatasetError) as raised:
         call()
-    return [str(problem) for problem in told.value.problems]
+    return [str(problem) for problem in raised.value.problems]
 
 
-def test_missing_folders_and_partners_are_told(folder, tmp_path):
+def test_missing_folders_and_partners_are_reported(folder, tmp_path):
     (one, two) = problems_of(lambda: list_names(str(tmp_path / "nowhere")))
     assert "PNGImages: whole folder: the folder must exist" in one
     assert "PedMasks" in two
@@ -124,7 +124,7 @@ def test_missing_folders_and_partners_are_told(folder, tmp_path):
     assert "at least one image" in problems_of(lambda: list_names(str(folder)))[0]
 
 
-def test_broken_files_are_told_all_at_once(folder):
+def test_all_broken_files_are_reported_at_once(folder):
     names = list_names(str(folder))
     paths = [folder / f"PedMasks/{name}_mask.png" for name in names]
     mask = mask_of(folder, names[1])
@@ -194,7 +194,7 @@ SMALL = [
 
 
 def test_prepare_train_and_evaluate(folder, run_script, monkeypatch):
-    """The shipped recipe, on a smaller model and in fewer steps."""
+    """The shipped recipe with a smaller model and fewer steps."""
     monkeypatch.setenv("DETECTRON2_DATASETS", str(folder.parent))
     place = folder.rename(folder.parent / "PennFudanPed")
     assert run_script("datasets/prepare_penn_fudan.py", "--test", "3")[0] == 0
@@ -213,8 +213,8 @@ def test_prepare_train_and_evaluate(folder, run_script, monkeypatch):
     config = ["--config-file", output / "config.yaml", "--num-gpus", "0", "--eval-only"]
     options = ["MODEL.WEIGHTS", output / "model_final.pth", "OUTPUT_DIR", again]
     assert run_script("train_net.py", *config, *options)[0] == 0
-    told = (again / "log.txt").read_text().splitlines()
-    rows = [line.rsplit("copypaste: ", 1)[1] for line in told if "copypaste:" in line]
+    lines = (again / "log.txt").read_text().splitlines()
+    rows = [line.rsplit("copypaste: ", 1)[1] for line in lines if "copypaste:" in line]
     tasks = [row.removeprefix("Task: ") for row in rows if row.startswith("Task: ")]
     assert tasks == ["bbox", "segm"]
     values = [row.split(",") for row in rows if "," in row and not row.startswith("AP")]

@@ -1,4 +1,4 @@
-"""Working ahead in background threads."""
+"""Computing ahead in background threads."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def test_items_are_taken_no_further_ahead_than_asked():
 
     results = map_ahead(lambda number: number, items(), 2, 3)
     assert next(results) == 0
-    assert len(taken) == 4  # the one that is out, and three that wait
+    assert len(taken) == 4  # the yielded result, and three that wait
     results.close()
     assert len(taken) == 4
 
@@ -50,14 +50,14 @@ def test_the_next_result_is_made_while_one_is_used():
     assert made.wait(10)
 
 
-def test_an_error_comes_in_its_place():
+def test_an_error_is_raised_in_place_of_its_result():
     results = map_ahead(lambda number: 1 / number, [1, 0, 2], 2, 3)
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
 
 
-def test_an_iterable_runs_ahead_and_its_error_comes_in_place():
+def test_an_iterable_runs_ahead_and_its_error_is_raised_in_place():
     seen = []
 
     def broken():
@@ -84,6 +84,6 @@ def test_leaving_early_ends_the_threads():
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(0, 1), (1, 0)])
-def test_no_worker_or_no_room_is_refused(workers, ahead):
+def test_no_worker_or_no_result_ahead_is_refused(workers, ahead):
     with pytest.raises(ValueError, match="must be at least 1; got 0"):
         next(map_ahead(str, [1], workers, ahead))

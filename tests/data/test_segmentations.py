@@ -1,4 +1,4 @@
-"""What a COCO file may hold as segmentation, and how each other thing is told."""
+"""Segmentations that a COCO file may contain, and the message for each broken one."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_counts_of_a_text_are_those_it_was_made_from(seed):
     assert rle_counts(text) == runs(mask)
 
 
-def test_what_is_good_is_kept():
+def test_a_good_segmentation_is_kept():
     good = {"size": [30, 40], "counts": TEXT}
     assert read_segmentation(good, SIZE) == (good, None)
     listed = {"size": [30, 40], "counts": runs(MASK)}
@@ -82,15 +82,15 @@ def test_no_mask_is_no_error(value):
         ({"size": [30, 40], "counts": [1200]}, "must cover at least one pixel"),
     ],
 )
-def test_what_is_broken_is_told(value, rule):
+def test_a_broken_segmentation_names_its_rule(value, rule):
     kept, broken = read_segmentation(value, SIZE)
     assert kept is None
     assert rule in broken[0]
     assert len(broken[1]) < 200
 
 
-def test_no_text_whatever_reaches_the_compiled_code_unchecked():
-    """Any text of run lengths is refused, or decodes to exactly the image's pixels."""
+def test_no_string_reaches_the_compiled_code_unchecked():
+    """Any string of run lengths is refused, or decodes to exactly the image's pixels."""
     rng = np.random.default_rng(0)
     accepted = 0
     for _ in range(3000):
@@ -139,15 +139,15 @@ def mask_config(name, mask_format="bitmask", train=True):
     return cfg
 
 
-def test_a_label_without_a_mask_is_told_before_training(tmp_path, catalog):
+def test_a_label_without_a_mask_is_refused_before_training(tmp_path, catalog):
     spec = write_dataset(tmp_path, [[POLYGON], None, []])
     register_dataset("no_masks" + spec)
     cfg = mask_config("no_masks")
-    with pytest.raises(DatasetError) as told:
+    with pytest.raises(DatasetError) as raised:
         check_datasets(cfg)
-    assert len(told.value.problems) == 2
-    assert "every label needs a segmentation (got none)" in str(told.value)
-    assert "a.png, box [1" in str(told.value)
+    assert len(raised.value.problems) == 2
+    assert "every label needs a segmentation (got none)" in str(raised.value)
+    assert "a.png, box [1" in str(raised.value)
     cfg.MODEL.MASK_ON = False
     check_datasets(cfg)
     # Measuring masks needs them, too; testing a mask model by its boxes does not.
@@ -163,7 +163,7 @@ def test_crowds_need_no_mask_in_training(tmp_path, catalog):
     check_datasets(mask_config("crowds"))
 
 
-def test_run_lengths_need_the_format_that_takes_them(tmp_path, catalog):
+def test_run_length_masks_need_the_mask_format_bitmask(tmp_path, catalog):
     rle = compressed({"size": list(SIZE), "counts": runs(MASK)})
     register_dataset("run_lengths" + write_dataset(tmp_path, [[POLYGON], rle]))
     check_datasets(mask_config("run_lengths"))

@@ -1,4 +1,4 @@
-"""What a survey counts, and in which pixels."""
+"""Surveys: counts of images and objects, and their sizes in pixels of the network's input."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_boxes_and_sizes_at_native_resolution(records, tiny_config):
     assert survey.example() == 0
 
 
-def test_everything_is_in_the_pixels_that_the_network_sees(records, tiny_config):
+def test_everything_is_in_pixels_of_the_networks_input(records, tiny_config):
     records("c", (400, 800, [(100, 40, 20, 8, 0)]), (2000, 1000, []))
     cfg = tiny_config("INPUT.MIN_SIZE_TEST", 200, "INPUT.MAX_SIZE_TEST", 380)
     survey = survey_datasets(cfg, ["c"])
@@ -62,7 +62,7 @@ def test_data_without_objects_is_refused(records, tiny_config):
         survey_datasets(tiny_config(), ["d"])
 
 
-def test_an_image_must_tell_its_size(records, tiny_config):
+def test_an_image_without_a_size_is_refused(records, tiny_config):
     records("e", (None, 100, [(0, 0, 5, 5, 0)]))
     with pytest.raises(ValueError, match=r"height and width; 0\.jpg has none"):
         survey_datasets(tiny_config(), ["e"])

@@ -34,12 +34,12 @@ def test_an_empty_list_is_fitted_to_the_training_data(config):
     assert resolve_yolo_anchors(config("MODEL.YOLO.ANCHORS", "()")) == cfg
 
 
-def test_as_many_as_the_features_need(config):
+def test_the_number_of_anchors_fits_the_features(config):
     options = ["MODEL.YOLO.ANCHORS", "()", "MODEL.YOLO.IN_FEATURES", "['dark3', 'dark4']"]
     assert len(resolve_yolo_anchors(config(*options)).MODEL.YOLO.ANCHORS) == 6
 
 
-def test_boxes_are_measured_as_the_network_sees_them(config):
+def test_boxes_are_measured_in_pixels_of_the_networks_input(config):
     native = resolve_yolo_anchors(config("MODEL.YOLO.ANCHORS", "()"))
     # 320 x 256 px become 640 x 512.
     doubled = resolve_yolo_anchors(config("MODEL.YOLO.ANCHORS", "()", "INPUT.MIN_SIZE_TEST", 512))
@@ -53,7 +53,7 @@ def test_given_anchors_and_other_detectors_stay(config):
         assert resolve_yolo_anchors(cfg) == before
 
 
-def test_data_without_objects_are_told(config, tiny_dataset, tmp_path):
+def test_data_without_objects_are_refused(config, tiny_dataset, tmp_path):
     (tmp_path / "none.json").write_text('{"0.jpg": []}')
     root = tiny_dataset.root
     register_dataset(f"nothing=challenge:{tmp_path}/none.json:{root}/train:{root}/names.txt")

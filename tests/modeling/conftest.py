@@ -1,13 +1,13 @@
-"""Made tiles for tests of detectors, and a training on eight of them that has to succeed.
+"""Synthetic tiles for tests of detectors, and training that must overfit eight of them.
 
-A test takes what it needs as fixtures:
+Tests use the fixtures below:
 
     def test_it_over_fits(overfit):
         result = overfit("configs/quick/ssd_tiny.yaml", steps=200, learning_rate=0.002)
         assert result.map50 >= 0.95
 
-Lines for the detectors as they ship stand in test_overfitting.py; test_detector_contract.py goes
-over all configs in configs/quick/ by itself.
+test_overfitting.py has a line for each shipped detector; test_detector_contract.py finds all
+configs in configs/quick/ by itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from smallobj.modeling import build_model
 REPOSITORY = Path(smallobj.__file__).parent.parent
 NAMES = ("red square", "green circle", "blue square")
 COLORS = ((40, 40, 220), (50, 190, 60), (220, 70, 40))  # BGR
-# Objects of each tile: an empty one, a crowded one, and what lies between.
+# Numbers of objects in the tiles: one is empty, one is crowded.
 COUNTS = (3, 0, 2, 9, 1, 4, 3, 2)
 OPTIMIZERS = {
     "sgd": lambda params, rate: torch.optim.SGD(params, rate, momentum=0.9, weight_decay=1e-4),
@@ -53,7 +53,7 @@ OPTIMIZERS = {
 
 @BACKBONE_REGISTRY.register()
 def build_narrow_resnet_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
-    """A ResNet-FPN of one block a stage and a quarter of the channels, for tests of what follows.
+    """A ResNet-FPN with one block per stage and a quarter of the channels, for tests of heads.
 
     A training step takes a seventh of ResNet-18's time.
     """
@@ -129,12 +129,12 @@ def _draw_tile(count: int, rng: np.random.Generator, side: int = 128) -> dict[st
 
 @pytest.fixture(scope="session")
 def draw_tile() -> Callable[..., dict[str, Any]]:
-    """``draw_tile(count, rng, side=128)``: a training input with so many objects."""
+    """``draw_tile(count, rng, side=128)``: a training input with ``count`` objects."""
     return _draw_tile
 
 
 def _suit(cfg: CfgNode, tiles: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The tiles with masks only where the config wants them, in the format that it wants."""
+    """The tiles with masks only if the config has MODEL.MASK_ON, in INPUT.MASK_FORMAT."""
     suited = []
     for tile in tiles:
         truth = Instances(tile["instances"].image_size, **tile["instances"].get_fields())
@@ -148,21 +148,21 @@ def _suit(cfg: CfgNode, tiles: Sequence[dict[str, Any]]) -> list[dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def suit() -> Callable[..., list[dict[str, Any]]]:
-    """``suit(cfg, tiles)``: the tiles as a mapper of that config would hand them to the model."""
+    """``suit(cfg, tiles)``: the tiles as a mapper with that config would give them."""
     return _suit
 
 
 @dataclasses.dataclass(frozen=True)
 class Overfitted:
-    """What came of a training.
+    """Result of a training.
 
     Attributes:
-        map50: best COCO AP50 on the tiles it was trained on, in [0, 1].
-        steps: after which it was reached.
-        seconds: of the whole.
+        map50: best COCO AP50 on the training tiles, in [0, 1].
+        steps: number of steps after which it was reached.
+        seconds: duration of the training.
         history: (step, map50) of each test.
-        losses: of the last step.
-        model: in evaluation mode.
+        losses: losses of the last step.
+        model: the model in evaluation mode.
     """
 
     map50: float
@@ -174,7 +174,7 @@ class Overfitted:
 
 
 def map50_of(model: nn.Module, tiles: Sequence[dict[str, Any]]) -> float:
-    """COCO's AP50, in [0, 1], of a model on labelled inputs; its mode is kept."""
+    """COCO's AP50, in [0, 1], of a model on labelled inputs; the model keeps its mode."""
     was_training = model.training
     model.eval()
     labels, found = {}, {}
@@ -232,7 +232,7 @@ def _overfit(
     history: list[tuple[int, float]] = []
     with EventStorage() as storage:
         for step in range(1, steps + 1):
-            # Each tile once before one twice.
+            # No tile is used twice before each has been used once.
             if (step - 1) * batch % len(tiles) < batch:
                 order = rng.permutation(len(tiles))
             first = (step - 1) * batch % len(tiles)
@@ -255,19 +255,20 @@ def _overfit(
 
 @pytest.fixture(scope="session")
 def overfit() -> Callable[..., Overfitted]:
-    """Trains on eight made tiles and tells the AP50 on these same tiles.
+    """Trains on eight synthetic tiles and measures the AP50 on the same tiles.
 
     ``overfit(config, *, steps, learning_rate, optimizer="adam", options=(), batch=4,
     check_every=10, target=0.95)``:
 
     - config: path from the repository's root. Tiles have the side INPUT.TILE.SIZE (128 in quick/),
-      show red squares, green circles and blue squares of 12-40 px on textured grey, 0 to 9 a tile;
-      masks come with MODEL.MASK_ON.
-    - steps: at most; the training ends when a test, every ``check_every`` steps, gives ``target``.
-    - learning_rate: reached after a tenth of the steps; falls to a tenth of it along a cosine.
+      show 0 to 9 red squares, green circles and blue squares of 12-40 px each on textured grey;
+      with MODEL.MASK_ON they have masks.
+    - steps: largest number of steps. There is a test every ``check_every`` steps, and training ends
+      when it reaches ``target``.
+    - learning_rate: reached after a tenth of the steps; then falls along a cosine to a tenth of it.
     - optimizer: "adam", or "sgd" with momentum 0.9. Gradients are clipped at norm 10.
     - options: KEY VALUE pairs for the config.
-    - batch: tiles a step.
+    - batch: number of tiles per step.
 
     Returns :class:`Overfitted`: map50, steps, seconds, history, losses, model. With one seed and
     one thread the result is always the same. To find a learning rate, print ``result.history``.

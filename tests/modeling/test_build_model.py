@@ -20,7 +20,7 @@ def images(count, size=(96, 128)):
     ]
 
 
-def test_no_number_of_classes_is_told(tiny_config):
+def test_no_number_of_classes_is_refused(tiny_config):
     with pytest.raises(ValueError, match="NUM_CLASSES is 0"):
         build_model(tiny_config("MODEL.ROI_HEADS.NUM_CLASSES", 0))
 
@@ -33,7 +33,7 @@ def test_no_number_of_classes_is_told(tiny_config):
     ],
 )
 @pytest.mark.parametrize(("key", "value"), [("CLS_LOSS", "seesaw"), ("CONTEXT_SCALE", 2.0)])
-def test_a_key_that_a_head_of_detectron2_would_not_read_is_told(
+def test_a_key_that_a_head_of_detectron2_would_ignore_is_refused(
     tiny_config, head, instead, key, value
 ):
     options = (f"MODEL.ROI_BOX_HEAD.{key}", value)
@@ -53,7 +53,7 @@ def test_a_key_that_a_head_of_detectron2_would_not_read_is_told(
     ],
 )
 @torch.no_grad()
-def test_an_image_is_detected_alike_alone_and_in_a_batch(tiny_config, head):
+def test_an_image_has_the_same_detections_alone_and_in_a_batch(tiny_config, head):
     torch.manual_seed(0)
     options = ("MODEL.ROI_HEADS.NAME", head, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0)
     model = build_model(tiny_config(*options)).eval()

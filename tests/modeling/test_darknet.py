@@ -36,7 +36,7 @@ KINDS = {type(small().stem)}
 
 
 @torch.no_grad()
-def test_features_have_the_strides_and_channels_that_they_claim():
+def test_features_have_the_claimed_strides_and_channels():
     backbone = small(out_features=[f"dark{i}" for i in range(1, 6)]).eval()
     features = backbone(torch.rand(2, 3, 64, 96))
     assert backbone.size_divisibility == 32
@@ -77,7 +77,7 @@ def test_frozen_parts_stay_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"blocks": (1, 1, 1)}, r"BLOCKS needs five numbers from 0 on; got \[1, 1, 1\]"),
         ({"blocks": (1, 1, -1, 1, 1)}, "BLOCKS needs five"),
@@ -86,6 +86,6 @@ def test_frozen_parts_stay_as_they_are():
         ({"stem_channels": 0}, "STEM_CHANNELS must be a positive multiple of 1"),
     ],
 )
-def test_wrong_settings_are_told(settings, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
         small(**settings)

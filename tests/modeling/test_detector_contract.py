@@ -1,8 +1,8 @@
-"""What every detector promises, over all of configs/quick/*_tiny.yaml, whatever is added there.
+"""The contract of every detector, tested on all of configs/quick/*_tiny.yaml.
 
-On the processor, and on a GPU where there is one. Weights are random, so that nothing is learnt;
-thresholds of confidence are 0 and the layers that predict are louder than at the start of a
-training, so that there is something to compare.
+On the CPU, and on a GPU if there is one. Weights are random, without training. Score thresholds are
+0 and the predicting layers have larger weights than at the start of training, so that there are
+detections to compare.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
 
 FOLDER = Path(smallobj.__file__).parent.parent / "configs" / "quick"
-# No detector: it tells where to look.
+# Not a detector: it chooses the regions to detect in.
 NOT_DETECTORS = ("focus_tiny.yaml",)
 CONFIGS = [p for p in sorted(FOLDER.glob("*_tiny.yaml")) if p.name not in NOT_DETECTORS]
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -32,7 +32,7 @@ SCORE_TOLERANCE, BOX_TOLERANCE = 1e-4, 0.02  # of a probability; px
 
 @pytest.fixture(autouse=True, scope="module")
 def exact_convolutions():
-    """Not in TF32, which a GPU takes for float32 and which has ten bits of mantissa."""
+    """Switches off TF32, which GPUs use for float32 and which has only ten bits of mantissa."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     yield
@@ -72,7 +72,7 @@ def build_loud(path, device):
 
 @pytest.fixture(scope="module", params=SUBJECTS, ids=[f"{p.stem}-{d}" for p, d in SUBJECTS])
 def detector(request):
-    """((path, device), cfg, model) of a config, built once; tests leave the weights alone."""
+    """((path, device), cfg, model) of a config, built once; tests must not change the weights."""
     return request.param, *build_loud(*request.param)
 
 
@@ -96,7 +96,7 @@ def detect(model, items):
 
 
 def assert_same(alone, together):
-    """Each detection has a partner; their order among equal scores is nobody's promise."""
+    """Each detection has a counterpart; the order among equal scores isn't guaranteed."""
     assert len(alone) == len(together)
     boxes, others = alone.pred_boxes.tensor, together.pred_boxes.tensor
     near = (boxes[:, None] - others[None]).abs().amax(dim=-1) <= BOX_TOLERANCE
@@ -130,7 +130,7 @@ def test_training_gives_every_parameter_a_finite_gradient(detector, counts, tile
         assert sum(float(gradient.abs().sum()) for gradient in gradients.values()) > 0
 
 
-def test_detections_keep_to_their_frame_in_order_and_number(detector, tiles):
+def test_detections_are_inside_the_image_sorted_and_limited(detector, tiles):
     _, cfg, model = detector
     items = [{**item, "height": 200, "width": 300} for item in tiles(cfg, (0, 5, 2))]
     outputs = detect(model, items)
@@ -161,7 +161,7 @@ def test_fewer_detections_are_the_best_of_more(detector, tiles):
         torch.testing.assert_close(best.scores, all_of_them.scores[:3])
 
 
-def test_nothing_found_is_an_answer_too(detector, tiles):
+def test_empty_detections_are_valid(detector, tiles):
     subject, _, _ = detector
     cfg = read(*subject, threshold=0.9999)
     model = build_model(cfg)
@@ -172,9 +172,9 @@ def test_nothing_found_is_an_answer_too(detector, tiles):
         assert found.pred_classes.dtype == torch.int64
 
 
-def test_an_image_alone_and_among_others_of_its_size_gives_the_same_boxes(detector, tiles):
-    """Sizes that differ are padded to one, and a GroupNorm's mean, for one, goes over the padding:
-    nothing is promised there. ``TiledDetector`` therefore never mixes sizes, see below.
+def test_an_image_has_the_same_boxes_alone_and_in_a_batch(detector, tiles):
+    """Only for images of one size. Otherwise images are padded to a common size, and the mean in
+    GroupNorm, for example, includes the padding. ``TiledDetector`` never mixes sizes, see below.
     """
     _, cfg, model = detector
     items = tiles(cfg, (4, 0, 6))
@@ -191,7 +191,7 @@ def test_tiled_images_of_several_sizes_dont_change_one_another(detector, tiles):
     rows = tiles(cfg, (4, 0, 6, 2))
     wide = torch.cat([rows[0]["image"], rows[1]["image"][:, :, :72]], dim=2)
     images = [wide, rows[2]["image"], torch.cat([wide, wide.flip(1)], dim=1), rows[3]["image"]]
-    items = [{"image": one, "height": one.shape[1], "width": one.shape[2]} for one in images]
+    items = [{"image": x, "height": x.shape[1], "width": x.shape[2]} for x in images]
     together = detect(tiled, items)
     assert sum(len(found) for found in together) > 0, "nothing to compare"
     for item, found in zip(items, together, strict=True):
@@ -204,7 +204,7 @@ def test_tiled_images_of_several_sizes_dont_change_one_another(detector, tiles):
 
 
 def test_it_merges_its_own_boxes(detector, tiles):
-    """No two boxes of one class overlap by more than any usual NMS leaves."""
+    """No two boxes of one class overlap by more than the usual NMS thresholds."""
     _, cfg, model = detector
     for found in detect(model, tiles(cfg, (5, 3))):
         for category in range(3):

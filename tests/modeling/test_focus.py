@@ -77,7 +77,7 @@ def test_an_object_at_the_border_keeps_a_cell():
     assert (weight[target > 0] == 1).all()
 
 
-def test_sides_are_longer_sides_in_cells():
+def test_predicted_sides_are_longer_sides_in_cells():
     boxes = torch.tensor([[1.0, 1.0, 4.0, 2.5], [6.1, 5.2, 6.3, 5.7]])
     _, _, side = focus_targets(boxes, (6, 8), 0.5)
     assert side[1, 2] == 3
@@ -155,7 +155,7 @@ def test_it_learns_to_tell_an_object_from_the_ground(network):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("REDUCTION", 3, r"must be one of \[1, 2, 4, 8\]; got 3"),
         ("CORE", 0.0, "CORE must lie"),
@@ -163,8 +163,8 @@ def test_it_learns_to_tell_an_object_from_the_ground(network):
         ("CHANNELS", (8, 8), "needs three numbers"),
     ],
 )
-def test_wrong_settings_are_told(repository, key, value, told):
+def test_wrong_settings_are_refused(repository, key, value, message):
     cfg = load_config(str(repository / TINY))
     cfg.MODEL.FOCUS[key] = value
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=message):
         FocusNet(cfg)

@@ -8,7 +8,7 @@ import torch
 from smallobj.modeling.hard_negatives import hard_negatives, mined_cross_entropy
 
 
-def test_the_three_worst_for_each_positive():
+def test_the_three_hardest_negatives_per_positive():
     loss = torch.tensor([[9.0, 0.1, 0.5, 0.4, 0.3, 0.6], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
     positive = torch.zeros(2, 6, dtype=torch.bool)
     positive[0, 0] = True
@@ -17,7 +17,7 @@ def test_the_three_worst_for_each_positive():
     assert chosen.int().tolist() == [[0, 0, 1, 1, 0, 1], [0] * 6]
 
 
-def test_a_minimum_serves_images_without_objects():
+def test_the_minimum_gives_negatives_to_images_without_objects():
     loss = torch.tensor([[0.1, 0.4, 0.3, 0.2]])
     chosen = hard_negatives(loss, torch.zeros(1, 4, dtype=torch.bool), 3, minimum=2)
     assert chosen.int().tolist() == [[0, 1, 1, 0]]
@@ -49,7 +49,7 @@ def slow_choice(loss, positive, ratio, minimum, eligible):
     return chosen
 
 
-def test_it_is_the_slow_choice_with_ties():
+def test_it_agrees_with_a_slow_reference_with_ties():
     generator = torch.Generator().manual_seed(3)
     for ratio, minimum in [(3, 0), (1.5, 0), (3, 4), (0, 2)]:
         loss = torch.randint(0, 4, (6, 30), generator=generator) / 4

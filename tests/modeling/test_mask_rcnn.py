@@ -42,7 +42,7 @@ def labelled(tile, number):
     }
 
 
-def test_boxes_and_masks_of_eight_tiles_are_learnt_by_heart(overfit, draw_tile, suit, catalog):
+def test_boxes_and_masks_of_eight_tiles_are_overfitted(overfit, draw_tile, suit, catalog):
     config = "configs/quick/mask_rcnn_tiny.yaml"
     # A ResNet-18 learns the same in seven times as long.
     narrow = ("MODEL.BACKBONE.NAME", "build_narrow_resnet_fpn_backbone")

@@ -1,4 +1,4 @@
-"""What norms see of a tile, and BatchNorm folded into convolutions."""
+"""Normalisation: its dependence on the tile's content, and BatchNorm folded into convolutions."""
 
 from itertools import chain
 
@@ -72,9 +72,7 @@ def test_all_norms_of_a_detector_are_folded_for_inference(repository, with_stati
 
 @torch.no_grad()
 @pytest.mark.parametrize(("config", "keeps"), [("cascade_tiny", False), ("yolov3_tiny", True)])
-def test_what_else_a_tile_shows_matters_to_groupnorm_alone(
-    repository, config, keeps, with_statistics
-):
+def test_other_content_of_a_tile_changes_only_groupnorm(repository, config, keeps, with_statistics):
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / f"{config}.yaml"
     options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3"]
@@ -98,13 +96,13 @@ def test_what_else_a_tile_shows_matters_to_groupnorm_alone(
 
 
 @torch.no_grad()
-def test_a_pass_that_broke_off_leaves_each_level_its_statistics(repository):
+def test_after_an_aborted_pass_each_level_keeps_its_statistics(repository):
     torch.manual_seed(0)
     path = repository / "configs" / "quick" / "retinanet_tiny.yaml"
     options = ["MODEL.ROI_HEADS.NUM_CLASSES", "3", "MODEL.RETINANET.NORM", "SyncBN"]
     model = build_model(load_config(str(path), options)).eval()
     lists = [m for m in model.head.modules() if isinstance(m, CycleBatchNormList)]
-    for norm in [each for norms in lists for each in norms]:
+    for norm in [norm for norms in lists for norm in norms]:
         norm.running_mean.uniform_(-1, 1)
     features = [torch.randn(1, 32, side, side) for side in (32, 16, 8, 4)]
     before = model.head(features)

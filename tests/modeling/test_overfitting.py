@@ -1,14 +1,14 @@
-"""A detector that can learn anything learns eight tiles by heart."""
+"""Each detector overfits eight tiles; one that can't learn would not."""
 
 import pytest
 
-# What has to learn is their heads, losses and proposals. On ResNet-18 it takes seven times as long;
-# retinanet_tiny proves that this one learns.
+# A narrow backbone, since these tests are about heads, losses and proposals. With ResNet-18 they
+# take seven times as long; retinanet_tiny shows that ResNet-18 learns.
 NARROW = {"options": ("MODEL.BACKBONE.NAME", "build_narrow_resnet_fpn_backbone")}
 SHALLOW = {"options": ("MODEL.TIMM.OPTIONS", "['depths=(1, 1, 1, 1)']")}
-# Config in configs/quick/, most steps, learning rate (Adam; keywords for ``overfit`` behind them).
-# In alphabetical order. Aim at ten seconds of processor time; with twice the steps that it takes
-# there is room for other versions of PyTorch.
+# Config in configs/quick/, largest number of steps, learning rate (Adam), keywords for ``overfit``.
+# In alphabetical order. Aim at ten seconds of processor time, and allow twice the steps that it
+# takes, as a reserve for other versions of PyTorch.
 RECIPES = [
     ("cascade_convnext_atto", 200, 0.004, SHALLOW),
     ("cascade_tiny", 200, 0.006, NARROW),
@@ -26,6 +26,6 @@ RECIPES = [
 @pytest.mark.parametrize(
     ("config", "steps", "rate", "more"), RECIPES, ids=[recipe[0] for recipe in RECIPES]
 )
-def test_eight_tiles_are_learnt_by_heart(overfit, config, steps, rate, more):
+def test_eight_tiles_are_overfitted(overfit, config, steps, rate, more):
     result = overfit(f"configs/quick/{config}.yaml", steps=steps, learning_rate=rate, **more)
     assert result.map50 >= 0.95, result.history

@@ -1,4 +1,4 @@
-"""Mixed precision: what computes in which type, and that it computes the same thing."""
+"""Mixed precision: which parts compute in which type, and that the results agree."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ BFLOAT16 = ("TEST.PRECISION", "bfloat16")
 
 
 def dtypes_seen(modules, run):
-    """The types of what each module gives while ``run`` runs."""
+    """The types of each module's outputs during ``run``."""
     seen = []
     hooks = [m.register_forward_hook(lambda *a: seen.append(a[2].dtype)) for m in modules]
     result = run()
@@ -87,7 +87,7 @@ def test_bfloat16_features_are_near_float32_ones(tiny_config):
     assert (there - here).norm() < 0.03 * there.norm()
 
 
-def test_unknown_precisions_are_told(tiny_config):
+def test_unknown_precisions_are_refused(tiny_config):
     with pytest.raises(ValueError, match=r"BACKBONE.PRECISION.*float32.*bfloat16.*got 'half'"):
         build_model(tiny_config("MODEL.BACKBONE.PRECISION", "half"))
     with pytest.raises(ValueError, match=r"TEST.PRECISION.*auto.*float16.*got 'half'"):

@@ -1,4 +1,4 @@
-"""RPN: what it drops at test time, and other ways to match, to suppress and to regress."""
+"""RPN: fewer proposals at test time, and other metrics for matching, NMS and box losses."""
 
 import math
 
@@ -14,7 +14,7 @@ from smallobj.modeling import build_model
 def proposer(tiny_config, threshold):
     torch.manual_seed(0)
     model = build_model(tiny_config("MODEL.RPN.SCORE_THRESH_TEST", threshold))
-    # An untrained head is sure of nothing: all logits would be 0.
+    # With an untrained head all logits would be 0.
     model.proposal_generator.rpn_head.objectness_logits.weight.data.normal_(0, 1)
     return model.proposal_generator
 
@@ -33,7 +33,7 @@ def propose(generator, training=False):
         return generator(images, features, truth)[0]
 
 
-def test_only_sure_proposals_are_handed_on(tiny_config):
+def test_only_proposals_above_the_threshold_remain(tiny_config):
     every, sure = (propose(proposer(tiny_config, t)) for t in (0.0, 0.87))
     for before, after in zip(every, sure, strict=True):
         keep = torch.sigmoid(before.objectness_logits) >= 0.87
@@ -69,13 +69,13 @@ def test_an_image_without_proposals_has_no_detections(tiny_config):
         assert output["instances"].pred_boxes.tensor.shape == (0, 4)
 
 
-def test_a_negative_number_of_pixels_is_told(tiny_config):
+def test_a_negative_number_of_pixels_is_refused(tiny_config):
     with pytest.raises(ValueError, match=r"PIXELS_PER_PROPOSAL_TEST.*-5"):
         build_model(tiny_config("MODEL.RPN.PIXELS_PER_PROPOSAL_TEST", -5))
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.0])
-def test_a_threshold_that_is_no_probability_is_told(tiny_config, threshold):
+def test_a_threshold_that_is_not_a_probability_is_refused(tiny_config, threshold):
     with pytest.raises(ValueError, match=f"SCORE_THRESH_TEST.*{threshold}"):
         proposer(tiny_config, threshold)
 
@@ -124,7 +124,7 @@ def test_between_the_thresholds_of_nwd_an_anchor_is_ignored(tiny_config):
     assert labels.tolist() == [1, 0]
 
 
-def test_an_object_too_large_for_any_anchor_gets_the_nearest_alone(tiny_config):
+def test_an_object_too_large_for_any_anchor_gets_only_the_nearest(tiny_config):
     generator = rpn(tiny_config, *NWD_MATCH, "MODEL.NWD_CONSTANT", 2.0)
     # More than 500 px, so exp(-250) at most; the largest anchor is the nearest.
     truth = truth_of([0, 0, 900, 900], size=(900, 900))
@@ -144,7 +144,7 @@ def test_matching_with_and_without_objects(tiny_config, options):
 
 
 @pytest.mark.parametrize("options", [NWD_MATCH, ADAPTIVE, ()])
-def test_anchors_beyond_the_image_are_ignored_where_that_is_asked(tiny_config, options):
+def test_anchors_beyond_the_image_are_ignored_if_configured(tiny_config, options):
     generator = rpn(tiny_config, *options, "MODEL.RPN.BOUNDARY_THRESH", 0)
     truth = truth_of([0, 0, 10, 10], size=(80, 80))
     (labels,), _ = generator.label_and_sample_anchors(ANCHORS, [truth])
@@ -177,7 +177,7 @@ def test_small_objects_get_more_positive_anchors_by_nwd_and_by_size(tiny_config)
     assert found["nwd"][14] > 4 * found["iou"][14]
     assert found["adaptive"][10] > 20 * found["iou"][10]
     assert found["adaptive"][14] > 20 * found["iou"][14]
-    # The other side of distances in pixels: a large object is left with its best anchor.
+    # The drawback of distances in pixels: a large object is left with only its best anchor.
     assert found["nwd"][100] <= found["iou"][100]
     # From 96 px on the adaptive threshold is the fixed one's.
     assert found["adaptive"][100] == found["iou"][100]
@@ -210,17 +210,17 @@ def test_nwd_loss_by_hand(tiny_config):
     assert (deltas.grad[0, [0, 2]] == 0).all()
 
 
-def test_beside_the_nwd_loss_all_is_as_in_the_base_class(tiny_config):
+def test_with_the_nwd_loss_the_rest_is_as_in_the_base_class(tiny_config):
     labels = [torch.tensor([1, 0, -1]), torch.tensor([0, 0, -1])]
     logits = [torch.tensor([[2.0, -1.0, 9.0], [0.5, 3.0, 9.0]])]
     boxes = [ANCHORS[0].tensor] * 2
-    told = []
+    logged = []
     for kind in ("nwd", "smooth_l1"):
         generator = rpn(tiny_config, "MODEL.RPN.BBOX_REG_LOSS_TYPE", kind)
         with EventStorage() as storage:
             losses = generator.losses(ANCHORS, logits, labels, [torch.zeros(2, 3, 4)], boxes)
-            told.append((losses["loss_rpn_cls"], storage.latest()))
-    assert told[0] == told[1]
+            logged.append((losses["loss_rpn_cls"], storage.latest()))
+    assert logged[0] == logged[1]
 
 
 @pytest.mark.parametrize("kind", ["smooth_l1", "giou", "diou", "ciou", "nwd"])
@@ -319,12 +319,12 @@ def test_every_part_at_once_trains_and_tests(tiny_config, name, full):
         (("MATCHING", "scale_adaptive", "MATCH_METRIC", "nwd"), r"MATCH_METRIC must be iou"),
     ],
 )
-def test_wrong_settings_are_told(tiny_config, options, sentence):
+def test_wrong_settings_are_refused(tiny_config, options, sentence):
     words = [f"MODEL.RPN.{w}" if i % 2 == 0 else w for i, w in enumerate(options)]
     with pytest.raises(ValueError, match=sentence):
         rpn(tiny_config, *words)
 
 
-def test_a_wrong_constant_of_nwd_is_told(tiny_config):
+def test_a_wrong_constant_of_nwd_is_refused(tiny_config):
     with pytest.raises(ValueError, match=r"MODEL.NWD_CONSTANT must be positive; got 0"):
         rpn(tiny_config, "MODEL.NWD_CONSTANT", 0.0)

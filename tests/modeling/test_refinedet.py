@@ -128,7 +128,7 @@ def test_both_steps_by_hand(model):
     assert found == pytest.approx([4 * LN2, 0.5, 4 * math.log(4), 0.5], rel=1e-5)
 
 
-def test_the_second_step_begins_where_the_first_ends(model):
+def test_the_second_step_starts_from_the_refined_anchors(model):
     arm_logits, arm_deltas, odm_logits, odm_deltas = zeros()
     # Refined by 0.1 * 20 * -2 px: 2 px too far to the left, so a target of +1, missed by 2.
     arm_deltas[0, 0, 0] = -2
@@ -160,7 +160,7 @@ def test_the_odm_is_matched_with_refined_anchors(model):
     assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_an_object_that_no_anchor_overlaps_by_half_has_its_best_one(model):
+def test_an_object_without_an_iou_of_half_has_its_best_anchor(model):
     far = torch.tensor([10.0, 26, 30, 46])  # 14 of 20 px beside the first: IoU 4 / 36 at most
     found, latest = losses(model, zeros(), truth(far.tolist()))
     assert latest["refinedet/matched_arm"] == latest["refinedet/matched_odm"] == 1
@@ -176,7 +176,7 @@ def test_the_hardest_negatives_count(model):
     assert found[0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_sure_background_does_not_train_the_odm(model):
+def test_filtered_background_does_not_train_the_odm(model):
     predictions = zeros()
     # Odds of 99 are a confidence of 0.99: just kept below, dropped above.
     predictions[0][0, 1:, 1] = torch.tensor([math.log(98), math.log(100), math.log(100), 9])
@@ -188,7 +188,7 @@ def test_sure_background_does_not_train_the_odm(model):
     assert found[0] == pytest.approx(LN2 + sum(math.log1p(1 / x) for x in odds), rel=1e-5)
 
 
-def test_nor_does_an_object_whose_anchor_the_arm_takes_for_background(model):
+def test_an_object_whose_anchor_the_arm_filters_out_does_not_train_the_odm(model):
     predictions = zeros()
     predictions[0][0, 0, 1] = 5
     found, latest = losses(model, predictions, truth(OBJECT))
@@ -227,7 +227,7 @@ def test_a_batch_has_the_mean_over_its_matched_anchors(model):
     assert losses(model, twice, truth(OBJECT), truth())[0] == pytest.approx(one, rel=1e-5)
 
 
-def test_images_without_objects_can_be_made_to_teach(make):
+def test_images_without_objects_contribute_with_a_minimum_of_negatives(make):
     model = make("MODEL.REFINEDET.MIN_NEGATIVES", 2)
     found, _ = losses(model, zeros(), truth())
     assert found == pytest.approx([2 * LN2, 0, 2 * math.log(4), 0], rel=1e-5)
@@ -279,7 +279,7 @@ def test_boxes_are_decoded_in_two_steps(model):
     torch.testing.assert_close(found.scores, torch.tensor([0.7, 0.1]))
 
 
-def test_anchors_that_the_arm_surely_takes_for_background_detect_nothing(model):
+def test_anchors_that_the_arm_filters_out_detect_nothing(model):
     found = detect(model, ANCHORS[:3], [[0.6, 0, 0]] * 3, arm_background=[0.991, 0.989, 0.3])
     torch.testing.assert_close(found.pred_boxes.tensor, ANCHORS[1:3])
 
@@ -288,7 +288,7 @@ def test_detections_reach_the_lowest_score(model):
     assert detect(model, ANCHORS[:1], [[0.0101, 0.0099, 0]]).pred_classes.tolist() == [0]
 
 
-def test_overlapping_boxes_of_a_class_are_one(model):
+def test_overlapping_boxes_of_a_class_become_one(model):
     # 20 px high; shifted by 7 and by 8 px of 20: IoU 13 / 27 = 0.48 and 12 / 28 = 0.43.
     anchors = [[0.0, 0, 20, 20], [7.0, 0, 27, 20], [50.0, 0, 70, 20], [58.0, 0, 78, 20]]
     scores = [[0.9, 0, 0], [0.8, 0, 0], [0.7, 0, 0], [0.6, 0, 0]]
@@ -356,12 +356,12 @@ def test_full_half_empty_and_empty_batches(model, counts):
         assert len(instances) <= 500
 
 
-def test_an_image_alone_and_in_a_batch_has_the_same_detections(model):
+def test_an_image_has_the_same_detections_alone_and_in_a_batch(model):
     model.eval()
     batch = [item(0, seed) for seed in range(3)]
     with torch.no_grad():
         together = [output["instances"] for output in model(batch)]
-        alone = [model([one])[0]["instances"] for one in batch]
+        alone = [model([item])[0]["instances"] for item in batch]
     for a, b in zip(together, alone, strict=True):
         assert len(a) == len(b) > 0
         torch.testing.assert_close(a.scores, b.scores, atol=1e-5, rtol=1e-4)
@@ -370,7 +370,7 @@ def test_an_image_alone_and_in_a_batch_has_the_same_detections(model):
         torch.testing.assert_close(*rows, atol=0.1, rtol=1e-3)
 
 
-def test_half_precision_detects_alike(make):
+def test_half_precision_gives_the_same_detections(make):
     plain, mixed = make().eval(), make("TEST.PRECISION", "bfloat16").eval()
     seen = []
     convolution = mixed.head.odm_logits[0]
@@ -383,7 +383,7 @@ def test_half_precision_detects_alike(make):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         (
             "MODEL.REFINEDET.NEGATIVE_CONFIDENCE",
@@ -405,19 +405,19 @@ def test_half_precision_detects_alike(make):
         ("MODEL.REFINEDET.L2_SCALES", "[10.0]", "L2_SCALES needs 4 numbers"),
     ],
 )
-def test_wrong_settings_are_told(make, key, value, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_settings_are_refused(make, key, value, message):
+    with pytest.raises(ValueError, match=message):
         make(key, value)
 
 
-def test_levels_that_do_not_halve_the_resolution_are_told(make):
+def test_levels_that_do_not_halve_the_resolution_are_refused(make):
     options = ["MODEL.REFINEDET.L2_SCALES", "[0.0, 0.0]"]
     options += ["MODEL.ANCHOR_GENERATOR.SIZES", "[[16], [32]]"]
     with pytest.raises(ValueError, match=r"halve the resolution.*strides \[8, 32\]"):
         make(*options, "MODEL.REFINEDET.IN_FEATURES", "['conv4_3', 'fc7']")
 
 
-def test_levels_with_different_numbers_of_anchors_are_told(make):
+def test_levels_with_different_numbers_of_anchors_are_refused(make):
     ratios = "[[1.0], [1.0, 2.0], [1.0], [1.0]]"
     with pytest.raises(ValueError, match=r"same number of anchors per position.*\[1, 2, 1, 1\]"):
         make("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS", ratios)

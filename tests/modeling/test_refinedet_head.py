@@ -81,7 +81,7 @@ def test_the_coarsest_one_is_three_convolutions():
     assert not any(isinstance(module, nn.ConvTranspose2d) for module in block.modules())
 
 
-def test_coarse_features_reach_fine_detections_but_not_fine_refinements():
+def test_coarse_features_influence_fine_detections_but_not_fine_refinements():
     head, inputs = make(), features()
     before = head(inputs)
     inputs[3] = inputs[3] + 1
@@ -112,13 +112,13 @@ def test_the_untrained_head_leaves_anchors_nearly_where_they_are():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"l2_scales": (10.0, 8.0)}, r"L2_SCALES needs 4 numbers.*\[10.0, 8.0\]"),
         ({"l2_scales": (10.0, -8.0, 0, 0)}, "L2_SCALES.*-8.0"),
         ({"input_shape": [SHAPES[0], *SHAPES[2:]], "l2_scales": (0, 0, 0)}, r"\[8, 32, 64\]"),
     ],
 )
-def test_wrong_settings_are_told(changes, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_settings_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
         make(**changes)

@@ -1,4 +1,4 @@
-"""Every meta-architecture gives the detections that a lower threshold asks for."""
+"""Every meta-architecture returns more detections with a lower score threshold."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def scores(cfg):
 def test_a_lowered_threshold_lets_detections_through(path):
     """Untrained weights give scores between 0 and 0.9 in every architecture here."""
     cfg = read(path)
-    # Of the RPN: proposals are no detections.
+    # The RPN's threshold isn't one of detections.
     cfg.MODEL.RPN.SCORE_THRESH_TEST = 0.0
     set_score_threshold(cfg, 0.95)
     assert not len(scores(cfg))
@@ -64,7 +64,7 @@ def test_mergers_hide_no_score_either():
             assert expected == merger.SCORE_THRESH
 
 
-def test_a_network_that_finds_no_objects_has_none():
+def test_a_network_that_detects_no_objects_has_no_threshold():
     cfg = read(QUICK / "focus_tiny.yaml")
     assert score_threshold_key(cfg) is None
     lower_score_threshold(cfg, 0.5)

@@ -53,7 +53,7 @@ def test_losses_are_for_each_matched_box(tiny):
     torch.testing.assert_close(losses["loss_box_reg"], torch.tensor(0.5))
 
 
-def test_the_worst_background_counts(tiny):
+def test_the_background_of_highest_loss_counts(tiny):
     model = tiny("MODEL.SSD.MIN_NEGATIVES", 0)
     logits = torch.zeros(1, 8, 3)
     logits[0, 5:] = torch.tensor([0.0, 3.0, 0.0])  # sure of a class where there is nothing
@@ -62,7 +62,7 @@ def test_the_worst_background_counts(tiny):
     torch.testing.assert_close(losses["loss_cls"], torch.tensor(math.log(3) + 3 * wrong))
 
 
-def test_empty_tiles_teach_by_their_minimum_alone(tiny):
+def test_empty_tiles_contribute_only_by_the_minimum_of_negatives(tiny):
     empty = [[2] * 8, [2] * 8]
     none = losses_of(tiny("MODEL.SSD.MIN_NEGATIVES", 0), empty)
     assert none["loss_cls"] == none["loss_box_reg"] == 0
@@ -71,7 +71,7 @@ def test_empty_tiles_teach_by_their_minimum_alone(tiny):
     torch.testing.assert_close(some["loss_cls"], torch.tensor(3 * math.log(3)))
 
 
-def test_the_object_that_fits_no_default_box_still_gets_one(tiny):
+def test_an_object_that_fits_no_default_box_still_gets_one(tiny):
     model = tiny()
     truth = Instances((128, 128))
     truth.gt_boxes = Boxes(torch.tensor([[60.0, 60, 63, 63]]))
@@ -146,6 +146,6 @@ def test_other_anchor_generators_fit_too(tiny):
         ("IOU_THRESHOLDS", [0.0], "must lie in"),
     ],
 )
-def test_wrong_settings_are_told(tiny, key, value, words):
+def test_wrong_settings_are_refused(tiny, key, value, words):
     with pytest.raises(ValueError, match=words):
         tiny(f"MODEL.SSD.{key}", value)

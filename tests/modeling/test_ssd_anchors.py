@@ -32,7 +32,7 @@ def shipped(repository, side):
 
 
 @pytest.mark.parametrize("side", [300, 512])
-def test_there_are_as_many_as_in_the_paper(repository, side):
+def test_there_are_as_many_boxes_as_in_the_paper(repository, side):
     generator = generator_of(shipped(repository, side))
     anchors = generator(maps(GRIDS[side]))
     assert sum(len(boxes) for boxes in anchors) == COUNTS[side]
@@ -41,7 +41,7 @@ def test_there_are_as_many_as_in_the_paper(repository, side):
 
 
 @pytest.mark.parametrize("side", [300, 512])
-def test_they_lie_where_torchvision_puts_them(repository, side):
+def test_boxes_are_those_of_torchvision(repository, side):
     cfg = get_cfg() if side == 300 else shipped(repository, side)
     node = cfg.MODEL.SSD
     # torchvision knows no spread steps: at the size they were made for these are the whole side
@@ -106,13 +106,13 @@ def test_a_larger_image_has_more_boxes_of_the_same_pixels():
         ({"input_size": 0}, "INPUT_SIZE"),
     ],
 )
-def test_wrong_settings_are_told(options, words):
+def test_wrong_settings_are_refused(options, words):
     right = {"input_size": 64, "scales": [0.1, 0.2, 0.3], "steps": [8, 16]}
     with pytest.raises(ValueError, match=words):
         SSDAnchorGenerator(**{**right, "aspect_ratios": [[2.0], [2.0]], **options})
 
 
-def test_a_number_of_maps_other_than_of_steps_is_told():
+def test_a_number_of_maps_other_than_of_steps_is_refused():
     cfg = get_cfg()
     cfg.MODEL.SSD.STEPS = [8, 16]
     with pytest.raises(ValueError, match="got 2 for 6"):

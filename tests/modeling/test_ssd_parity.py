@@ -26,7 +26,7 @@ PAPER = [
 
 
 def their_model():
-    """torchvision's SSD300 with lively weights, without the classifier of VGG-16 (0.5 GB)."""
+    """torchvision's SSD300 with large random weights, without VGG-16's classifier (0.5 GB)."""
     layers = types.SimpleNamespace(features=make_layers(cfgs["D"], batch_norm=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torchvision_ssd, "vgg16", lambda **_: layers)
@@ -74,7 +74,7 @@ def convert(theirs):
 
 @pytest.fixture(scope="module")
 def both(repository):
-    """Both models on one image: their outputs, and what their heads gave."""
+    """The outputs of both models and of their heads, on one image."""
     torch.manual_seed(0)
     theirs = their_model().eval()
     ours = build_model(load_config(str(repository / "configs" / "ssd300.yaml"), PAPER)).eval()
@@ -184,7 +184,7 @@ def test_detections_are_the_same(both):
     ours, theirs = both.found["ours"], both.found["theirs"]
     assert 20 < len(ours) <= 200
     close(ours.scores, theirs["scores"])
-    # Of scores that differ by a rounding either may come first.
+    # Scores that differ only by rounding may be in either order.
     same = (ours.scores[:, None] - theirs["scores"]).abs() < 1e-5
     same &= ours.pred_classes[:, None] + 1 == theirs["labels"]
     boxes = ours.pred_boxes.tensor[:, None] - theirs["boxes"]

@@ -1,4 +1,4 @@
-"""Which prior answers for which object, against a loop over all of them."""
+"""Assignment of priors to objects, against a loop over all priors."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_by_hand():
     assert assign([20, 10, 60, 30]).tolist() == [6 * 8 * 3 + (1 * 4 + 2) * 3 + 1]
 
 
-def test_many_boxes_as_a_loop_finds_them():
+def test_many_boxes_agree_with_a_loop():
     generator = torch.Generator().manual_seed(0)
     centres = torch.rand(300, 2, generator=generator) * torch.tensor([64.0, 48])
     sides = torch.rand(300, 2, generator=generator) * 45 + 3
@@ -62,7 +62,7 @@ def test_no_objects():
     assert last_of_each(assign(), 10).shape == (0,)
 
 
-def test_of_objects_with_one_prior_the_last_has_it():
+def test_of_several_objects_with_one_prior_the_last_owns_it():
     assigned = torch.tensor([7, 3, 7, 0, 7, 3])
     assert last_of_each(assigned, 8).tolist() == [False, False, False, True, True, True]
 
@@ -78,7 +78,7 @@ def test_priors_lie_on_the_centres_of_cells():
 
 
 @pytest.mark.parametrize(
-    ("sides", "told"),
+    ("sides", "message"),
     [
         ([], "ANCHORS is empty, which fits the anchors to DATASETS.TRAIN"),
         ([(8, 8)] * 4, "must be a multiple of the 3 features of .*; got 4 anchors"),
@@ -86,6 +86,6 @@ def test_priors_lie_on_the_centres_of_cells():
         ([(8, 8), (8,), (9, 9)], r"pairs of a positive width and height; got \(8,\)"),
     ],
 )
-def test_wrong_anchors_are_told(sides, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_anchors_are_refused(sides, message):
+    with pytest.raises(ValueError, match=message):
         YOLOPriorGenerator(sides=sides, strides=(8, 16, 32))

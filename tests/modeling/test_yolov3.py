@@ -32,7 +32,7 @@ def build(repository):
 
 
 class Fixed(nn.Module):
-    """A head that predicts what it was given."""
+    """A head that predicts given values."""
 
     def __init__(self, predictions):
         super().__init__()
@@ -77,7 +77,7 @@ def test_an_object_by_hand(build):
     assert found["loss_objectness"] == pytest.approx((PRIORS - 1) * LN2)
 
 
-def test_the_centre_by_cross_entropy(build):
+def test_center_loss_cross_entropy_by_hand(build):
     model = build("MODEL.YOLO.CENTER_LOSS", "cross_entropy")
     rows = torch.zeros(1, PRIORS, 8)
     assigned = (1 * 4 + 1) * 3
@@ -91,7 +91,7 @@ def test_the_centre_by_cross_entropy(build):
 
 
 def test_the_gradient_of_cross_entropy_is_the_difference(build):
-    """What the authors' program descends: truth minus prediction, after the sigmoid."""
+    """The gradient in the authors' program: truth minus prediction, after the sigmoid."""
     model = build("MODEL.YOLO.CENTER_LOSS", "cross_entropy")
     rows = torch.zeros(1, PRIORS, 8, requires_grad=True)
     priors = model.anchor_generator([torch.zeros(1, 1, *grid) for grid in GRIDS])
@@ -115,7 +115,7 @@ def test_a_good_box_without_an_object_is_no_background(build):
     assert losses(strict, rows, instances)["loss_objectness"] == pytest.approx(PRIORS * LN2)
 
 
-def test_objectness_is_one_for_the_object_and_nought_elsewhere(build):
+def test_objectness_is_one_for_the_object_and_zero_elsewhere(build):
     rows = torch.zeros(1, PRIORS, 8)
     rows[..., 4] = -math.log(3)  # objectness 1/4
     rows[0, (1 * 4 + 1) * 3, 4] = math.log(4)  # 4/5
@@ -125,7 +125,7 @@ def test_objectness_is_one_for_the_object_and_nought_elsewhere(build):
 
 
 def test_two_objects_of_one_prior(build):
-    """The last one has the box; both name their class."""
+    """The box target is that of the last object; the classes of both count."""
     rows = torch.zeros(1, PRIORS, 8)
     rows[..., 5:] = torch.tensor([math.log(3), math.log(3), -math.log(3)])
     pair = annotated((32, 32), [9, 9, 17, 17], [10, 9, 18, 17], classes=[0, 1])
@@ -241,7 +241,7 @@ def test_detections_of_a_class_do_not_overlap_and_are_the_best(build):
 
 
 @torch.no_grad()
-def test_what_lies_in_the_padding_is_not_found(build):
+def test_boxes_in_the_padding_are_not_detected(build):
     limits = ["MODEL.YOLO.NMS_THRESH_TEST", 1.0, "TEST.DETECTIONS_PER_IMAGE", 100000]
     model = build("MODEL.YOLO.SCORE_THRESH_TEST", 0.2, *limits).eval()
     predictions = random_predictions(64, 64)
@@ -280,7 +280,7 @@ def test_an_untrained_detector_finds_nothing(build):
 
 
 @torch.no_grad()
-def test_an_image_is_detected_alike_alone_and_in_a_batch(build):
+def test_an_image_has_the_same_detections_alone_and_in_a_batch(build):
     model = build("MODEL.YOLO.SCORE_THRESH_TEST", 0.0).eval()
     for scale in model.head.scales:
         scale.predict.weight.normal_(0, 0.3)
@@ -309,7 +309,7 @@ def test_the_head_starts_with_the_asked_objectness(build):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("ANCHOR_GENERATOR.NAME", "DefaultAnchorGenerator", "priors on the centres of cells: "),
         ("YOLO.CENTER_LOSS", "huber", "CENTER_LOSS must be one of .*; got 'huber'"),
@@ -320,6 +320,6 @@ def test_the_head_starts_with_the_asked_objectness(build):
         ("YOLO.ANCHORS", "()", "ANCHORS is empty"),
     ],
 )
-def test_wrong_settings_are_told(build, key, value, told):
-    with pytest.raises(ValueError, match=told):
+def test_wrong_settings_are_refused(build, key, value, message):
+    with pytest.raises(ValueError, match=message):
         build(f"MODEL.{key}", value)

@@ -1,4 +1,4 @@
-"""A dataset dict with its photograph, which tests of all mappers share."""
+"""A dataset dict with its image, for the tests of all mappers."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ COLORS = [(0, 0, 230), (0, 200, 0), (230, 0, 0), (220, 220, 0)]
 
 @pytest.fixture
 def write_sample(tmp_path):
-    """``write_sample(boxes)``: on grey, box i, XYWH, has class i and its colour, of four."""
+    """``write_sample(boxes)``: box i, XYWH, has class i and one of four colours, on grey."""
 
     def write(boxes, size=(300, 400), crowd=()):
         image = np.full((*size, 3), GREY, np.uint8)

@@ -47,13 +47,13 @@ def test_crops_show_their_boxes_at_reduced_scale(sample, reduction):
     assert seen >= len(crops) / 2
 
 
-def test_the_dataset_dict_is_left_alone(sample):
+def test_the_dataset_dict_is_not_changed(sample):
     before = [dict(annotation) for annotation in sample["annotations"]]
     build_train_mapper(config())(sample)
     assert sample["annotations"] == before
 
 
-def test_a_photograph_of_another_size_than_its_label_is_told(sample):
+def test_a_photograph_of_another_size_than_its_label_is_refused(sample):
     sample["height"] = 300
     with pytest.raises(
         ValueError, match="says 301x300, which reduced by 2 is 151x150; got 151x102"
@@ -68,7 +68,7 @@ def test_masks_are_refused():
         build_train_mapper(cfg)
 
 
-def test_test_photographs_are_reduced_and_know_their_own_size(sample):
+def test_test_images_are_reduced_and_keep_their_original_size(sample):
     mapper = build_test_mapper(config())
     assert isinstance(mapper, ReducedImageMapper)
     item = mapper(sample)

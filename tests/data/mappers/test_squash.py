@@ -52,21 +52,21 @@ def test_boxes_are_squashed_with_the_pixels(config, sample):
     assert item["image"][:, 37, 65].tolist() == [0, 200, 0]
 
 
-def test_what_shows_nothing_is_squashed_too(config, sample):
+def test_an_image_without_objects_is_squashed_too(config, sample):
     sample["annotations"] = []
     (item,) = build_train_mapper(config())(sample)
     assert item["image"].shape == (3, 50, 100)
     assert len(item["instances"]) == 0
 
 
-def test_flips_take_the_boxes_along(config, sample):
+def test_flips_also_flip_the_boxes(config, sample):
     mapper = build_train_mapper(config(flips=["horizontal"]))
     np.random.seed(0)  # noqa: NPY002
     lefts = {tuple(mapper(sample)[0]["instances"].gt_boxes.tensor[0].tolist()) for _ in range(12)}
     assert lefts == {(20.0, 10.0, 36.0, 18.0), (64.0, 10.0, 80.0, 18.0)}
 
 
-def test_a_photograph_is_decoded_once(config, sample, monkeypatch):
+def test_an_image_is_decoded_once(config, sample, monkeypatch):
     cfg = config()
     first = build_train_mapper(cfg)(sample)[0]
     assert len(os.listdir(os.path.join(cfg.OUTPUT_DIR, "squashed"))) == 1
@@ -76,7 +76,7 @@ def test_a_photograph_is_decoded_once(config, sample, monkeypatch):
     assert torch.equal(again["instances"].gt_boxes.tensor, first["instances"].gt_boxes.tensor)
 
 
-def test_another_size_is_squashed_anew(config, sample):
+def test_another_size_is_squashed_again(config, sample):
     build_train_mapper(config())(sample)
     (item,) = build_train_mapper(config(size=(30, 20)))(sample)
     assert item["image"].shape == (3, 30, 20)
@@ -90,7 +90,7 @@ def test_training_and_test_see_the_same_pixels(config, sample):
     assert (tested["height"], tested["width"]) == (300, 200)
 
 
-def test_boxes_come_back_in_the_photographs_frame(config, sample):
+def test_boxes_are_returned_in_the_frame_of_the_image(config, sample):
     cfg = config()
     tested = WholeImageMapper(cfg)(sample)
     (item,) = build_train_mapper(cfg)(sample)
@@ -101,30 +101,30 @@ def test_boxes_come_back_in_the_photographs_frame(config, sample):
     torch.testing.assert_close(back.pred_boxes.tensor, expected)
 
 
-def test_the_dataset_dict_is_left_alone(config, sample):
+def test_the_dataset_dict_is_not_changed(config, sample):
     before = [dict(annotation) for annotation in sample["annotations"]]
     build_train_mapper(config())(sample)
     assert sample["annotations"] == before
 
 
-def test_a_photograph_of_another_size_than_its_label_is_told(config, sample):
+def test_a_photograph_of_another_size_than_its_label_is_refused(config, sample):
     sample["height"] = 200
     with pytest.raises(Exception, match="Mismatched image shape"):
         build_train_mapper(config())(sample)
 
 
 @pytest.mark.parametrize("size", [(0, 300), (-1, 300), (300,)])
-def test_half_a_size_is_told(config, size):
+def test_a_size_with_one_zero_is_refused(config, size):
     with pytest.raises(ValueError, match=r"INPUT.SQUASH is \(height, width\), both positive"):
         resize_at_test(config(size=size))
 
 
-def test_a_mapper_without_a_size_is_told(config):
+def test_a_mapper_without_a_size_is_refused(config):
     with pytest.raises(ValueError, match=r"set INPUT\.SQUASH"):
         build_train_mapper(config(size=(0, 0)))
 
 
-def test_two_ways_to_resize_are_told(config):
+def test_two_ways_to_resize_are_refused(config):
     cfg = config()
     cfg.INPUT.MIN_SIZE_TEST = 800
     with pytest.raises(ValueError, match="both resize at test time"):

@@ -100,7 +100,7 @@ def test_extreme_thresholds(write_sample, monkeypatch, share, kept):
     assert [len(tile["instances"]) for tile in tiles] == kept
 
 
-def test_the_dataset_dict_stays_as_it_is(write_sample):
+def test_the_dataset_dict_is_not_changed(write_sample):
     sample = write_sample(SQUARES)
     before = repr(sample)
     mapper(PER_IMAGE=10)(sample)
@@ -180,7 +180,7 @@ def test_colour_order_of_the_model(write_sample):
         assert tile["image"][:, y, x].tolist() == red
 
 
-def test_a_seed_decides_everything(write_sample):
+def test_the_seed_determines_the_tiles(write_sample):
     sample = write_sample(SQUARES)
 
     def cut(seed):
@@ -213,7 +213,7 @@ def test_mappers_by_name():
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("SIZE", 0, "SIZE"),
         ("PER_IMAGE", 0, "PER_IMAGE"),
@@ -224,8 +224,8 @@ def test_mappers_by_name():
         ("FLIP", ["sideways"], "FLIP.*sideways"),
     ],
 )
-def test_values_out_of_range_are_told(key, value, told):
-    with pytest.raises(ValueError, match=told):
+def test_values_out_of_range_are_refused(key, value, message):
+    with pytest.raises(ValueError, match=message):
         mapper(**{key: value})
 
 
@@ -256,7 +256,7 @@ def test_jitter_is_the_plain_formula(amount):
         assert got.dtype == np.uint8
 
 
-def test_jitter_keeps_grey_grey_and_within_its_bounds():
+def test_jitter_keeps_grey_pixels_grey_and_within_bounds():
     flat = np.full((8, 8, 3), 100, np.uint8)
     for seed in range(50):
         got = jitter_color(np.random.default_rng(seed), flat, 0.2)

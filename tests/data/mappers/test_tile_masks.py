@@ -1,4 +1,4 @@
-"""Masks through the tiling mapper: each lies on its object's pixels and on nothing else."""
+"""Masks in the tiling mapper: each covers exactly the pixels of its object."""
 
 import cv2
 import numpy as np
@@ -115,7 +115,7 @@ def test_polygons_stay_polygons(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["rle", "polygons"])
-def test_what_shows_is_told_by_the_mask(tmp_path, monkeypatch, kind):
+def test_the_visible_share_is_measured_on_the_mask(tmp_path, monkeypatch, kind):
     """Of the L's box the first tile shows 78 %, of the L itself 6 x 31 of 444 px²."""
     sample = write_sample(tmp_path, kind, SHAPES[2:])
     tile_of(monkeypatch, [80, 71, 160, 151], [80, 74, 160, 154], [60, 80, 140, 160])
@@ -127,7 +127,7 @@ def test_what_shows_is_told_by_the_mask(tmp_path, monkeypatch, kind):
 
 
 @pytest.mark.parametrize("kind", ["rle", "polygons"])
-def test_an_object_whose_mask_is_elsewhere_goes(tmp_path, monkeypatch, kind):
+def test_an_object_whose_mask_is_outside_the_tile_is_dropped(tmp_path, monkeypatch, kind):
     """The tile reaches into the L's box, in the corner that the L leaves free."""
     sample = write_sample(tmp_path, kind, SHAPES[2:])
     tile_of(monkeypatch, [107, 70, 187, 150])
@@ -156,7 +156,7 @@ def test_background_tiles_have_no_masks(tmp_path):
         assert tile["instances"].gt_masks.tensor.shape == (0, 80, 80)
 
 
-def test_the_dataset_dict_stays_as_it_is(tmp_path):
+def test_the_dataset_dict_is_not_changed(tmp_path):
     sample = write_sample(tmp_path, "rle")
     before = repr(sample)
     mapper(PER_IMAGE=10)(sample)
@@ -172,7 +172,7 @@ def test_without_masks_nothing_changes(tmp_path):
         assert tile["instances"].gt_boxes.tensor.dtype == torch.float32
 
 
-def test_missing_and_unfit_masks_are_told(tmp_path):
+def test_missing_and_unfit_masks_are_reported(tmp_path):
     sample = write_sample(tmp_path, "rle")
     with pytest.raises(ValueError, match=r"image\.png.*MASK_FORMAT polygon.*run-length"):
         mapper("polygon")(sample)

@@ -1,4 +1,4 @@
-"""Training steps and detections that tests of all backbones share."""
+"""Training steps and detections for the tests of all backbones."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def make_images(count=2, size=(96, 128), labelled=False):
 
 
 def train_a_step(model):
-    """The losses of one step; gradients are left at the parameters."""
+    """The losses of one step; the parameters keep their gradients."""
     with EventStorage():
         losses = model.train()(make_images(labelled=True))
     assert all(torch.isfinite(loss) for loss in losses.values())
@@ -30,7 +30,7 @@ def train_a_step(model):
 
 @torch.no_grad()
 def detect(model, images):
-    """Boxes and scores of each image, by a model made to find things everywhere."""
+    """Boxes and scores of each image, from a model changed to detect objects everywhere."""
     model.eval()
     for predictor in model.roi_heads.box_predictor:
         predictor.test_score_thresh = 0.0

@@ -5,7 +5,7 @@ import torch
 from smallobj.modeling.backbone.l2_norm import L2Norm
 
 
-def test_each_place_has_the_length_of_the_scale():
+def test_each_position_has_the_length_of_the_scale():
     # (3, 4) has length 5, so 20 times its direction is (12, 16); zeros stay zeros.
     x = torch.tensor([[3.0, 0.0], [4.0, 0.0]]).reshape(1, 2, 1, 2)
     expected = torch.tensor([[12.0, 0.0], [16.0, 0.0]]).reshape(1, 2, 1, 2)

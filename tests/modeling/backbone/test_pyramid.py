@@ -20,7 +20,7 @@ PAFPN = ("MODEL.BACKBONE.NAME", "build_resnet_pafpn_backbone")
 
 
 class Layers(Backbone):
-    """Gives what it was given: one map a level."""
+    """Returns given maps, one per level."""
 
     def __init__(self, channels=(3, 4, 5)):
         super().__init__()
@@ -43,7 +43,7 @@ def maps(images=2):
 
 
 def copy_fpn(source, target):
-    """The layers that both have; whether the target has more."""
+    """Copies the layers that both have; returns the names that only one of them has."""
     missing, unexpected = target.load_state_dict(source.state_dict(), strict=False)
     return missing, unexpected
 
@@ -90,7 +90,7 @@ class Pool(LastLevelMaxPool):
         self.in_feature = level
 
 
-def test_shapes_are_told_as_they_are():
+def test_the_claimed_shapes_are_the_real_ones():
     augmented = pyramid(PathAggregationFPN, "GN", top_block=Pool("p4"))
     shapes = augmented.output_shape()
     assert list(shapes) == ["p2", "p3", "p4", "p5"]
@@ -121,7 +121,9 @@ def test_a_step_of_training_reaches_every_parameter(tiny_config, train_a_step, o
 
 
 @pytest.mark.parametrize("options", [FINEST, PAFPN], ids=["finest", "pafpn"])
-def test_an_image_is_detected_alike_alone_and_in_a_batch(tiny_config, alone_as_in_a_batch, options):
+def test_an_image_has_the_same_detections_alone_and_in_a_batch(
+    tiny_config, alone_as_in_a_batch, options
+):
     torch.manual_seed(0)
     alone_as_in_a_batch(build_model(tiny_config(*options)))
 

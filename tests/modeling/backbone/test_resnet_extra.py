@@ -28,7 +28,7 @@ def test_maps_are_those_of_ssd300():
     assert [features[name].shape[1] for name in names] == [shapes[n].channels for n in names]
 
 
-def test_res4_has_its_usual_stride_else():
+def test_res4_has_its_usual_stride_by_default():
     model = backbone()
     assert model.output_shape()["res4"].stride == 16
     with torch.no_grad():
@@ -40,13 +40,13 @@ def test_weights_fit_whatever_the_stride():
     model.load_state_dict(backbone().state_dict())
 
 
-def test_another_stride_is_told():
+def test_another_stride_is_refused():
     with pytest.raises(
         ValueError, match=r"MODEL.RESNETS.RES4_STRIDE must be one of \[1, 2\]; got 4"
     ):
         backbone("MODEL.RESNETS.RES4_STRIDE", "4")
 
 
-def test_a_resnet_without_res4_is_told():
+def test_a_resnet_without_res4_is_refused():
     with pytest.raises(ValueError, match="needs no res4"):
         backbone("MODEL.RESNETS.RES4_STRIDE", "1", "MODEL.RESNETS.OUT_FEATURES", "['res3']")

@@ -61,7 +61,7 @@ def test_each_norm_goes_with_each_precision(tiny_config, norm, precision):
         assert torch.isfinite(mixed.bottom_up.stem.conv1.weight.grad).all()
 
 
-def test_synchronised_norms_give_way_on_a_cpu_and_that_is_told(tiny_config, caplog):
+def test_synchronised_norms_are_replaced_on_a_cpu_and_this_is_logged(tiny_config, caplog):
     cfg = tiny_config("MODEL.RESNETS.NORM", "SyncBN")
     with caplog.at_level(logging.INFO, "smallobj"):
         model = build_model(cfg)
@@ -77,7 +77,7 @@ def test_synchronised_norms_give_way_on_a_cpu_and_that_is_told(tiny_config, capl
     assert {name[len(stem) :] for name in here if name.startswith(stem)} == set(names)
 
 
-def test_other_norms_are_left_alone_and_nothing_is_told(tiny_config, caplog):
+def test_other_norms_are_kept_and_nothing_is_logged(tiny_config, caplog):
     with caplog.at_level(logging.INFO, "smallobj"):
         build_model(tiny_config())
     assert "SyncBN" not in caplog.text

@@ -40,7 +40,7 @@ def options_of(family, *more, backbone="build_timm_fpn_backbone"):
 
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(32, 32), (64, 96), (128, 128), (224, 224), (160, 288)])
-def test_features_of_any_size_have_the_strides_that_they_tell(timm, family, size):
+def test_features_of_images_of_any_size_have_the_claimed_strides(timm, family, size):
     torch.manual_seed(0)
     features = TimmFeatures(*family).eval()
     found = features(torch.randn(2, 3, *size))
@@ -54,7 +54,7 @@ def test_features_of_any_size_have_the_strides_that_they_tell(timm, family, size
 
 
 @torch.no_grad()
-def test_swin_looks_at_the_image_in_the_right_place(timm):
+def test_swin_features_are_at_the_right_place(timm):
     """A bright spot shows where it is, also behind the change from (N, h, w, C) to (N, C, h, w)."""
     torch.manual_seed(0)
     features = TimmFeatures(*SWIN).eval()
@@ -91,7 +91,7 @@ def test_a_step_of_training_reaches_every_parameter(
     assert unreached == []
 
 
-def test_an_image_is_detected_alike_alone_and_in_a_batch(
+def test_an_image_has_the_same_detections_alone_and_in_a_batch(
     timm, tiny_config, alone_as_in_a_batch, family
 ):
     torch.manual_seed(0)
@@ -121,13 +121,13 @@ def test_options_survive_the_config_that_a_run_saves(tmp_path):
     assert again.MODEL.TIMM.OPTIONS == ["strict_img_size=False", "drop_path_rate=0.1"]
 
 
-def test_without_timm_a_sentence_says_what_to_install(monkeypatch, tiny_config):
+def test_without_timm_the_message_says_what_to_install(monkeypatch, tiny_config):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ValueError, match=r"MODEL.TIMM.NAME .*pip install -r requirements-timm.txt"):
         build_model(tiny_config("MODEL.BACKBONE.NAME", "build_timm_fpn_backbone"))
 
 
-def test_wrong_settings_are_told(timm):
+def test_wrong_settings_are_refused(timm):
     with pytest.raises(ValueError, match=r"TIMM.NAME must be a model of timm, like .*'convnex_t'"):
         TimmFeatures("convnex_t")
     with pytest.raises(ValueError, match=r"TIMM.OPTIONS .*no_such.* don't suit convnext_atto"):
@@ -138,7 +138,7 @@ def test_wrong_settings_are_told(timm):
         TimmFeatures("vit_tiny_patch16_224")
 
 
-def test_values_of_options_are_read_as_python_writes_them():
+def test_values_of_options_are_python_literals():
     options = ["a=0.1", "b=False", "c=(2, 2)", "act_layer=relu", "d='x=1'"]
     assert _arguments(options) == {
         **{"a": 0.1, "b": False, "c": (2, 2), "act_layer": "relu", "d": "x=1"}

@@ -118,6 +118,6 @@ def test_it_is_built_from_a_config():
         ({"extra": [(256, 0, 3, 2, 1)]}, "MODEL.BACKBONE.EXTRA_LAYERS"),
     ],
 )
-def test_wrong_settings_are_told(options, words):
+def test_wrong_settings_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         thin(**{"out_features": ["fc7"], **options})

@@ -1,4 +1,4 @@
-"""What holds for every classification loss of a box head."""
+"""Properties of every classification loss of a box head."""
 
 import pytest
 import torch
@@ -38,14 +38,14 @@ def test_keys_choose_it_and_it_trains_every_logit(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_steps_down_its_slope_raise_the_true_classes_scores(name):
+def test_gradient_steps_raise_the_scores_of_the_true_classes(name):
     logits, classes = logits_and_classes(scale=1.0)
     loss = build(name)
     rows = torch.arange(len(classes))
     before = loss.probabilities(logits.detach())[rows, classes].mean()
     values = []
     for _ in range(20):
-        torch.manual_seed(0)  # the softmax equalization's dice
+        torch.manual_seed(0)  # for the random choice in the softmax equalization loss
         (slope,) = torch.autograd.grad(value := loss(logits, classes), logits)
         values.append(value.item())
         logits = (logits - 5 * slope).detach().requires_grad_()
@@ -103,7 +103,7 @@ def test_without_their_factor_they_are_cross_entropy(name, options):
         ("equalization", "CLASS_FREQUENCIES", [0.1, 0.2]),
     ],
 )
-def test_bad_values_are_told(name, key, value):
+def test_bad_values_are_refused(name, key, value):
     shown = str(value).replace("[", r"\[").replace("]", r"\]")
     with pytest.raises(ValueError, match=rf"{key}.*{shown}"):
         build(name, HEAD + key, value)

@@ -67,7 +67,7 @@ def test_softmax_spares_with_a_probability():
 
 
 @pytest.mark.parametrize("make", [sigmoid, softmax])
-def test_spared_logits_have_no_slope(make):
+def test_spared_logits_have_no_gradient(make):
     logits = torch.zeros(1, 5, requires_grad=True)
     make()(logits, torch.tensor([0])).backward()
     assert logits.grad[0, 1:3].tolist() == [0, 0]

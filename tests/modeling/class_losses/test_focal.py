@@ -17,7 +17,7 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("gamma", [0.5, 2.0])
-def test_a_finite_slope_at_certainty(gamma):
+def test_the_gradient_is_finite_at_certainty(gamma):
     logits = torch.tensor([[60.0, 0, 0], [0, 60.0, 0]], requires_grad=True)
     SoftmaxFocalLoss(gamma=gamma)(logits, torch.tensor([0, 0])).backward()
     assert torch.isfinite(logits.grad).all()

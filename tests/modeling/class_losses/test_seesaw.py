@@ -21,7 +21,7 @@ def test_mitigation_by_hand():
     # 16 regions of class 0, 1 of class 1, none of class 2, which counts as one.
     loss = make(p=0.5, q=0.0, counts=(16, 1, 0))
     factors = loss.balance(torch.zeros(3, 3), torch.tensor([0, 1, 2]))
-    # The frequent class pushes rarer ones by (1 / 16)^0.5; rare ones push it in full.
+    # The frequent class suppresses rarer ones by (1 / 16)^0.5; rare ones suppress it in full.
     expected = torch.tensor([[1, 0.25, 0.25], [1, 1, 1], [1, 1, 1]])
     torch.testing.assert_close(factors, expected)
 
@@ -35,7 +35,7 @@ def test_compensation_by_hand():
     torch.testing.assert_close(factors, expected)
 
 
-def test_a_hopeless_region_is_compared_with_a_hundredth():
+def test_the_true_score_has_a_lower_bound_of_a_hundredth():
     logits = torch.tensor([[0.0, 100, 0]])
     factors = make(p=0.0, q=2.0).balance(logits, torch.tensor([0]))
     torch.testing.assert_close(factors, torch.tensor([[1, 100.0**2, 1]]))
@@ -69,7 +69,7 @@ def test_without_factors_it_is_cross_entropy_of_its_scores():
     torch.testing.assert_close(loss(logits, classes), expected)
 
 
-def test_factors_have_no_slope():
+def test_factors_have_no_gradient():
     logits = torch.tensor([[0.0, 1, 2, 0]], requires_grad=True)
     loss = make(p=0.8, q=2.0, counts=(10, 3, 1))
     loss(logits, torch.tensor([0])).backward()
@@ -79,7 +79,7 @@ def test_factors_have_no_slope():
     torch.testing.assert_close(logits.grad[0, :3], share[0] - torch.tensor([1.0, 0, 0]))
 
 
-def test_counts_live_in_checkpoints_and_past_what_float32_counts():
+def test_counts_are_in_checkpoints_and_exceed_the_range_of_float32():
     loss = make(counts=(2**24, 0, 0))
     loss(torch.zeros(1, 4), torch.tensor([0]))
     again = make()
@@ -96,6 +96,6 @@ def test_counts_are_summed_over_processes(monkeypatch):
     loss = make()
     loss(torch.zeros(2, 4), torch.tensor([1, BACKGROUND]))
     assert loss.class_counts.tolist() == [5, 1, 1]
-    # Without regions of its own a process takes part all the same, or the others would wait.
+    # A process without regions must take part too; otherwise the others would wait.
     loss(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
     assert loss.class_counts.tolist() == [10, 1, 2]

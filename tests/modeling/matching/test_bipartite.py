@@ -48,14 +48,14 @@ def test_a_bound_anchor_goes_to_its_own_ground_truth():
     assert labels.tolist() == [1, 1]
 
 
-def test_two_that_want_one_anchor_both_get_one():
+def test_two_objects_with_the_same_best_anchor_both_get_one():
     quality = torch.tensor([[0.0, 0.3, 0.1], [0.0, 0.4, 0.2]])
     matches, labels = BipartiteMatcher(0.5)(quality)
     assert labels.tolist() == [0, 1, 1]
     assert matches.tolist()[1:] == [1, 0]
 
 
-def test_what_meets_no_anchor_gets_none():
+def test_an_object_that_overlaps_no_anchor_gets_none():
     matches, labels = BipartiteMatcher(0.5)(torch.tensor([[0.0, 0.0], [0.6, 0.0]]))
     assert labels.tolist() == [1, 0]
     assert matches[0] == 1
@@ -73,12 +73,12 @@ def test_the_threshold_itself_is_enough():
 
 
 @pytest.mark.parametrize("threshold", [0, -0.5, 1.01])
-def test_wrong_thresholds_are_told(threshold):
+def test_wrong_thresholds_are_refused(threshold):
     with pytest.raises(ValueError, match="must lie in"):
         BipartiteMatcher(threshold)
 
 
-def test_where_best_anchors_differ_it_is_torchvisions():
+def test_where_best_anchors_differ_matching_is_torchvisions():
     generator = torch.Generator().manual_seed(0)
     compared = 0
     for _ in range(50):
@@ -92,7 +92,7 @@ def test_where_best_anchors_differ_it_is_torchvisions():
     assert compared > 30
 
 
-def test_rows_without_a_column_left_are_not_bound():
+def test_rows_without_a_free_column_are_not_bound():
     rows, columns = bind(torch.tensor([[0.9], [0.8], [0.95]]))
     assert rows.tolist() == [2]
     assert columns.tolist() == [0]

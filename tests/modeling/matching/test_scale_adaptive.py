@@ -1,4 +1,4 @@
-"""Thresholds that follow an object's size, by hand and against plain loops."""
+"""Thresholds that depend on the object's size, by hand and against plain loops."""
 
 import pytest
 import torch
@@ -90,6 +90,6 @@ def test_no_objects_and_no_anchors():
         ({"slope": -0.1}, r"SLOPE must not be negative; got -0.1"),
     ],
 )
-def test_wrong_settings_are_told(change, sentence):
+def test_wrong_settings_are_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         ScaleAdaptiveMatcher(**{**RULE, **change})

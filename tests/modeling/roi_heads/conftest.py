@@ -1,4 +1,4 @@
-"""ROI heads alone, on made features, proposals and ground truth; and whole batches for a model."""
+"""ROI heads on synthetic features, proposals and ground truth; and whole batches for a model."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def random_boxes(count, generator):
 
 
 class Bench:
-    """What a head is fed with, and what comes out; the same each time."""
+    """Fixed inputs for a head, and its outputs."""
 
     size = SIZE
 
@@ -67,7 +67,10 @@ class Bench:
         assert torch.equal(a.pred_classes, b.pred_classes)
 
     def assert_alike(self, head, other):
-        """With the same weights both have the same losses, returned, and find the same."""
+        """Checks that both have the same losses and detections with the same weights.
+
+        Returns the losses.
+        """
         other.load_state_dict(head.state_dict())
         losses, expected = self.train(head), self.train(other)
         assert losses.keys() == expected.keys()
@@ -97,7 +100,7 @@ class Bench:
         return {"image": image, "instances": truth, "height": 96, "width": 128}
 
     def run_batch(self, model, counts):
-        """Trains and tests a model once on images with so many objects; gives losses, outputs."""
+        """Trains and tests a model once on images with so many objects; returns losses, outputs."""
         generator = torch.Generator().manual_seed(0)
         batch = [self.image(count, generator) for count in counts]
         with EventStorage():
@@ -122,7 +125,7 @@ def bench():
 
 @pytest.fixture
 def heads(tiny_config):
-    """Makes the ROI head of that name, of the tiny config with KEY VALUE pairs."""
+    """Builds the ROI head of that name, from the tiny config with KEY VALUE pairs."""
 
     def make(*options, name="SmallObjectCascadeROIHeads"):
         cfg = tiny_config("MODEL.ROI_HEADS.SCORE_THRESH_TEST", 0.0, *options)

@@ -152,7 +152,7 @@ def test_it_is_detectron2s_with_cross_entropy():
     )
 
 
-def test_accuracy_is_told_of_scores_and_not_of_logits():
+def test_the_logged_accuracy_is_that_of_scores_and_not_of_logits():
     # Objectness of 0.88 and class 1; the last logit, background's, is not the lowest of all.
     logits = torch.tensor([[-5.0, -3, -5, -2], [-5, -5, -5, 3], [-5, -5, -5, 3]])
     with EventStorage() as storage:
@@ -163,7 +163,7 @@ def test_accuracy_is_told_of_scores_and_not_of_logits():
     assert storage.latest()["fast_rcnn/fg_cls_accuracy"][0] == 1
 
 
-def test_scores_of_independent_classes_begin_low():
+def test_scores_of_independent_classes_start_low():
     rare = SigmoidEqualizationLoss(num_classes=CLASSES, frequencies=[], rare_below=0.0)
     given = proposals(BOXES, TRUTH, [CLASSES] * 3)
     layers = make(class_loss=rare)
@@ -173,18 +173,18 @@ def test_scores_of_independent_classes_begin_low():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"box_reg_loss_type": "iou"}, "BBOX_REG_LOSS_TYPE.*iou"),
         ({"nwd_constant": 0.0}, "NWD_CONSTANT.*0.0"),
     ],
 )
-def test_bad_values_are_told(changes, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_values_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
         make(**changes)
 
 
-def test_upstreams_own_switch_is_refused(monkeypatch):
+def test_detectron2s_own_switch_of_the_loss_is_refused(monkeypatch):
     # A key of upstream's Detectron2 alone, which sets this attribute by it.
     original = FastRCNNOutputLayers.__init__
 

@@ -94,7 +94,7 @@ def test_scores_are_the_mean_over_the_chosen_stages(heads, bench, scoring, test_
         )
 
 
-def test_the_two_ways_of_scoring_differ(heads, bench):
+def test_the_two_scorings_differ(heads, bench):
     own = bench.detect(bench.restless(heads()))[0]
     rescored = bench.detect(bench.restless(heads(CASCADE + "SCORING", "rescore")))[0]
     assert len(own) != len(rescored) or not torch.allclose(own.scores, rescored.scores)
@@ -134,7 +134,7 @@ def test_loss_keys_reach_every_stage(heads, bench):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ([CASCADE + "STAGE_LOSS_WEIGHTS", "(1.0, 0.5)"], "STAGE_LOSS_WEIGHTS.*3 stages.*0.5"),
         ([CASCADE + "SCORING", "best"], "SCORING.*best"),
@@ -148,8 +148,8 @@ def test_loss_keys_reach_every_stage(heads, bench):
         (["MODEL.ROI_BOX_HEAD.CONTEXT_SCALE", 0.5], "CONTEXT_SCALE.*0.5"),
     ],
 )
-def test_bad_values_are_told(heads, options, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_values_are_refused(heads, options, message):
+    with pytest.raises(ValueError, match=message):
         heads(*options)
 
 

@@ -71,9 +71,9 @@ def test_no_boxes(features, fusion):
 
 
 @pytest.mark.parametrize(
-    ("scale", "fusion", "told"),
+    ("scale", "fusion", "message"),
     [(0.5, "replace", "CONTEXT_SCALE.*0.5"), (2.0, "add", "CONTEXT_FUSION.*add")],
 )
-def test_bad_values_are_told(scale, fusion, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_values_are_refused(scale, fusion, message):
+    with pytest.raises(ValueError, match=message):
         make(scale, fusion)

@@ -50,7 +50,7 @@ def layers(ious, loss=CrossEntropyLoss, **kwargs):
 
 
 def sampled():
-    """Two images: IoU 1, 0.6 and 0 with what each region was matched to; and one of background."""
+    """Two images: one whose regions have IoU 1, 0.6 and 0 with their objects; one of background."""
     objects = Instances((100, 100))
     objects.proposal_boxes = Boxes(
         torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 6], [50, 50, 60, 60]])
@@ -78,7 +78,7 @@ def test_labels_at_each_threshold_by_hand():
     assert losses["loss_cls_iou75"].item() == pytest.approx((3 * unsure + wrong) / 4, rel=1e-5)
 
 
-def test_averaged_losses_weigh_as_much_as_one():
+def test_averaged_losses_weigh_as_much_as_one_loss():
     deltas = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
     logits = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(1))
     with EventStorage():
@@ -117,7 +117,7 @@ def test_scores_are_the_mean_of_all_classifiers():
     assert (len(first), len(second)) == (3, 1)
 
 
-def test_each_threshold_has_a_memory_of_its_own():
+def test_each_threshold_has_its_own_loss_state():
     made = layers((0.5, 0.75), SeesawLoss)
     with EventStorage():
         made.losses((torch.zeros(2, 4, 3), torch.zeros(4, 4)), sampled())
@@ -125,7 +125,7 @@ def test_each_threshold_has_a_memory_of_its_own():
     assert made.further_losses[0].class_counts.tolist() == [0, 1]
 
 
-def test_classifiers_begin_differently(heads):
+def test_classifiers_start_from_different_weights(heads):
     predictor = heads(name="IntegralLossROIHeads").box_predictor
     weights = [predictor.cls_score.weight, *(s.weight for s in predictor.further_scores)]
     assert len(weights) == 6
@@ -144,7 +144,7 @@ def test_full_half_empty_and_empty_batches(tiny_config, bench, counts):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ([IOUS, "(0.5, 0.5)"], r"INTEGRAL_HEAD.IOUS.*each higher.*\[0.5, 0.5\]"),
         ([IOUS, "(0.5, 1.0)"], r"INTEGRAL_HEAD.IOUS.*between 0 and 1.*1.0"),
@@ -153,6 +153,6 @@ def test_full_half_empty_and_empty_batches(tiny_config, bench, counts):
         (["MODEL.ROI_BOX_INTEGRAL_HEAD.LOSS_REDUCTION", "max"], r"'sum', 'mean'\]; got 'max'"),
     ],
 )
-def test_bad_values_are_told(integral, options, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_values_are_refused(integral, options, message):
+    with pytest.raises(ValueError, match=message):
         integral(*options)

@@ -1,4 +1,4 @@
-"""Iterative BBox: one head, applied again to its own boxes."""
+"""Iterative BBox: one head, applied repeatedly to its own boxes."""
 
 import pytest
 import torch
@@ -18,11 +18,11 @@ def iterative(heads, bench):
     return make
 
 
-def test_one_round_is_detectron2s_standard_head(heads, bench, iterative):
+def test_one_iteration_is_detectron2s_standard_head(heads, bench, iterative):
     bench.assert_alike(iterative(ITERATIONS, 1), heads(name="StandardROIHeads"))
 
 
-def test_training_knows_no_rounds(bench, iterative):
+def test_training_does_not_depend_on_the_iterations(bench, iterative):
     once, thrice = bench.train(iterative(ITERATIONS, 1)), bench.train(iterative(ITERATIONS, 3))
     for name in once:
         torch.testing.assert_close(once[name], thrice[name])
@@ -30,7 +30,7 @@ def test_training_knows_no_rounds(bench, iterative):
 
 @pytest.mark.parametrize("rounds", [2, 3])
 @torch.no_grad()
-def test_more_rounds_are_the_standard_head_run_on_its_boxes(heads, bench, iterative, rounds):
+def test_more_iterations_are_the_standard_head_run_on_its_boxes(heads, bench, iterative, rounds):
     head, standard = iterative(ITERATIONS, rounds), heads(name="StandardROIHeads").eval()
     standard.load_state_dict(head.state_dict())
     features = bench.features()
@@ -69,12 +69,12 @@ def test_full_half_empty_and_empty_batches(tiny_config, bench, counts):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ([ITERATIONS, 0], "ITERATIONS.*at least 1; got 0"),
         (["MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "False"], "CLS_AGNOSTIC_BBOX_REG.*False"),
     ],
 )
-def test_bad_values_are_told(iterative, options, told):
-    with pytest.raises(ValueError, match=told):
+def test_bad_values_are_refused(iterative, options, message):
+    with pytest.raises(ValueError, match=message):
         iterative(*options)
