@@ -98,7 +98,7 @@ class FileScanner:
             ValueError: the config is not suitable for scans; see :class:`Scanner`.
         """
         self.options = options
-        self._draw_boxes = run.draw
+        self._run = run
         predictor = run.predictor
         self.scanner = Scanner(predictor, predictor.score_threshold or 0.0)
         self.fingerprint = detector_fingerprint(
@@ -143,9 +143,11 @@ class FileScanner:
         boxes.scale(*scale)
         reduced.pred_boxes = boxes
         reduced.scores, reduced.pred_classes = instances.scores, instances.pred_classes
-        tiles = np.concatenate(self.scanner.rows(raster.size)) * np.array(scale * 2)
+        tiles = None
+        if self._run.show_tiles:
+            tiles = np.concatenate(self.scanner.rows(raster.size)) * np.array(scale * 2)
         labelled = reduced if len(reduced) <= _MOST_LABELS else reduced[:0]
-        picture = self._draw_boxes(image, labelled, tiles)
+        picture = self._run.draw(image, labelled, tiles)
         if len(labelled) < len(reduced):
             _draw_frames(picture, boxes, instances.pred_classes)
         return picture

@@ -27,9 +27,8 @@ def score_threshold_key(cfg: CfgNode) -> str | None:
     >>> score_threshold_key(cfg)
     'MODEL.SSD.SCORE_THRESH_TEST'
     """
-    name = cfg.MODEL.META_ARCHITECTURE
-    node = _NODES[name] if name in _NODES else getattr(META_ARCH_REGISTRY.get(name), "key", None)
-    return None if node is None else f"MODEL.{node}.SCORE_THRESH_TEST"
+    name = _node_name(cfg)
+    return None if name is None else f"MODEL.{name}.SCORE_THRESH_TEST"
 
 
 def score_threshold(cfg: CfgNode) -> float:
@@ -58,6 +57,12 @@ def lower_score_threshold(cfg: CfgNode, threshold: float) -> None:
         merger.SCORE_THRESH = min(float(merger.SCORE_THRESH), float(threshold))
 
 
+def _node_name(cfg: CfgNode) -> str | None:
+    """Name of the node below MODEL that holds the detector's SCORE_THRESH_TEST."""
+    name = cfg.MODEL.META_ARCHITECTURE
+    return _NODES[name] if name in _NODES else getattr(META_ARCH_REGISTRY.get(name), "key", None)
+
+
 def _node(cfg: CfgNode) -> CfgNode | None:
-    key = score_threshold_key(cfg)
-    return None if key is None else cfg.MODEL[key.split(".")[1]]
+    name = _node_name(cfg)
+    return None if name is None else cfg.MODEL[name]
