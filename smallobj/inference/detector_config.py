@@ -12,8 +12,9 @@ from smallobj.checks import check_device_kind
 from smallobj.config import load_config
 from smallobj.data import datasets
 
-_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "weights")
-BUNDLED_CONFIG = os.path.join(_FOLDER, "cascade_r18_synthetic.yaml")
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUNDLED_FOLDER = os.path.join(_PACKAGE, "weights")
+BUNDLED_CONFIG = os.path.join(BUNDLED_FOLDER, "cascade_r18_synthetic.yaml")
 _WEIGHTS_KEY = "MODEL.WEIGHTS"
 
 

@@ -16,12 +16,12 @@ from smallobj.checks import check_between, check_positive
 from smallobj.config import load_config
 from smallobj.data.image_file import reduce_image
 from smallobj.geometry.regions import check_windows, choose_regions
+from smallobj.inference.detector_config import BUNDLED_FOLDER
 from smallobj.inference.model import load_model
 
 Item = dict[str, Any]
 
-_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "weights")
-BUNDLED_FOCUS = os.path.join(_FOLDER, "focus_synthetic.yaml")
+BUNDLED_FOCUS = os.path.join(BUNDLED_FOLDER, "focus_synthetic.yaml")
 # Arguments of RegionChooser and their keys in TEST.FOCUS.
 _SETTINGS = {
     "threshold": "HEAT_THRESH",
