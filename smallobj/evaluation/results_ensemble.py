@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
 
-from smallobj.data.datasets.problems import ProblemLog, ResultsError
-from smallobj.data.datasets.reading import read_json
+from smallobj.data.labels.problems import ProblemLog, ResultsError
+from smallobj.data.labels.reading import read_json
 from smallobj.evaluation.reading.results_file import CHALLENGE, COCO, OWN, results_kind
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 from smallobj.formats.image_names import ImageNames

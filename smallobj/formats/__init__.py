@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from smallobj.data.datasets.problems import DatasetError, Problem
+from smallobj.data.labels.problems import DatasetError, Problem
 from smallobj.formats import coco, coco_results, csv_table, cvat, labelme, yolo
 from smallobj.formats.box_reading import Source
 from smallobj.formats.box_set import BoxSet, ImageBoxes

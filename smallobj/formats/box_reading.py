@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from smallobj.data.datasets.challenge import report_unreadable_image
-from smallobj.data.datasets.image_size import list_images, read_sizes
-from smallobj.data.datasets.problems import Problem, shown
-from smallobj.data.datasets.reading import MUST_EXIST, DatasetReading, read_class_file
-from smallobj.data.datasets.rules import (
+from smallobj.data.labels.challenge import report_unreadable_image
+from smallobj.data.labels.image_size import list_images, read_sizes
+from smallobj.data.labels.problems import Problem, shown
+from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_class_file
+from smallobj.data.labels.rules import (
     KNOWN_CLASS,
     broken_box_rule,
     is_number,

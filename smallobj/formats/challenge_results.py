@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from smallobj.data.datasets.problems import shown
+from smallobj.data.labels.problems import shown
 from smallobj.formats.result_columns import NamedImages, ResultColumns, entry_names
 
 LIST_RULE = "an image must have a list of detections"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from smallobj.data.datasets.coco import read_coco
-from smallobj.data.datasets.problems import Problem
-from smallobj.data.datasets.reading import DatasetReading
-from smallobj.data.datasets.spec import DatasetSpec
+from smallobj.data.labels.coco import read_coco
+from smallobj.data.labels.problems import Problem
+from smallobj.data.labels.reading import DatasetReading
+from smallobj.data.labels.spec import DatasetSpec
 from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet, ImageBoxes, short
 from smallobj.formats.targets import Target, write_file

@@ -10,9 +10,9 @@ import json
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from smallobj.data.datasets.problems import Problem, ProblemLog, shown
-from smallobj.data.datasets.reading import read_json
-from smallobj.data.datasets.rules import KNOWN_CLASS
+from smallobj.data.labels.problems import Problem, ProblemLog, shown
+from smallobj.data.labels.reading import read_json
+from smallobj.data.labels.rules import KNOWN_CLASS
 from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet
 from smallobj.formats.coco import category_ids, read_dataset, xywh

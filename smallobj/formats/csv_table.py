@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterable
 from typing import TextIO
 
-from smallobj.data.datasets.problems import Problem, shown
-from smallobj.data.datasets.reading import read_text
-from smallobj.data.datasets.rules import KNOWN_CLASS
+from smallobj.data.labels.problems import Problem, shown
+from smallobj.data.labels.reading import read_text
+from smallobj.data.labels.rules import KNOWN_CLASS
 from smallobj.formats.box_reading import KNOWN_FILE, BoxReading, Source, slashed
 from smallobj.formats.box_set import BoxSet, short
 from smallobj.formats.targets import Target, write_file

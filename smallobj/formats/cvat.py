@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from smallobj.data.datasets.problems import Problem, shown
+from smallobj.data.labels.problems import Problem, shown
 from smallobj.formats.box_reading import BoxReading, Source, slashed, whole_size
 from smallobj.formats.box_set import BoxSet, ImageBoxes, short
 from smallobj.formats.safe_xml import read_xml

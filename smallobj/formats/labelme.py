@@ -12,9 +12,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from smallobj.data.datasets.image_size import list_images, natural_key
-from smallobj.data.datasets.problems import Problem, shown
-from smallobj.data.datasets.reading import MUST_EXIST, read_json
+from smallobj.data.labels.image_size import list_images, natural_key
+from smallobj.data.labels.problems import Problem, shown
+from smallobj.data.labels.reading import MUST_EXIST, read_json
 from smallobj.formats.box_reading import BoxReading, Source, slashed, whole_size
 from smallobj.formats.box_set import BoxSet, ImageBoxes, short
 from smallobj.formats.targets import Target, check_name, label_files, write_file

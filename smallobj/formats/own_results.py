@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from smallobj.data.datasets.problems import ProblemLog, shown
-from smallobj.data.datasets.reading import read_json_lines
+from smallobj.data.labels.problems import ProblemLog, shown
+from smallobj.data.labels.reading import read_json_lines
 from smallobj.formats.result_columns import NamedImages, ResultColumns, entry_names
 from smallobj.geometry.masks import Rle
 

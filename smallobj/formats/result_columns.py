@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from smallobj.data.datasets.problems import ProblemLog, shown
+from smallobj.data.labels.problems import ProblemLog, shown
 from smallobj.formats.image_names import ImageNames
 
 KNOWN_FILE = "the image must be one of the data set"

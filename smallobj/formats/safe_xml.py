@@ -8,8 +8,8 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from smallobj.data.datasets.problems import ProblemLog, shown
-from smallobj.data.datasets.reading import MUST_EXIST, READABLE
+from smallobj.data.labels.problems import ProblemLog, shown
+from smallobj.data.labels.reading import MUST_EXIST, READABLE
 
 VALID_XML = "the file must be valid XML"
 NO_DOCTYPE = "the file must not have a document type (DOCTYPE): entities are not read"

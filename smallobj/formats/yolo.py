@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 
-from smallobj.data.datasets.problems import Problem
-from smallobj.data.datasets.spec import DatasetSpec
-from smallobj.data.datasets.yolo import read_yolo
+from smallobj.data.labels.problems import Problem
+from smallobj.data.labels.spec import DatasetSpec
+from smallobj.data.labels.yolo import read_yolo
 from smallobj.formats.box_reading import SCORE_MISSING, BoxReading, Source
 from smallobj.formats.box_set import BoxSet, ImageBoxes
 from smallobj.formats.targets import Target, class_list, label_files, write_file

@@ -17,8 +17,8 @@ from detectron2.structures import Instances
 
 from smallobj.checks import check_between
 from smallobj.data.build import image_tensor, resize_on_reading
-from smallobj.data.datasets.image_size import read_size
 from smallobj.data.image_file import read_image
+from smallobj.data.labels.image_size import read_size
 from smallobj.data.prefetch import map_ahead
 from smallobj.inference.batching import stream_through
 from smallobj.inference.detector import load_detector

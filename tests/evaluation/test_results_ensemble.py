@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smallobj import get_cfg
-from smallobj.data.datasets.problems import ResultsError
+from smallobj.data.labels.problems import ResultsError
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.results_ensemble import describe_files, merge_tables
 from smallobj.merging import build_model_merger

@@ -7,7 +7,6 @@ from smallobj.data.datasets.checks import (
     resolve_num_classes,
 )
 from smallobj.data.datasets.frequencies import class_frequencies, resolve_class_frequencies
-from smallobj.data.datasets.problems import DatasetError, Problem, count_by_rule
 from smallobj.data.datasets.register import (
     class_names,
     register_builtin,
@@ -16,7 +15,8 @@ from smallobj.data.datasets.register import (
     registered_spec,
     unregister_dataset,
 )
-from smallobj.data.datasets.spec import DatasetSpec, datasets_root, parse_spec
+from smallobj.data.labels.problems import DatasetError, Problem, count_by_rule
+from smallobj.data.labels.spec import DatasetSpec, datasets_root, parse_spec
 
 __all__ = [
     "DatasetCounts",

@@ -10,13 +10,13 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 
 from smallobj.data.datasets.mask_checks import check_masks
-from smallobj.data.datasets.problems import DatasetError, Problem, count_by_rule
 from smallobj.data.datasets.register import (
     class_names,
     read_dataset,
     registered_spec,
     set_drop_bad_boxes,
 )
+from smallobj.data.labels.problems import DatasetError, Problem, count_by_rule
 
 _logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 
-from smallobj.data.datasets.problems import DatasetError, Problem, shown
 from smallobj.data.datasets.register import registered_spec
+from smallobj.data.labels.problems import DatasetError, Problem, shown
 
 MASK_RULE = "with masks (MODEL.MASK_ON, or the metric coco_masks) every label needs a segmentation"
 POLYGONS_ONLY = "with INPUT.MASK_FORMAT polygon, masks must be polygons (bitmask takes both kinds)"

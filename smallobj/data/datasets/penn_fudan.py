@@ -14,7 +14,7 @@ import numpy as np
 import PIL.Image
 import torch
 
-from smallobj.data.datasets.problems import DatasetError, Problem
+from smallobj.data.labels.problems import DatasetError, Problem
 from smallobj.geometry.masks import coco_annotation, mask_rles
 
 IMAGES, MASKS = "PNGImages", "PedMasks"

@@ -11,12 +11,12 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
-from smallobj.data.datasets.challenge import read_challenge, read_challenge_classes
-from smallobj.data.datasets.coco import read_coco, read_coco_classes
-from smallobj.data.datasets.problems import DatasetError, Problem
-from smallobj.data.datasets.reading import DatasetReading, read_class_file
-from smallobj.data.datasets.spec import DatasetSpec, datasets_root, parse_spec
-from smallobj.data.datasets.yolo import read_yolo
+from smallobj.data.labels.challenge import read_challenge, read_challenge_classes
+from smallobj.data.labels.coco import read_coco, read_coco_classes
+from smallobj.data.labels.problems import DatasetError, Problem
+from smallobj.data.labels.reading import DatasetReading, read_class_file
+from smallobj.data.labels.spec import DatasetSpec, datasets_root, parse_spec
+from smallobj.data.labels.yolo import read_yolo
 from smallobj.plugins import load_plugins
 
 _READERS: dict[str, Callable[[DatasetSpec], DatasetReading]] = {

@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 
-from smallobj.data.datasets.problems import Problem, ResultsError, shown
-from smallobj.data.datasets.rules import KNOWN_CLASS
+from smallobj.data.labels.problems import Problem, ResultsError, shown
+from smallobj.data.labels.rules import KNOWN_CLASS
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.formats import BoxSet, Source, read_boxes
 from smallobj.formats.image_names import ImageNames

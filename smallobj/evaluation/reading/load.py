@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from smallobj.data.datasets.checks import load_checked
-from smallobj.data.datasets.coco import read_coco
-from smallobj.data.datasets.problems import DatasetError
 from smallobj.data.datasets.register import class_names, register_dataset
-from smallobj.data.datasets.spec import DatasetSpec, parse_spec
+from smallobj.data.labels.coco import read_coco
+from smallobj.data.labels.problems import DatasetError
+from smallobj.data.labels.spec import DatasetSpec, parse_spec
 from smallobj.evaluation.reading.converted_results import format_of, read_converted
 from smallobj.evaluation.reading.ground_truth import labelled_set
 from smallobj.evaluation.reading.results_file import read_results

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from smallobj.data.datasets.problems import ProblemLog, ResultsError, shown
-from smallobj.data.datasets.reading import read_json
-from smallobj.data.datasets.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_float
+from smallobj.data.labels.problems import ProblemLog, ResultsError, shown
+from smallobj.data.labels.reading import read_json
+from smallobj.data.labels.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_float
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.formats import challenge_results, coco_results, own_results
 from smallobj.formats.result_columns import NamedImages, ResultColumns

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smallobj.data.datasets import DatasetError
-from smallobj.data.datasets.problems import ResultsError
+from smallobj.data.labels.problems import ResultsError
 from smallobj.evaluation.reading.converted_results import format_of
 from smallobj.evaluation.reading.load import load_evaluation_set, read_detections, read_labels
 from smallobj.formats import Source, Target, read_boxes, write_boxes

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from smallobj.data.datasets import DatasetError
-from smallobj.data.datasets.problems import ResultsError
+from smallobj.data.labels.problems import ResultsError
 from smallobj.evaluation.evaluators.coco import coco_metrics
 from smallobj.evaluation.reading.load import load_evaluation_set, read_labels
 

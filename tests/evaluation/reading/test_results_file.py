@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from smallobj.data.datasets.problems import ResultsError
+from smallobj.data.labels.problems import ResultsError
 from smallobj.evaluation.reading import results_file
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from detectron2.structures import BoxMode
 
-from smallobj.data.datasets.problems import Problem, ProblemLog, shown
-from smallobj.data.datasets.rules import KNOWN_CLASS, broken_box_rule, class_index, clip_box
+from smallobj.data.labels.problems import Problem, ProblemLog, shown
+from smallobj.data.labels.rules import KNOWN_CLASS, broken_box_rule, class_index, clip_box
 
 UNIQUE_KEY = "a JSON key may occur once in an object"
 MUST_EXIST = "the file must exist"

@@ -6,9 +6,9 @@ import os
 from typing import Any
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
-from smallobj.data.datasets.image_size import list_images, natural_key, read_sizes
-from smallobj.data.datasets.problems import shown
-from smallobj.data.datasets.reading import (
+from smallobj.data.labels.image_size import list_images, natural_key, read_sizes
+from smallobj.data.labels.problems import shown
+from smallobj.data.labels.reading import (
     MUST_EXIST,
     READABLE,
     DatasetReading,
@@ -16,8 +16,8 @@ from smallobj.data.datasets.reading import (
     read_class_file,
     read_json,
 )
-from smallobj.data.datasets.rules import is_number, to_float
-from smallobj.data.datasets.spec import DatasetSpec
+from smallobj.data.labels.rules import is_number, to_float
+from smallobj.data.labels.spec import DatasetSpec
 
 _FILE_RULE = 'the file must be a JSON object {"0.jpg": [[class, x, y, w, h], ...], ...}'
 _LIST_RULE = "an image must have a list of boxes"

@@ -10,17 +10,17 @@ import math
 import os
 from typing import Any
 
-from smallobj.data.datasets.challenge import report_unreadable_image
-from smallobj.data.datasets.image_size import list_images, read_sizes
-from smallobj.data.datasets.problems import shown
-from smallobj.data.datasets.reading import (
+from smallobj.data.labels.challenge import report_unreadable_image
+from smallobj.data.labels.image_size import list_images, read_sizes
+from smallobj.data.labels.problems import shown
+from smallobj.data.labels.reading import (
     MUST_EXIST,
     DatasetReading,
     make_record,
     read_class_file,
     read_text,
 )
-from smallobj.data.datasets.spec import DatasetSpec
+from smallobj.data.labels.spec import DatasetSpec
 
 _LINE_RULE = "a line must hold five numbers, class cx cy w h"
 _SCORED_LINE_RULE = f"{_LINE_RULE}, or six with a score from 0 to 1 last"

@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from smallobj.data.datasets.challenge import report_unreadable_image
-from smallobj.data.datasets.image_size import read_sizes
-from smallobj.data.datasets.problems import Problem, shown
-from smallobj.data.datasets.reading import MUST_EXIST, DatasetReading, make_record, read_json
-from smallobj.data.datasets.rules import KNOWN_CLASS, is_number, to_float
-from smallobj.data.datasets.segmentations import read_segmentation
-from smallobj.data.datasets.spec import DatasetSpec
+from smallobj.data.labels.challenge import report_unreadable_image
+from smallobj.data.labels.image_size import read_sizes
+from smallobj.data.labels.problems import Problem, shown
+from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, make_record, read_json
+from smallobj.data.labels.rules import KNOWN_CLASS, is_number, to_float
+from smallobj.data.labels.segmentations import read_segmentation
+from smallobj.data.labels.spec import DatasetSpec
 
 _FILE_RULE = "the file must be a JSON object with the lists images, annotations and categories"
 _IMAGE_RULE = "an image must be an object with an integer id and a file_name, a string"

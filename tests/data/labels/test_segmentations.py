@@ -14,7 +14,7 @@ from smallobj.data.datasets import (
     load_checked,
     register_dataset,
 )
-from smallobj.data.datasets.segmentations import read_segmentation, rle_counts
+from smallobj.data.labels.segmentations import read_segmentation, rle_counts
 from smallobj.geometry.masks import compressed
 
 SIZE = (30, 40)  # h, w

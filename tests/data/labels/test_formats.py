@@ -10,11 +10,11 @@ import PIL.Image
 import pytest
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
-from smallobj.data.datasets.challenge import read_challenge
-from smallobj.data.datasets.coco import read_coco
-from smallobj.data.datasets.image_size import list_images, read_size, read_sizes
-from smallobj.data.datasets.spec import DatasetSpec
-from smallobj.data.datasets.yolo import read_yolo
+from smallobj.data.labels.challenge import read_challenge
+from smallobj.data.labels.coco import read_coco
+from smallobj.data.labels.image_size import list_images, read_size, read_sizes
+from smallobj.data.labels.spec import DatasetSpec
+from smallobj.data.labels.yolo import read_yolo
 
 
 def make_image(path: Path, width: int = 40, height: int = 30, **options) -> None:

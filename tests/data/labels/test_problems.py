@@ -7,10 +7,10 @@ import PIL.Image
 import pytest
 
 from smallobj.data.datasets import DatasetError, DatasetSpec, Problem
-from smallobj.data.datasets.challenge import read_challenge
-from smallobj.data.datasets.coco import read_coco
-from smallobj.data.datasets.rules import broken_box_rule, clip_box
-from smallobj.data.datasets.yolo import read_yolo
+from smallobj.data.labels.challenge import read_challenge
+from smallobj.data.labels.coco import read_coco
+from smallobj.data.labels.rules import broken_box_rule, clip_box
+from smallobj.data.labels.yolo import read_yolo
 
 
 def make_image(path: Path, width: int = 40, height: int = 30) -> None:

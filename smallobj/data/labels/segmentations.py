@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from smallobj.data.datasets.problems import shown
-from smallobj.data.datasets.rules import is_number
+from smallobj.data.labels.problems import shown
+from smallobj.data.labels.rules import is_number
 from smallobj.geometry.masks import Rle, compressed
 
 SEGMENTATION_RULE = "segmentation must be a list of polygons or a run-length mask"
