@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from benchmarks.peak_memory import measure_peak
 from smallobj.data.image_file import read_image
+from smallobj.images.raster import Raster
 from smallobj.inference.predictor import SmallObjectPredictor
-from smallobj.scan.raster import Raster
 from smallobj.scan.scanner import Choose, Scanner
 
 _BLOCK = 512

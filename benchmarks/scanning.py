@@ -18,7 +18,7 @@ def benchmark_scan(settings: Settings, path: str, threshold: float, threads: int
 
     Args:
         settings: config and weights.
-        path: an image that :class:`smallobj.scan.raster.Raster` can open.
+        path: an image that :class:`smallobj.images.raster.Raster` can open.
         threshold: lowest score of detections.
         threads: number of threads.
 

@@ -16,11 +16,11 @@ from detectron2.structures import Boxes, Instances
 from smallobj.demo.images import ImageJob
 from smallobj.demo.run import DemoRun
 from smallobj.demo.scan_options import MOST_PIXELS, ScanOptions
+from smallobj.images.raster import Raster
 from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
 from smallobj.results.drawing import class_color
 from smallobj.results.picture_files import write_picture
 from smallobj.scan.geojson import require_georeferenced, write_geojson
-from smallobj.scan.raster import Raster
 from smallobj.scan.scan_log import ScanLog
 from smallobj.scan.scanner import Scanner
 

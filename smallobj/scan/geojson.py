@@ -11,8 +11,8 @@ import numpy as np
 from affine import Affine
 from rasterio.crs import CRS
 
+from smallobj.images.raster import Raster
 from smallobj.results.result_files import ImageResult
-from smallobj.scan.raster import Raster
 from smallobj.whole_file import whole_text
 
 _CRS84 = "urn:ogc:def:crs:OGC:1.3:CRS84"

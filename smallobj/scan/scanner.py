@@ -14,12 +14,12 @@ from smallobj.data.build import check_native_resolution, image_tensor
 from smallobj.data.prefetch import prefetch
 from smallobj.geometry.boxes import connected_components, overlapping_pairs
 from smallobj.geometry.tiling import plan_tiles
+from smallobj.images.raster import Raster
 from smallobj.inference.ensemble import EnsembleDetector
 from smallobj.inference.focus import FocusedDetector
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
-from smallobj.scan.raster import Raster
 from smallobj.scan.scan_log import ScanLog
 from smallobj.scan.strip_focus import StripFocus
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from benchmarks.huge_image import measure_scan, write_huge_image
 from smallobj.data.build import resize_at_test
+from smallobj.images.raster import Raster
 from smallobj.inference.tiled import TiledDetector
 from smallobj.merging import build_merger
-from smallobj.scan.raster import Raster
 
 
 @pytest.fixture

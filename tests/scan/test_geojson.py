@@ -7,9 +7,9 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.warp import transform as warp
 
+from smallobj.images.raster import Raster
 from smallobj.results.result_files import ImageResult
 from smallobj.scan.geojson import corners, crs_name, require_georeferenced, write_geojson
-from smallobj.scan.raster import Raster
 
 NAMES = ["SD카드", "nut"]
 UTM = CRS.from_epsg(32652)

@@ -14,11 +14,11 @@ from torch import nn
 from smallobj.checkpoint import save_weights
 from smallobj.data.build import resize_at_test
 from smallobj.geometry.tiling import plan_tiles
+from smallobj.images.raster import Raster
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.inference.tiled import TiledDetector
 from smallobj.merging import build_merger
 from smallobj.modeling import build_model
-from smallobj.scan.raster import Raster
 from smallobj.scan.scan_log import ScanLog
 from smallobj.scan.scanner import RowMerger, Scanner, read_strips
 

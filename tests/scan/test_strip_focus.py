@@ -11,11 +11,11 @@ from torch import nn
 
 from smallobj import load_config
 from smallobj.data.build import image_tensor
+from smallobj.images.raster import Raster
 from smallobj.inference.focus import FocusedDetector, RegionChooser
 from smallobj.inference.tiled import TiledDetector
 from smallobj.merging import NMSMerger
 from smallobj.modeling import build_model
-from smallobj.scan.raster import Raster
 from smallobj.scan.scanner import Scanner
 from smallobj.scan.strip_focus import StripFocus
 

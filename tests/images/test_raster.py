@@ -8,7 +8,7 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 
 from smallobj.data.image_file import read_image
-from smallobj.scan.raster import Raster
+from smallobj.images.raster import Raster
 
 HEIGHT, WIDTH = 150, 230
 
@@ -89,7 +89,7 @@ def test_a_jpeg_is_decoded_as_other_parts_decode_it(options, tmp_path, photograp
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "strips.tif", "tiled.tif"])
 def test_strips_downwards_and_jumps_back_give_the_same(name, write, photograph, monkeypatch):
     # A few lines at a time, as in a file of 40,000 px.
-    monkeypatch.setattr("smallobj.scan.raster._CHUNK_BYTES", WIDTH * 3 * 20)
+    monkeypatch.setattr("smallobj.images.raster._CHUNK_BYTES", WIDTH * 3 * 20)
     profile = WRITTEN.get(name, {"driver": "JPEG", "quality": 95})
     path = write(rgb(photograph), name, **profile)
     expected = whole(path)
@@ -208,7 +208,7 @@ def test_every_window_is_stretched_alike(write):
 
 @pytest.mark.parametrize("longest", [100, 230, 1000])
 def test_a_reduced_image_is_the_mean_of_its_pixels(longest, write, photograph, monkeypatch):
-    monkeypatch.setattr("smallobj.scan.raster._CHUNK_BYTES", WIDTH * 3 * 40)
+    monkeypatch.setattr("smallobj.images.raster._CHUNK_BYTES", WIDTH * 3 * 40)
     path = write(rgb(photograph))
     with Raster(path) as raster:
         image = raster.reduced(longest)
