@@ -1,7 +1,7 @@
 """Weights: read without running code from the file, and written as plain tensors."""
 
 from smallobj.checkpoint.checkpointer import SafeCheckpointer
-from smallobj.checkpoint.reading import UnsafeFileError, read_checkpoint
+from smallobj.checkpoint.reading import UnsafeFileError, read_checkpoint, read_class_names
 from smallobj.checkpoint.weights import load_weights, save_weights
 
 __all__ = [
@@ -9,5 +9,6 @@ __all__ = [
     "UnsafeFileError",
     "load_weights",
     "read_checkpoint",
+    "read_class_names",
     "save_weights",
 ]

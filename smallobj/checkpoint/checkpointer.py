@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from detectron2.checkpoint import DetectionCheckpointer
 
+from smallobj.checkpoint.class_rows import (
+    check_classes,
+    classes_of,
+    move_classes,
+    names_entry,
+    names_of,
+)
 from smallobj.checkpoint.darknet import DARKNET_SUFFIX, read_darknet_weights
 from smallobj.checkpoint.reading import check_weights_path, read_checkpoint, some_of
+
+_logger = logging.getLogger(__name__)
 
 
 class SafeCheckpointer(DetectionCheckpointer):
@@ -17,7 +27,9 @@ class SafeCheckpointer(DetectionCheckpointer):
 
     Reads .pth and .pt (``torch.load(weights_only=True)``) and .safetensors from local disk, and
     Darknet's .weights for a YOLOv3. Saves the same as Detectron2's checkpointer, so training can
-    resume from its own files.
+    resume from its own files, and the names of the model's classes. Where a file has such names,
+    the rows of tensors that depend on classes go to the model's classes of the same names, and
+    classes that the file doesn't know stay as they are.
 
     Args:
         parts: prefixes of tensor names, such as "backbone". Only tensors with one of these prefixes
@@ -28,6 +40,11 @@ class SafeCheckpointer(DetectionCheckpointer):
     def __init__(self, *others: Any, parts: Sequence[str] = (), **named: Any) -> None:
         super().__init__(*others, **named)
         self.parts = tuple(parts)
+        # What the model must share with a file that names its classes.
+        self._need: Literal["nothing", "classes", "order"] = "nothing"
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        super().save(name, **{**names_entry(self.model), **kwargs})
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Loads the model and the checkpointables; an empty path loads nothing.
@@ -45,10 +62,16 @@ class SafeCheckpointer(DetectionCheckpointer):
         return super().load(path, checkpointables)
 
     def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
-        """As in Detectron2; a training that resumes loads all tensors, whatever ``parts`` is."""
-        if self.parts and resume and self.has_checkpoint():
+        """As in Detectron2; a training that resumes loads all tensors, whatever ``parts`` is.
+
+        Raises:
+            ValueError: as ``load``; or a training resumes with other classes, or in another order,
+                which the optimiser's state doesn't have.
+        """
+        if resume and self.has_checkpoint():
             whole = SafeCheckpointer(self.model, self.save_dir, **self.checkpointables)
-            return whole.resume_or_load(path, resume=True)
+            whole._need = "order"
+            return whole.load(self.get_checkpoint_file())
         return super().resume_or_load(path, resume=resume)
 
     def _load_file(self, filename: str) -> dict[str, Any]:
@@ -58,7 +81,27 @@ class SafeCheckpointer(DetectionCheckpointer):
             checkpoint = read_checkpoint(filename)
         if self.parts:
             checkpoint["model"] = self._only_parts(checkpoint["model"])
+        self._match_classes(checkpoint, filename)
         return checkpoint
+
+    def _match_classes(self, checkpoint: dict[str, Any], filename: str) -> None:
+        names, tensors = names_of(checkpoint, filename), checkpoint["model"]
+        if self._need != "nothing":
+            check_classes(self.model, names, filename, same_order=self._need == "order")
+        elif not names:
+            self._tell_unchecked(tensors, filename)
+        if names:
+            move_classes(self.model, tensors, names, filename)
+
+    def _tell_unchecked(self, tensors: dict[str, Any], filename: str) -> None:
+        classes, own = classes_of(self.model), self.model.state_dict()
+        rows = set(classes.rows or ()) & set(tensors)
+        if classes.names and any(tensors[name].shape == own[name].shape for name in rows):
+            _logger.warning(
+                "%s doesn't name its classes: they are taken to be the model's, and their order "
+                "could not be checked",
+                filename,
+            )
 
     def _only_parts(self, tensors: dict[str, Any]) -> dict[str, Any]:
         chosen = {name: value for name, value in tensors.items() if name.startswith(self.parts)}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
+from smallobj.checkpoint.class_rows import CLASS_NAMES_KEY, names_of
 from smallobj.checkpoint.darknet import DARKNET_SUFFIX
 
 TORCH_SUFFIXES = (".pth", ".pt")
@@ -38,7 +41,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU.
 
     Returns:
-        {"model": {name: tensor}}, and everything else that was saved with the model.
+        {"model": {name: tensor}}, and everything else that was saved with the model; of a
+        .safetensors that is "class_names", where its metadata have them.
 
     Raises:
         FileNotFoundError, UnsafeFileError: as in ``SafeCheckpointer.load``.
@@ -86,9 +90,11 @@ def check_weights_path(path: str) -> None:
         raise UnsafeFileError(path, f"weights end in {', '.join(known)} and this in {suffix!r}")
 
 
-def _read_torch(path: str) -> Any:
+def _read_torch(path: str, mmap: bool = False) -> Any:
+    # Only the newer of torch's two formats, a zip, can be mapped into memory.
+    mmap = mmap and zipfile.is_zipfile(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as error:
         raise UnsafeFileError(
             path, f"it holds more than tensors and plain values ({_reason(error)})"
@@ -99,11 +105,32 @@ def _read_torch(path: str) -> Any:
         raise ValueError(f"{path}: not readable as weights: {_reason(error)}") from error
 
 
-def _read_safetensors(path: str) -> dict[str, torch.Tensor]:
+def read_class_names(path: str | os.PathLike[str]) -> list[str]:
+    """The names of a weight file's classes, [] where it has none; without reading its tensors.
+
+    Raises:
+        FileNotFoundError, UnsafeFileError, ValueError: as :func:`read_checkpoint`.
+    """
+    path = os.fspath(path)
+    check_weights_path(path)
+    suffix = Path(path).suffix.lower()
+    if suffix == DARKNET_SUFFIX:
+        return []
+    content = _read_metadata(path) if suffix == SAFETENSORS_SUFFIX else _read_torch(path, mmap=True)
+    return names_of(content, path) if isinstance(content, dict) else []
+
+
+def _read_metadata(path: str) -> dict[str, str]:
     try:
-        return load_file(path, device="cpu")
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path}: not readable as safetensors: {error}") from error
+
+
+def _read_safetensors(path: str) -> dict[str, Any]:
+    names = names_of(_read_metadata(path), path)
+    return {"model": load_file(path, device="cpu"), **({CLASS_NAMES_KEY: names} if names else {})}
 
 
 def _reason(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from smallobj.checkpoint.checkpointer import SafeCheckpointer
+from smallobj.checkpoint.class_rows import names_entry
 from smallobj.checkpoint.reading import SAFETENSORS_SUFFIX, check_weights_path, some_of
 
 # These buffers follow from the config, so files don't contain them.
@@ -23,6 +25,8 @@ def load_weights(
 ) -> dict[str, Any]:
     """Loads a model's weights; half precision is widened to the model's own type.
 
+    Where the file names its classes in another order than the model, they are matched by name.
+
     Args:
         model: changed in place, even if an error about keys is raised.
         path: .pth, .pt or .safetensors; for a YOLOv3 also Darknet's .weights.
@@ -32,12 +36,14 @@ def load_weights(
         Everything that the file holds beside the model, for example "iteration".
 
     Raises:
-        ValueError: the file's tensors don't fit the model; up to 10 names of each kind are listed.
+        ValueError: the file's tensors don't fit the model, of which up to 10 names of each kind
+            are listed; or the file names other classes than the model.
         FileNotFoundError, UnsafeFileError: as in ``SafeCheckpointer.load``.
     """
     checkpointer = SafeCheckpointer(model)
     path = os.fspath(path)
     check_weights_path(path)
+    checkpointer._need = "classes" if strict else "nothing"
     checkpoint = checkpointer._load_file(path)
     misfits = checkpointer._load_model(checkpoint)
     if not strict:
@@ -63,7 +69,7 @@ def load_weights(
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike[str], half: bool = True) -> None:
-    """Writes only a model's parameters and running statistics, as .safetensors.
+    """Writes a model's parameters and running statistics, as .safetensors that names its classes.
 
     Args:
         model: any module.
@@ -86,4 +92,5 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str], half: bool = Tr
         if narrow and not torch.equal(copy.isfinite(), value.detach().cpu().isfinite()):
             raise ValueError(f"{name} holds values beyond float16 (65504); use half=False")
         tensors[name] = copy.contiguous()
-    save_file(tensors, path)
+    metadata = {key: json.dumps(names) for key, names in names_entry(model).items()}
+    save_file(tensors, path, metadata or None)

@@ -7,6 +7,7 @@ from detectron2.modeling import build_model as build_detectron2_model
 from torch import nn
 
 from smallobj.detectron2_compat import allow_group_norm_in_retinanet
+from smallobj.modeling.class_tensors import find_classes
 from smallobj.modeling.norms import begin_at_the_first_level, norms_for_device
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
 from smallobj.modeling.unread_keys import check_own_keys
@@ -15,6 +16,8 @@ from smallobj.plugins import load_plugins
 
 def build_model(cfg: CfgNode) -> nn.Module:
     """Detectron2's ``build_model``, with mixed precision and the fastest memory layout.
+
+    The model's attribute ``classes`` names its classes and the tensors that depend on them.
 
     Raises:
         ValueError: a precision is unknown; the number of classes is missing or set to two different
@@ -34,6 +37,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
     if isinstance(getattr(model, "head", None), nn.Module):
         begin_at_the_first_level(model.head)
     set_precision(model, training, test)
+    model.classes = find_classes(cfg, model)
     return model
 
 
