@@ -55,6 +55,23 @@ def check_config_options(config_file: str | None, opts: Sequence[str]) -> None:
     check_pairs(opts)
 
 
+def add_label_rules(parser: argparse.ArgumentParser) -> None:
+    """Adds --rules, --max-outside and --drop-bad-boxes: what is done about bad labels."""
+    rules_help = "what is done about labels that break a rule: error, fix or drop; rule all stands "
+    rules_help += "for every other rule (check.py --list-rules names the rules and their defaults)"
+    parser.add_argument("--rules", nargs="+", default=[], metavar="RULE=ACTION", help=rules_help)
+    outside_help = "largest share of a box's area beyond the image's edge that is clipped away"
+    outside_help += " (default: 0.5)"
+    parser.add_argument("--max-outside", type=float, metavar="SHARE", help=outside_help)
+    bad_help = "short for --rules all=drop: leave out what breaks a rule instead of stopping"
+    parser.add_argument("--drop-bad-boxes", action="store_true", help=bad_help)
+
+
+def label_rules(args: argparse.Namespace) -> list[str]:
+    """The choices of :func:`add_label_rules` as DATASETS.RULES takes them."""
+    return [*(["all=drop"] if args.drop_bad_boxes else []), *args.rules]
+
+
 def check_detector_options(args: argparse.Namespace) -> None:
     """As :func:`check_config_options`, and checks --confidence-threshold and --device.
 

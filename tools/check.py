@@ -13,7 +13,12 @@ import argparse
 import sys
 from functools import partial
 
-from smallobj.command_line import check_config_options, run_command
+from smallobj.command_line import (
+    add_label_rules,
+    check_config_options,
+    label_rules,
+    run_command,
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,20 +35,32 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--config-file", help="check the datasets that this config trains and tests on"
     )
-    parser.add_argument(
-        "--drop-bad-boxes", action="store_true", help="count what is left without bad boxes"
-    )
+    add_label_rules(parser)
+    list_help = "print the rules with what is done about each, and stop"
+    parser.add_argument("--list-rules", action="store_true", help=list_help)
     parser.add_argument(
         "--opts", nargs="+", default=[], metavar="KEY VALUE", help="override config keys"
     )
     arguments = parser.parse_args()
-    if not arguments.register and not arguments.config_file:
+    if not (arguments.register or arguments.config_file or arguments.list_rules):
         parser.error("say what to check: --register, --config-file or both")
     return arguments
 
 
+def list_rules() -> None:
+    """Prints each rule: what is done by default, what else may be chosen, its sentence."""
+    from smallobj.data.labels.readers import RULES
+
+    for rule in RULES.values():
+        others = "|".join(action for action in rule.actions if action != rule.action)
+        print(f"{rule.name:24} {rule.action:5} ({others}): {rule}")
+
+
 def check(arguments: argparse.Namespace) -> int:
     """Prints what the datasets hold, or all problems in them; returns the exit status."""
+    if arguments.list_rules:
+        list_rules()
+        return 0
     check_config_options(arguments.config_file, arguments.opts)
     from smallobj import load_config
     from smallobj.data.datasets import (
@@ -52,12 +69,14 @@ def check(arguments: argparse.Namespace) -> int:
         count_by_rule,
         register_dataset,
         register_from_config,
+        ways_on,
     )
 
     try:
         cfg = load_config(arguments.config_file or None, arguments.opts)
-        if arguments.drop_bad_boxes:
-            cfg.DATASETS.DROP_BAD_BOXES = True
+        cfg.DATASETS.RULES = [*cfg.DATASETS.RULES, *label_rules(arguments)]
+        if arguments.max_outside is not None:
+            cfg.DATASETS.MAX_OUTSIDE = arguments.max_outside
         register_from_config(cfg)
         names = [register_dataset(spec).name for spec in arguments.register]
         if arguments.config_file:
@@ -69,11 +88,14 @@ def check(arguments: argparse.Namespace) -> int:
         print(f"problems by rule, {len(error.problems)} in all:")
         for rule, number in count_by_rule(error.problems).items():
             print(f"{number:8d}  {rule}")
+        ways = ways_on(error.problems)
+        if ways:
+            print(f"to go on (--rules ...): {ways}")
         return 1
     for count in counts:
         print(count)
-        for rule, number in count.dropped.items():
-            print(f"{number:8d}  dropped: {rule}")
+        for line in count.changes.lines():
+            print(f"    {line}")
     return 0
 
 

@@ -20,7 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smallobj.checks import check_at_least, check_choice, check_not_negative
-from smallobj.command_line import check_labels_and_results, run_command
+from smallobj.command_line import (
+    add_label_rules,
+    check_labels_and_results,
+    label_rules,
+    run_command,
+)
 from smallobj.whole_file import require_writable, write_whole
 
 if TYPE_CHECKING:
@@ -58,9 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     images_help = "images to list of those that gained and of those that lost (10)"
     parser.add_argument("--top", type=int, default=10, metavar="N", help=images_help)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
-    parser.add_argument(
-        "--drop-bad-boxes", action="store_true", help="leave out label boxes that break a rule"
-    )
+    add_label_rules(parser)
     return parser
 
 
@@ -72,13 +75,14 @@ def compare(args: argparse.Namespace) -> None:
     check_not_negative("--top", args.top)
     check_labels_and_results(args.gt, args.a, args.b)
     require_writable([str(args.json)] if args.json else [])
+    from smallobj.data.labels.policy import Policy
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
     from smallobj.evaluation.reading.load import read_detections, read_labels
     from smallobj.evaluation.statistics.bootstrap import draws_without
     from smallobj.evaluation.statistics.comparison import PairedSets
     from smallobj.evaluation.statistics.image_changes import image_changes, image_counts
 
-    truth = read_labels(args.gt, drop_bad_boxes=args.drop_bad_boxes)
+    truth = read_labels(args.gt, policy=Policy.of(label_rules(args), args.max_outside))
     a, b = (truth.data.with_detections(read_detections(path, truth)) for path in (args.a, args.b))
     most = args.max_detections
     bins = parse_size_bins(args.size_bins)

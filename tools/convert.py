@@ -15,7 +15,7 @@ import sys
 from functools import partial
 
 from smallobj.checks import check_path
-from smallobj.command_line import run_command
+from smallobj.command_line import add_label_rules, label_rules, run_command
 
 # The names in smallobj.formats.FORMATS, whose import is slow.
 FORMAT_NAMES = ("coco", "coco-results", "csv", "cvat", "labelme", "yolo")
@@ -44,8 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--drop-scores", action="store_true", help=scores_help)
     crowd_help = "leave out crowd regions, which csv and yolo cannot mark as such"
     parser.add_argument("--drop-crowd", action="store_true", help=crowd_help)
-    bad_help = "leave out boxes that break a rule, instead of stopping"
-    parser.add_argument("--drop-bad-boxes", action="store_true", help=bad_help)
+    add_label_rules(parser)
     overwrite_help = "replace existing files"
     parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
     return parser
@@ -54,13 +53,15 @@ def build_parser() -> argparse.ArgumentParser:
 def convert(args: argparse.Namespace) -> int:
     """Reads the one format and writes the other; returns the exit status."""
     check_path("input", args.input)
-    from smallobj.data.datasets import DatasetError
+    from smallobj.data.labels.policy import Policy
+    from smallobj.data.labels.problems import DatasetError, ways_on
     from smallobj.formats import Source, Target, read_boxes, write_boxes
 
-    source = Source(args.input, args.images, args.classes, args.coco_images)
+    policy = Policy.of(label_rules(args), args.max_outside)
+    source = Source(args.input, args.images, args.classes, args.coco_images, policy=policy)
     target = Target(args.output, args.images, args.coco_images, args.overwrite)
     try:
-        boxes = read_boxes(args.source, source, args.drop_bad_boxes)
+        boxes = read_boxes(args.source, source)
         if args.drop_scores:
             boxes = boxes.without_scores()
         if args.drop_crowd:
@@ -69,11 +70,14 @@ def convert(args: argparse.Namespace) -> int:
     except DatasetError as error:
         for problem in error.problems:
             print(f"convert.py: {problem}", file=sys.stderr)
-        if any(problem.is_box for problem in error.problems):
-            print("convert.py: --drop-bad-boxes leaves out bad boxes", file=sys.stderr)
+        ways = ways_on(error.problems)
+        if ways:
+            print(f"convert.py: to go on (--rules ...): {ways}", file=sys.stderr)
         return 1
     number = sum(len(image) for image in boxes.images)
     print(f"{len(boxes.images)} images, {number} boxes, {len(boxes.class_names)} classes")
+    for line in boxes.changes.lines():
+        print(f"    {line}")
     return 0
 
 

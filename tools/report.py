@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smallobj.checks import check_at_least, check_not_negative
-from smallobj.command_line import check_labels_and_results, run_command
+from smallobj.command_line import (
+    add_label_rules,
+    check_labels_and_results,
+    label_rules,
+    run_command,
+)
 
 if TYPE_CHECKING:
     from smallobj.evaluation.reading.tables import EvaluationSet
@@ -51,9 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tiles", type=int, nargs=2, metavar=("SIZE", "OVERLAP"), help=tile_help)
     items_help = "maximum number of crops per gallery; default 120"
     parser.add_argument("--gallery", type=int, default=120, metavar="N", help=items_help)
-    parser.add_argument(
-        "--drop-bad-boxes", action="store_true", help="leave out label boxes that break a rule"
-    )
+    add_label_rules(parser)
     return parser
 
 
@@ -93,6 +96,7 @@ def write_report(args: argparse.Namespace) -> None:
     check_at_least("--gallery", args.gallery, 1)
     check_not_negative("--draws", args.draws)
     check_labels_and_results(args.gt, args.results)
+    from smallobj.data.labels.policy import Policy
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
     from smallobj.evaluation.reading.load import load_evaluation_set
     from smallobj.evaluation.statistics.seam_figures import with_planned_tiles
@@ -100,7 +104,10 @@ def write_report(args: argparse.Namespace) -> None:
     from smallobj.reports.page import write_page
 
     data = load_evaluation_set(
-        args.gt, args.results, images=args.images, drop_bad_boxes=args.drop_bad_boxes
+        args.gt,
+        args.results,
+        images=args.images,
+        policy=Policy.of(label_rules(args), args.max_outside),
     )
     tiles = find_tiles(args)
     if tiles is not None:

@@ -19,7 +19,12 @@ def _add_dataset_keys(cfg: CfgNode) -> None:
     cfg.DATASETS.REGISTER = []
     # Check every label before training, and stop if any is bad; all bad ones are listed.
     cfg.DATASETS.CHECK = True
-    # Drop boxes that break a rule, and log how many, instead of stopping.
+    # What is done about labels that break a rule, "RULE=ACTION" each; ACTION is error, fix or drop.
+    # "all=drop" drops all that would be errors. `tools/check.py --list-rules` names the rules.
+    cfg.DATASETS.RULES = []
+    # The largest share of a box's area beyond the edge of its image that is clipped away.
+    cfg.DATASETS.MAX_OUTSIDE = 0.5
+    # Short for "all=drop" at the front of RULES.
     cfg.DATASETS.DROP_BAD_BOXES = False
 
 

@@ -35,22 +35,20 @@ FORMATS = {
 }
 
 
-def read_boxes(name: str, source: Source, drop_bad_boxes: bool = False) -> BoxSet:
+def read_boxes(name: str, source: Source) -> BoxSet:
     """Reads labels or detections in the format ``name``, a key of ``FORMATS``.
 
     Args:
         name: the format.
-        source: the files to read.
-        drop_bad_boxes: leave out boxes that break a rule; other errors still raise.
+        source: the files to read, and what is done about broken rules.
 
     Raises:
         DatasetError: files break rules; the message lists all violations.
         ValueError: the format is unknown, or needs a part of ``source`` that is empty.
     """
     boxes, problems = _format(name).read(source)
-    counted = [problem for problem in problems if not (drop_bad_boxes and problem.is_box)]
-    if counted:
-        raise DatasetError(counted)
+    if problems:
+        raise DatasetError(problems)
     return boxes
 
 

@@ -10,22 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from smallobj.data.labels.challenge import report_unreadable_image
 from smallobj.data.labels.image_size import list_images, read_sizes
-from smallobj.data.labels.problems import Problem, shown
+from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
+from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_class_file
 from smallobj.data.labels.rules import (
     KNOWN_CLASS,
     broken_box_rule,
     is_number,
+    rule,
     to_float,
 )
 from smallobj.formats.box_set import DECIMALS, BoxSet, ImageBoxes
 
-NUMBER = "a coordinate must be a number"
-SCORE = "a score must be a number from 0 to 1"
+NUMBER = rule("box-not-numbers", "a coordinate must be a number", dropped="box")
+SCORE = rule("score", "a score must be a number from 0 to 1", dropped="box")
 SCORE_MISSING = "either all boxes have a score, or none has"
-KNOWN_FILE = "the image must lie in the folder of images"
+KNOWN_FILE = rule(
+    "label-of-unknown-image", "the image must lie in the folder of images", dropped="box"
+)
 UNIQUE_IMAGE = "an image may be named once"
 
 
@@ -40,6 +43,7 @@ class Source:
         classes: file with the class names; "" where they come from the format or the boxes.
         coco_images: COCO annotation file that says what the ids in COCO results mean.
         class_names: the class names themselves, where they are known without a file.
+        policy: what is done about broken rules.
     """
 
     path: str
@@ -47,6 +51,7 @@ class Source:
     classes: str = ""
     coco_images: str = ""
     class_names: Sequence[str] = ()
+    policy: Policy = DEFAULT_POLICY
 
 
 @dataclasses.dataclass
@@ -88,7 +93,7 @@ class BoxReading(DatasetReading):
         paths = [os.path.join(folder, name) for name in names]
         for name, path, size in zip(names, paths, read_sizes(paths), strict=True):
             if isinstance(size, Exception):
-                report_unreadable_image(path, "image file", path, size, self)
+                self.report_image(path, "image file", path, size)
             # Kept all the same, or each of its boxes would be reported as one of an unknown image.
             self.boxes[slashed(name)] = _Boxes(None if isinstance(size, Exception) else size)
 
@@ -99,7 +104,7 @@ class BoxReading(DatasetReading):
         if name in self.class_names:
             return self.class_names.index(name)
         value = f"{shown(name)}; known are {shown(self.class_names)}"
-        self.problems.append(Problem(file, entry, KNOWN_CLASS, value, is_box=True))
+        self.report(file, entry, KNOWN_CLASS, value)
         return None
 
     def numbers(self, file: str, entry: str, values: Sequence[Any]) -> list[float] | None:
@@ -108,7 +113,7 @@ class BoxReading(DatasetReading):
         good = [number for number in numbers if number is not None]
         if len(good) < len(numbers):
             wrong = values[numbers.index(None)]
-            self.problems.append(Problem(file, entry, NUMBER, shown(wrong), is_box=True))
+            self.report(file, entry, NUMBER, shown(wrong))
             return None
         return good
 
@@ -135,9 +140,8 @@ class BoxReading(DatasetReading):
         # No early return: one reading reports all rules that a box breaks.
         number = _number(score)
         if score is not None and (number is None or not 0 <= number <= 1):
-            self.problems.append(Problem(*place, SCORE, shown(score), is_box=True))
+            self.report(*place, SCORE, shown(score))
             index = None
-        # Not a box's own fault, so leaving out bad boxes does not cure it (``is_box`` False).
         if self.first_scored is None:
             self.first_scored = score is not None
         elif self.first_scored is not (score is not None):
@@ -153,10 +157,10 @@ class BoxReading(DatasetReading):
         box = [x1, y1, x2 - x1, y2 - y1]
         if size is None:
             # Without a size only the rules that need none are checked, and nothing is clipped.
-            rule = broken_box_rule(box, None)
-            if rule is not None:
-                self.problems.append(Problem(*place, rule, str(list(corners)), is_box=True))
-            return None if rule else list(corners)
+            broken = broken_box_rule(box, None)
+            if broken is not None:
+                self.report(*place, broken, str(list(corners)))
+            return None if broken else list(corners)
         if self.box(*place, box, size) is None:
             return None
         height, width = size
@@ -169,7 +173,7 @@ class BoxReading(DatasetReading):
             image_boxes(file, image.size, image.rows, image.image_id)
             for file, image in self.boxes.items()
         ]
-        return BoxSet(images, list(self.class_names), list(category_ids))
+        return BoxSet(images, list(self.class_names), list(category_ids), self.changes)
 
     @classmethod
     def from_dataset(cls, dataset: DatasetReading, folder: str) -> BoxReading:
@@ -210,7 +214,7 @@ class BoxReading(DatasetReading):
         if folder:
             (found,) = read_sizes([os.path.join(folder, file)])
             if isinstance(found, Exception):
-                report_unreadable_image(*place, os.path.join(folder, file), found, self)
+                self.report_image(*place, os.path.join(folder, file), found)
                 return False
             size = found
         self.boxes[file] = _Boxes(size)

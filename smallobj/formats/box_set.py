@@ -6,9 +6,11 @@ N: boxes of one image. K: classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+
+from smallobj.data.labels.problems import Changes
 
 # Coordinates are held to a millionth of a pixel: x + w and back, or shares of a side and back,
 # then end at the same numbers.
@@ -72,11 +74,13 @@ class BoxSet:
         images: in the order of their file.
         class_names: K names.
         category_ids: K ids of a COCO file; empty elsewhere.
+        changes: what reading fixed or dropped.
     """
 
     images: Sequence[ImageBoxes]
     class_names: Sequence[str]
     category_ids: Sequence[int] = ()
+    changes: Changes = field(default_factory=Changes, compare=False)
 
     @property
     def has_scores(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from smallobj.data.labels.problems import Problem, ProblemLog, shown
 from smallobj.data.labels.reading import read_json
-from smallobj.data.labels.rules import KNOWN_CLASS
+from smallobj.data.labels.rules import KNOWN_CLASS, rule
 from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet
 from smallobj.formats.coco import category_ids, read_dataset, xywh
@@ -21,10 +21,16 @@ from smallobj.formats.targets import Target, write_file
 from smallobj.geometry.masks import Rle
 
 KEYS = ("image_id", "category_id", "bbox", "score")
-RESULT_RULE = "a result must be an object with image_id, category_id, bbox and score"
+RESULT_RULE = rule(
+    "result",
+    "a result must be an object with image_id, category_id, bbox and score",
+    dropped="result",
+)
 _FILE_RULE = "the file must be a JSON list of results"
-_BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
-_KNOWN_IMAGE = "image_id must be the id of an image"
+_BOX_RULE = rule("result-box", "bbox must be a list of four numbers, x, y, w, h", dropped="result")
+_KNOWN_IMAGE = rule(
+    "result-of-unknown-image", "image_id must be the id of an image", dropped="result"
+)
 _KNOWN_IN_SET = "image_id must be the id of an image of the data set"
 
 
@@ -39,7 +45,7 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
             f"{source.path}: COCO results hold ids alone; name the COCO annotation file that "
             "says which images and categories they are (--coco-images)"
         )
-    reading = read_dataset(source.coco_images, source.images)
+    reading = read_dataset(source.coco_images, source.images, source.policy)
     files = {image.image_id: file for file, image in reading.boxes.items()}
     for image in reading.boxes.values():
         # The annotation file's own boxes are labels; only its images and ids are wanted.
@@ -66,7 +72,7 @@ def _add_result(
     index = reading.class_ids.get(category) if isinstance(category, int) else None
     if index is None:
         value = f"{shown(category)}; known are {shown(sorted(reading.class_ids))}"
-        reading.problems.append(Problem(*place, KNOWN_CLASS, value, is_box=True))
+        reading.report(*place, KNOWN_CLASS, value)
     if not isinstance(box, list) or len(box) != 4:
         reading.report(*place, _BOX_RULE, shown(box))
         return

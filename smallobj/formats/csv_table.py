@@ -13,7 +13,7 @@ from typing import TextIO
 
 from smallobj.data.labels.problems import Problem, shown
 from smallobj.data.labels.reading import read_text
-from smallobj.data.labels.rules import KNOWN_CLASS
+from smallobj.data.labels.rules import KNOWN_CLASS, rule
 from smallobj.formats.box_reading import KNOWN_FILE, BoxReading, Source, slashed
 from smallobj.formats.box_set import BoxSet, short
 from smallobj.formats.targets import Target, write_file
@@ -22,8 +22,10 @@ COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
 # As the columns; the score is None for labels.
 Row = tuple[str, int, str, float | None, float, float, float, float]
 _HEADER_RULE = f"the first line must be {','.join(COLUMNS)}"
-_ROW_RULE = f"a row must have {len(COLUMNS)} cells, the file's name in the first"
-_ID_RULE = "class_id must be a whole number from 0"
+_ROW_RULE = rule(
+    "csv-row", f"a row must have {len(COLUMNS)} cells, the file's name in the first", dropped="row"
+)
+_ID_RULE = rule("csv-class-id", "class_id must be a whole number from 0", dropped="box")
 _NAME_RULE = "a class_id must stand for one class"
 _GAP_RULE = "without a file of class names, class ids must run from 0 without gaps"
 _VALID_CSV = "the file must be valid CSV"
@@ -31,7 +33,7 @@ _VALID_CSV = "the file must be valid CSV"
 
 def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     """Labels or detections; with a folder of images, the images without boxes as well."""
-    reading = BoxReading()
+    reading = BoxReading(policy=source.policy)
     reading.read_classes(source)
     if source.images:
         reading.list_folder(source.images)
@@ -93,14 +95,14 @@ def _class_index(
 ) -> int | None:
     # isdigit alone takes superscripts, too, and int() raises for these and for very long texts.
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        reading.problems.append(Problem(*place, _ID_RULE, shown(text), is_box=True))
+        reading.report(*place, _ID_RULE, shown(text))
         return None
     index = int(text)
     if reading.open_classes:
         names.setdefault(index, name)
     if index not in names:
         value = f"{index}; known are 0 to {len(names) - 1}"
-        reading.problems.append(Problem(*place, KNOWN_CLASS, value, is_box=True))
+        reading.report(*place, KNOWN_CLASS, value)
         return None
     if names[index] != name:
         value = f"{index} for {shown(names[index])} and {shown(name)}"

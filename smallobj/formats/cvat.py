@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from smallobj.data.labels.problems import Problem, shown
+from smallobj.data.labels.rules import rule
 from smallobj.formats.box_reading import BoxReading, Source, slashed, whole_size
 from smallobj.formats.box_set import BoxSet, ImageBoxes, short
 from smallobj.formats.safe_xml import read_xml
@@ -19,8 +20,8 @@ from smallobj.formats.targets import Target, write_file
 _ROOT_RULE = "the file must be CVAT XML for images, with the root element annotations"
 _TRACK_RULE = 'the file must be of the kind "for images", without tracks'
 _IMAGE_RULE = "an image must have a name and whole, positive width and height"
-_SHAPE_RULE = "shapes other than boxes are not converted"
-_UPRIGHT_RULE = "a box must not be rotated"
+_SHAPE_RULE = rule("cvat-shape", "shapes other than boxes are not converted", dropped="shape")
+_UPRIGHT_RULE = rule("cvat-rotated", "a box must not be rotated", dropped="box")
 _BOX_RULE = "a box must have label, xtl, ytl, xbr and ybr"
 _LABEL_RULE = "a label's name may be listed once"
 _CORNERS = ("xtl", "ytl", "xbr", "ybr")
@@ -31,7 +32,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 
 def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     """Labels or detections; classes are those of the file's list of labels, in its order."""
-    reading = BoxReading()
+    reading = BoxReading(policy=source.policy)
     reading.read_classes(source)
     found = read_xml(source.path, reading)
     if found is None:
@@ -76,10 +77,10 @@ def _read_image(
     for shape in element:
         place = (source.path, f"line {lines[shape]} (image {file})")
         if shape.tag != "box":
-            reading.problems.append(Problem(*place, _SHAPE_RULE, f"<{shape.tag}>", is_box=True))
+            reading.report(*place, _SHAPE_RULE, f"<{shape.tag}>")
         elif shape.get("rotation") and _degrees(shape.get("rotation", "")) != 0:
             value = f"rotation {shown(shape.get('rotation'))}"
-            reading.problems.append(Problem(*place, _UPRIGHT_RULE, value, is_box=True))
+            reading.report(*place, _UPRIGHT_RULE, value)
         else:
             _read_box(shape, file, place, reading)
 

@@ -15,6 +15,7 @@ from typing import Any
 from smallobj.data.labels.image_size import list_images, natural_key
 from smallobj.data.labels.problems import Problem, shown
 from smallobj.data.labels.reading import MUST_EXIST, read_json
+from smallobj.data.labels.rules import rule
 from smallobj.formats.box_reading import BoxReading, Source, slashed, whole_size
 from smallobj.formats.box_set import BoxSet, ImageBoxes, short
 from smallobj.formats.targets import Target, check_name, label_files, write_file
@@ -23,7 +24,11 @@ _VERSION = "5.5.0"
 _FILE_RULE = "the file must be a JSON object with a text imagePath and a list of shapes"
 _SIZE_RULE = "imageWidth and imageHeight must be whole and positive"
 _SHAPE_RULE = "a shape must be an object with a text label and a shape_type"
-_RECTANGLE_RULE = "shapes other than rectangles of two points are not converted"
+_RECTANGLE_RULE = rule(
+    "labelme-shape",
+    "shapes other than rectangles of two points are not converted",
+    dropped="shape",
+)
 _CROWD = "crowd"
 _SCORE = re.compile(r"\bscore=([^\s,;]+)")
 
@@ -34,7 +39,7 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     With a folder of images, those without a .json file have no boxes. Classes come from
     ``source.classes``, else from the names' first appearance.
     """
-    reading = BoxReading()
+    reading = BoxReading(policy=source.policy)
     reading.read_classes(source)
     if not os.path.isdir(source.path):
         reading.report(source.path, "label folder", MUST_EXIST, "no such folder")
@@ -96,7 +101,7 @@ def _read_shape(shape: Any, file: str, place: tuple[str, str], reading: BoxReadi
     values = _two_points(shape.get("points"))
     if shape.get("shape_type") != "rectangle" or values is None:
         value = f"{shown(shape.get('shape_type'))} with points {shown(shape.get('points'))}"
-        reading.problems.append(Problem(*place, _RECTANGLE_RULE, value, is_box=True))
+        reading.report(*place, _RECTANGLE_RULE, value)
         return
     numbers = reading.numbers(*place, values)
     corners = None

@@ -32,7 +32,9 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
             "images (--images)"
         )
     classes = source.classes or os.path.join(source.path, CLASS_FILE)
-    dataset = read_yolo(DatasetSpec("", "yolo", source.path, source.images, classes), scores=True)
+    dataset = read_yolo(
+        DatasetSpec("", "yolo", source.path, source.images, classes), source.policy, scores=True
+    )
     reading = BoxReading.from_dataset(dataset, source.images)
     scored = [
         (file, row[5] is not None) for file, image in reading.boxes.items() for row in image.rows

@@ -18,6 +18,7 @@ from smallobj.data.datasets import (
     register_dataset,
     resolve_num_classes,
 )
+from smallobj.data.labels.policy import Policy
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -55,7 +56,7 @@ def test_good_datasets_are_counted(root):
     register(root, "good", {"0.jpg": [GOOD, [1, 2, 2, 3, 3]], "1.jpg": [GOOD]})
     (count,) = check_datasets(make_cfg(["good"], ["good"]))
     assert str(count) == "good: 2 images, 3 boxes (cat 2, dog 1)"
-    assert count.dropped == {}
+    assert not count.changes
 
 
 def test_problems_of_all_datasets_come_in_one_error(root):
@@ -81,20 +82,48 @@ def test_dropping_keeps_the_good_boxes_and_counts_the_dropped_ones(root, caplog)
     with caplog.at_level(logging.WARNING):
         (count,) = check_datasets(cfg)
     assert count.boxes == {"cat": 1, "dog": 1}
-    assert sum(count.dropped.values()) == 5  # the last bad box breaks two rules
-    assert "mixed: dropped 4 bad boxes" in caplog.text
+    assert sum(count.changes.counts.values()) == 5  # the last bad box breaks two rules
+    assert "mixed: 2 box dropped (class-unknown): the class must be a known one" in caplog.text
     first, second = DatasetCatalog.get("mixed")
     assert [box["bbox"] for box in first["annotations"]] == [[1, 1, 5, 5]]
     assert [box["bbox"] for box in second["annotations"]] == [[0, 1, 4.5, 5]]
     with pytest.raises(DatasetError):
-        load_checked(["mixed"], drop_bad_boxes=False)
+        load_checked(["mixed"])
 
 
-def test_dropping_boxes_does_not_help_against_bad_files(root):
-    register(root, "mixed", {"gone.jpg": [GOOD], "0.jpg": [[9, 1, 1, 5, 5]]})
+def test_each_rule_has_its_own_action(root):
+    register(root, "mixed", {"gone.jpg": [GOOD], "0.jpg": [GOOD, [9, 1, 1, 5, 5]]})
     with pytest.raises(DatasetError) as error:
-        load_checked(["mixed"], drop_bad_boxes=True)
+        load_checked(["mixed"], Policy.of(["class-unknown=drop"]))
     assert [problem.entry for problem in error.value.problems] == ["gone.jpg"]
+    with pytest.raises(DatasetError) as error:
+        load_checked(["mixed"], Policy.of(["all=drop", "class-unknown=error"]))
+    assert [problem.entry for problem in error.value.problems] == ["0.jpg[1]"]
+    (count,) = load_checked(["mixed"], Policy.of(["all=drop"]))
+    assert (count.images, sum(count.boxes.values())) == (1, 1)
+
+
+def test_an_object_labelled_twice_counts_once(root):
+    register(root, "twice", {"0.jpg": [GOOD, GOOD, [1, *GOOD[1:]]]})
+    (count,) = load_checked(["twice"])
+    assert count.boxes == {"cat": 1, "dog": 1}
+    assert count.changes.lines()[0].startswith("1 copy of a box left out (box-duplicate)")
+    with pytest.raises(DatasetError, match="an object may be labelled once"):
+        load_checked(["twice"], Policy.of(["all=error"]))
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        (["box-ovr-edge=drop"], "a rule of DATASETS.RULES must be one of"),
+        (["box-empty=fix"], "the action of rule box-empty must be one of"),
+        (["box-empty"], "the action of rule box-empty must be one of"),
+        ("box-empty=drop", "a list of RULE=ACTION"),
+    ],
+)
+def test_a_wrong_choice_is_refused(choices, message):
+    with pytest.raises(ValueError, match=message):
+        Policy.of(choices)
 
 
 def test_an_empty_dataset_is_a_problem(root):
@@ -196,7 +225,7 @@ def test_command_line_counts_by_config_and_drops(root, run_check, capsys):
     assert run_check("--config-file", str(config)) == 0
     output = capsys.readouterr().out
     assert "mixed: 1 images, 1 boxes (cat 1, dog 0)" in output
-    assert "1  dropped: a box must have positive width and height" in output
+    assert "1 box dropped (box-empty): a box must have positive width and height" in output
     assert (
         run_check("--config-file", str(config), "--opts", "DATASETS.DROP_BAD_BOXES", "False") == 1
     )

@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 
 from smallobj.data.datasets import DatasetError
+from smallobj.data.labels.policy import Policy
 from smallobj.formats import BoxSet, ImageBoxes, Source, Target, read_boxes, write_boxes
 
 HEADER = "file,class_id,class,score,x1,y1,x2,y2\n"
@@ -79,8 +80,8 @@ def test_csv_as_a_whole(tmp_path, photos):
     expect(csv_error(tmp_path, mixed), "line 3", "either all boxes have a score, or none has")
     unknown = csv_error(tmp_path, "b.jpg,0,bolt,,1,2,3,4\n", str(photos))
     expect(unknown, "line 2", "must lie in the folder of images", "'b.jpg'")
-    outside = csv_error(tmp_path, "a.jpg,0,bolt,,1,2,50,4\n", str(photos))
-    expect(outside, "line 2", "inside its image", "40 wide and 30 high")
+    outside = csv_error(tmp_path, "a.jpg,0,bolt,,1,2,90,4\n", str(photos))
+    expect(outside, "line 2", "may lie outside its image", "40 wide and 30 high")
     (tmp_path / "names.txt").write_text("bolt\nnut\n")
     known = csv_error(tmp_path, "a.jpg,2,pin,,1,2,3,4\n", "", str(tmp_path / "names.txt"))
     expect(known, "line 2", "the class must be a known one", "2; known are 0 to 1")
@@ -88,17 +89,20 @@ def test_csv_as_a_whole(tmp_path, photos):
     expect(error_of("csv", str(tmp_path / "found.csv")), "line 1", "the first line must be file,")
 
 
-def test_bad_boxes_can_be_dropped_and_nothing_else(tmp_path):
+def test_what_is_dropped_is_counted(tmp_path):
     path = tmp_path / "found.csv"
     rows = "a.jpg,0,bolt,0.5,1,2,3,4\na.jpg,0,bolt,nan,1,2,3,4\na.jpg,0,bolt,0.5,3,2,1,4\n"
     path.write_text(HEADER + rows)
     with pytest.raises(DatasetError) as caught:
         read_boxes("csv", Source(str(path)))
     assert len(caught.value.problems) == 2
-    boxes = read_boxes("csv", Source(str(path)), drop_bad_boxes=True)
+    dropping = Policy.of(["all=drop"])
+    boxes = read_boxes("csv", Source(str(path), policy=dropping))
     np.testing.assert_array_equal(boxes.images[0].boxes, [[1, 2, 3, 4]])
+    assert sum(boxes.changes.counts.values()) == 2
     path.write_text(HEADER + rows + "a.jpg,0\n")
-    expect(error_of("csv", str(path), drop_bad_boxes=True), "1 problem", "line 5")
+    boxes = read_boxes("csv", Source(str(path), policy=dropping))
+    assert "1 row dropped (csv-row)" in "\n".join(boxes.changes.lines())
 
 
 COCO = {
@@ -151,7 +155,9 @@ def test_yolo_lines(tmp_path, photos):
     lines += ["0 0.5 0.5 0.1 0.1 nan", "0 0.5 0.5 0.1 0.1 0.2 0.3"]
     (labels / "a.txt").write_text("\n".join(lines))
     message = error_of("yolo", str(labels), str(photos))
-    expect(message, str(labels / "a.txt"), "or six with a score from 0 to 1 last", "known are 0")
+    expect(
+        message, str(labels / "a.txt"), "of detections six, with a score from 0 to 1", "known are 0"
+    )
     assert re.findall(r"line (\d)", message) == ["1", "2", "3", "4", "5", "6"]
     (labels / "a.txt").write_text("0 .5 .5 .1 .1 0.7\n0 .5 .5 .1 .1\n")
     expect(error_of("yolo", str(labels), str(photos)), "either all boxes have a score", "a.jpg")

@@ -103,7 +103,7 @@ def test_a_bad_file_is_named_with_entry_and_rule(convert, found, capsys):
     assert convert([*words, "--images", "photos"]) == 1
     told = capsys.readouterr().err
     assert "found.csv: line 12: a score must be a number from 0 to 1 (got 'nan')" in told
-    assert "--drop-bad-boxes" in told
+    assert "(--rules ...): score=drop" in told
     assert not (found / "out.xml").exists()
     assert convert([*words, "--images", "photos", "--drop-bad-boxes"]) == 0
     assert "10 boxes" in capsys.readouterr().out

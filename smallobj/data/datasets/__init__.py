@@ -15,7 +15,7 @@ from smallobj.data.datasets.register import (
     registered_spec,
     unregister_dataset,
 )
-from smallobj.data.labels.problems import DatasetError, Problem, count_by_rule
+from smallobj.data.labels.problems import DatasetError, Problem, count_by_rule, ways_on
 from smallobj.data.labels.spec import DatasetSpec, datasets_root, parse_spec
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "resolve_class_frequencies",
     "resolve_num_classes",
     "unregister_dataset",
+    "ways_on",
 ]

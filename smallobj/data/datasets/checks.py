@@ -14,16 +14,17 @@ from smallobj.data.datasets.register import (
     class_names,
     read_dataset,
     registered_spec,
-    set_drop_bad_boxes,
+    set_policy,
 )
-from smallobj.data.labels.problems import DatasetError, Problem, count_by_rule
+from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
+from smallobj.data.labels.problems import Changes, DatasetError, Problem
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class DatasetCounts:
-    """Counts of a dataset: images, good boxes by class name, and dropped boxes by rule.
+    """Counts of a dataset: images, good boxes by class name, and what was fixed or dropped.
 
     A box that breaks two rules counts under both.
     """
@@ -31,7 +32,7 @@ class DatasetCounts:
     name: str
     images: int
     boxes: dict[str, int]
-    dropped: dict[str, int]
+    changes: Changes
 
     def __str__(self) -> str:
         text = f"{self.name}: {self.images} images, {sum(self.boxes.values())} boxes"
@@ -39,13 +40,13 @@ class DatasetCounts:
         return f"{text} ({by_class})"
 
 
-def load_checked(names: Sequence[str], drop_bad_boxes: bool = False) -> list[DatasetCounts]:
+def load_checked(names: Sequence[str], policy: Policy = DEFAULT_POLICY) -> list[DatasetCounts]:
     """Reads whole datasets and finds all problems in all of them before it raises.
 
     Args:
         names: datasets; those registered by other Python code are not checked.
-        drop_bad_boxes: leave out boxes that break a rule, now and whenever the dataset is loaded,
-            and log how many; a problem with a file is still an error.
+        policy: what is done about broken rules, now and whenever a dataset is loaded; what was
+            fixed or dropped is logged, rule by rule.
 
     Raises:
         ValueError: there is no dataset of that name.
@@ -57,28 +58,21 @@ def load_checked(names: Sequence[str], drop_bad_boxes: bool = False) -> list[Dat
         if registered_spec(name) is None and name in DatasetCatalog.list():
             _logger.info("%s was registered by other code; its labels are not checked", name)
             continue
-        set_drop_bad_boxes(name, drop_bad_boxes)
+        set_policy(name, policy)
         reading = read_dataset(name)
-        dropped = [p for p in reading.problems if drop_bad_boxes and p.is_box]
-        problems += [p for p in reading.problems if not (drop_bad_boxes and p.is_box)]
+        problems += reading.problems
         by_class = dict.fromkeys(reading.class_names, 0)
         for record in reading.records:
             for annotation in record["annotations"]:
                 by_class[reading.class_names[annotation["category_id"]]] += 1
-        counts.append(DatasetCounts(name, len(reading.records), by_class, count_by_rule(dropped)))
-        _log_dropped(name, dropped)
+        counts.append(DatasetCounts(name, len(reading.records), by_class, reading.changes))
     if problems:
         raise DatasetError(problems)
     for count in counts:
         _logger.info("%s", count)
+        for line in count.changes.lines():
+            _logger.warning("%s: %s", count.name, line)
     return counts
-
-
-def _log_dropped(name: str, dropped: Sequence[Problem]) -> None:
-    if dropped:
-        number = len({(problem.file, problem.entry) for problem in dropped})
-        rules = "; ".join(f"{count} x {rule}" for rule, count in count_by_rule(dropped).items())
-        _logger.warning("%s: dropped %d bad boxes (%s)", name, number, rules)
 
 
 def check_datasets(cfg: CfgNode, names: Sequence[str] | None = None) -> list[DatasetCounts]:
@@ -89,7 +83,7 @@ def check_datasets(cfg: CfgNode, names: Sequence[str] | None = None) -> list[Dat
     """
     if names is None:
         names = (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)
-    counts = load_checked(names, cfg.DATASETS.DROP_BAD_BOXES)
+    counts = load_checked(names, Policy.from_config(cfg))
     check_masks(cfg, names)
     return counts
 

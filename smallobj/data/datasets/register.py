@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
 from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
-from smallobj.data.labels.challenge import read_challenge, read_challenge_classes
-from smallobj.data.labels.coco import read_coco, read_coco_classes
+from smallobj.data.labels.challenge import read_challenge_classes
+from smallobj.data.labels.coco import read_coco_classes
+from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError, Problem
+from smallobj.data.labels.readers import read_labels
 from smallobj.data.labels.reading import DatasetReading, read_class_file
 from smallobj.data.labels.spec import DatasetSpec, datasets_root, parse_spec
-from smallobj.data.labels.yolo import read_yolo
 from smallobj.plugins import load_plugins
 
-_READERS: dict[str, Callable[[DatasetSpec], DatasetReading]] = {
-    "challenge": read_challenge,
-    "coco": read_coco,
-    "yolo": read_yolo,
-}
 _BUILTIN_NAMES = ("smallobj_train", "smallobj_val", "smallobj_test")
 _BUILTIN_RULE = (
     "the folder must exist (datasets/prepare_synthetic.py makes it; "
@@ -35,8 +30,8 @@ _NOT_EMPTY = "a dataset must have at least one image"
 @dataclasses.dataclass
 class _Registered:
     spec: DatasetSpec
-    # Bad boxes are left out instead of being an error (DATASETS.DROP_BAD_BOXES).
-    drop_bad_boxes: bool = False
+    # What is done about broken rules (DATASETS.RULES).
+    policy: Policy = DEFAULT_POLICY
     # Cached once the dataset was read without an error, since every validation loads it.
     reading: DatasetReading | None = None
 
@@ -135,12 +130,12 @@ def _known_names() -> str:
     return f"registered by this project are {', '.join(sorted(_registered))}"
 
 
-def _read(spec: DatasetSpec) -> DatasetReading:
+def _read(spec: DatasetSpec, policy: Policy) -> DatasetReading:
     folder = os.path.dirname(spec.images)
     if spec.name in _BUILTIN_NAMES and not os.path.isdir(folder):
         missing = Problem(folder, f"dataset {spec.name}", _BUILTIN_RULE, "no such folder")
         return DatasetReading(problems=[missing])
-    reading = _READERS[spec.format](spec)
+    reading = read_labels(spec, policy)
     if not reading.records and not reading.problems:
         reading.report(spec.annotations or spec.images, "images", _NOT_EMPTY, "none")
     return reading
@@ -149,8 +144,6 @@ def _read(spec: DatasetSpec) -> DatasetReading:
 def read_dataset(name: str) -> DatasetReading:
     """Reads a dataset registered here, with its problems; cached if there are none.
 
-    With DATASETS.DROP_BAD_BOXES it is also cached if only boxes are bad.
-
     Raises:
         ValueError: there is no such dataset.
     """
@@ -158,35 +151,31 @@ def read_dataset(name: str) -> DatasetReading:
     if entry is None:
         raise ValueError(f"unknown dataset {name!r}; {_known_names()}")
     if entry.reading is None:
-        reading = _read(entry.spec)
-        if any(not problem.is_box for problem in reading.problems):
-            return reading
+        reading = _read(entry.spec, entry.policy)
+        if reading.problems:
+            return reading  # not kept, so that a fixed file can be read again in this process
         entry.reading = reading
         _set_class_names(name, reading.class_names)
         _put(MetadataCatalog.get(name), "thing_dataset_id_to_contiguous_id", reading.class_ids)
-    reading = entry.reading
-    if reading.problems and not entry.drop_bad_boxes:
-        entry.reading = None  # so that a fixed file can be read again in this process
-    return reading
+    return entry.reading
 
 
-def set_drop_bad_boxes(name: str, drop: bool) -> None:
-    """Sets whether loading this dataset leaves out bad boxes (True) or raises (False)."""
-    if name in _registered:
-        _registered[name].drop_bad_boxes = drop
+def set_policy(name: str, policy: Policy) -> None:
+    """Sets what loading this dataset does about broken rules."""
+    entry = _registered.get(name)
+    if entry is not None and entry.policy != policy:
+        entry.policy, entry.reading = policy, None
 
 
 def load_records(name: str) -> list[dict[str, Any]]:
     """Detectron2 dataset dicts; the caller may change them.
 
     Raises:
-        DatasetError: rules are broken, by more than boxes that are dropped.
+        DatasetError: rules are broken that are errors.
     """
     reading = read_dataset(name)
-    dropping = _registered[name].drop_bad_boxes
-    remaining = [p for p in reading.problems if not (dropping and p.is_box)]
-    if remaining:
-        raise DatasetError(remaining)
+    if reading.problems:
+        raise DatasetError(reading.problems)
     return [
         {**record, "annotations": [dict(box) for box in record["annotations"]]}
         for record in reading.records
@@ -227,7 +216,7 @@ def unregister_dataset(name: str) -> None:
 
 
 def register_from_config(cfg: CfgNode) -> None:
-    """Registers DATASETS.REGISTER and applies DATASETS.DROP_BAD_BOXES to the datasets in use.
+    """Registers DATASETS.REGISTER and applies DATASETS.RULES to the datasets in use.
 
     Plugins, which may register datasets too, are loaded first.
 
@@ -239,5 +228,6 @@ def register_from_config(cfg: CfgNode) -> None:
         raise ValueError(f"DATASETS.REGISTER is a list of strings; got {cfg.DATASETS.REGISTER!r}")
     for spec in cfg.DATASETS.REGISTER:
         register_dataset(spec)
+    policy = Policy.from_config(cfg)
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
-        set_drop_bad_boxes(name, cfg.DATASETS.DROP_BAD_BOXES)
+        set_policy(name, policy)

@@ -7,21 +7,23 @@ from typing import Any
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
 from smallobj.data.labels.image_size import list_images, natural_key, read_sizes
+from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import (
     MUST_EXIST,
-    READABLE,
     DatasetReading,
     make_record,
     read_class_file,
     read_json,
 )
-from smallobj.data.labels.rules import is_number, to_float
+from smallobj.data.labels.rules import is_number, rule, to_float
 from smallobj.data.labels.spec import DatasetSpec
 
 _FILE_RULE = 'the file must be a JSON object {"0.jpg": [[class, x, y, w, h], ...], ...}'
 _LIST_RULE = "an image must have a list of boxes"
-_BOX_RULE = "a box must be a list of five numbers, class, x, y, w, h"
+_BOX_RULE = rule(
+    "challenge-box", "a box must be a list of five numbers, class, x, y, w, h", dropped="box"
+)
 _UNIQUE_IMAGE = "an image may be labelled once"
 
 
@@ -32,9 +34,9 @@ def read_challenge_classes(spec: DatasetSpec, reading: DatasetReading) -> list[s
     return list(CHALLENGE_CLASSES_EN)
 
 
-def read_challenge(spec: DatasetSpec) -> DatasetReading:
+def read_challenge(spec: DatasetSpec, policy: Policy = DEFAULT_POLICY) -> DatasetReading:
     """Reads labels and image sizes; without a label file, lists all images of the folder."""
-    reading = DatasetReading()
+    reading = DatasetReading(policy=policy)
     reading.class_names = read_challenge_classes(spec, reading)
     reading.class_ids = {index: index for index in range(len(reading.class_names))}
     labels: Any
@@ -57,31 +59,13 @@ def read_challenge(spec: DatasetSpec) -> DatasetReading:
     for image_id, (name, path, size) in enumerate(zip(names, paths, sizes, strict=True), start=1):
         known_size = None if isinstance(size, Exception) else size
         if isinstance(size, Exception):
-            report_unreadable_image(spec.annotations or path, name, path, size, reading)
+            reading.report_image(spec.annotations or path, name, path, size)
         annotations = _read_boxes(labels[name], name, known_size, spec, reading)
         if known_size is not None:
             record = make_record(path, image_id, known_size)
             record["annotations"] = annotations
             reading.records.append(record)
     return reading
-
-
-def report_unreadable_image(
-    file: str, entry: str, path: str, error: Exception, reading: DatasetReading
-) -> None:
-    """Reports a missing image as a problem of ``file``, an unreadable header as one of the image.
-
-    Args:
-        file: the file that names the image.
-        entry: the place in that file.
-        path: the image.
-        error: the error on reading the image's size.
-        reading: receives the problem.
-    """
-    if isinstance(error, FileNotFoundError):
-        reading.report(file, entry, "the image file must exist", f"no file {path}")
-    else:
-        reading.report(path, "image header", READABLE, str(error))
 
 
 def _report_same_image(names: list[str], spec: DatasetSpec, reading: DatasetReading) -> None:

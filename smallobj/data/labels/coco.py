@@ -10,36 +10,58 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from smallobj.data.labels.challenge import report_unreadable_image
 from smallobj.data.labels.image_size import read_sizes
-from smallobj.data.labels.problems import Problem, shown
+from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
+from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, make_record, read_json
-from smallobj.data.labels.rules import KNOWN_CLASS, is_number, to_float
+from smallobj.data.labels.rules import FIX, KNOWN_CLASS, Rule, is_number, rule, to_float
 from smallobj.data.labels.segmentations import read_segmentation
 from smallobj.data.labels.spec import DatasetSpec
 
 _FILE_RULE = "the file must be a JSON object with the lists images, annotations and categories"
-_IMAGE_RULE = "an image must be an object with an integer id and a file_name, a string"
-_CATEGORY_RULE = "a category must be an object with an integer id and a name, a string"
-_ANNOTATION_RULE = "an annotation must be an object with integer image_id and category_id"
-_BOX_RULE = "bbox must be a list of four numbers, x, y, w, h"
-_CROWD_RULE = "iscrowd must be 0 or 1"
-_SIZE_RULE = "width and height must be those of the decoded image (EXIF orientation applied)"
-_TOLD_SIZE_RULE = "without a folder of images, an image must have a whole width and height"
+_IMAGE_RULE = rule(
+    "coco-image",
+    "an image must be an object with an integer id and a file_name, a string",
+    dropped="image",
+)
+_CATEGORY_RULE = rule(
+    "coco-category",
+    "a category must be an object with an integer id and a name, a string",
+    dropped="category",
+)
+_ANNOTATION_RULE = rule(
+    "coco-annotation",
+    "an annotation must be an object with integer image_id and category_id",
+    dropped="box",
+)
+_BOX_RULE = rule("coco-bbox", "bbox must be a list of four numbers, x, y, w, h", dropped="box")
+_CROWD_RULE = rule(
+    "crowd-flag", "iscrowd must be 0 or 1", fixed="crowd flag read as 0", dropped="box"
+)
+_SIZE_RULE = rule(
+    "image-size",
+    "width and height must be those of the decoded image (EXIF orientation applied)",
+    fixed="size taken from the image",
+)
+_TOLD_SIZE_RULE = rule(
+    "image-size-unknown",
+    "without a folder of images, an image must have a whole width and height",
+    dropped="image",
+)
 _UNIQUE_RULES = {
-    "id": "an id may occur once in its list",
-    "file_name": "a file_name may occur once",
-    "name": "a category's name may occur once",
+    "id": rule("id-twice", "an id may occur once in its list", dropped="entry"),
+    "file_name": rule("image-twice", "a file_name may occur once", dropped="image"),
+    "name": rule("category-twice", "a category's name may occur once", dropped="category"),
 }
-_KNOWN_IMAGE = "image_id must be the id of an image"
+_KNOWN_IMAGE = rule("label-without-entry", "image_id must be the id of an image", dropped="box")
 
 
-def read_coco(spec: DatasetSpec) -> DatasetReading:
+def read_coco(spec: DatasetSpec, policy: Policy = DEFAULT_POLICY) -> DatasetReading:
     """Reads images, boxes and masks; category ids become 0, 1, … in the order of the ids.
 
     Without a folder of images the sizes are taken from the file.
     """
-    reading = DatasetReading()
+    reading = DatasetReading(policy=policy)
     content = _read_content(spec, reading)
     if content is not None:
         _read_categories(content, spec, reading)
@@ -85,7 +107,7 @@ def _objects(
     entries: Iterable[Any],
     list_name: str,
     texts: tuple[str, ...],
-    rule: str,
+    broken: Rule,
     spec: DatasetSpec,
     reading: DatasetReading,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -95,7 +117,7 @@ def _objects(
         entries: a list in the file.
         list_name: name of the list, for messages.
         texts: keys that must have a string as their value.
-        rule: the rule that an entry without them breaks.
+        broken: the rule that an entry without them breaks.
         spec: the dataset.
         reading: receives the problems.
     """
@@ -106,7 +128,7 @@ def _objects(
             _is_integer(entry.get("id"))
             and all(isinstance(entry.get(key), str) and entry[key] for key in texts)
         ):
-            reading.report(spec.annotations, where, rule, shown(entry))
+            reading.report(spec.annotations, where, broken, shown(entry))
             continue
         is_new = True
         for key in ("id", *texts):
@@ -149,7 +171,7 @@ def _read_images(
             records[entry["id"]] = make_record(path, entry["id"], (0, 0))
             continue
         if isinstance(size, Exception):
-            report_unreadable_image(spec.annotations, place, path, size, reading)
+            reading.report_image(spec.annotations, place, path, size)
             records[entry["id"]] = make_record(path, entry["id"], (0, 0))
             continue
         told = (entry.get("height", size[0]), entry.get("width", size[1]))
@@ -227,13 +249,12 @@ def _read_annotation(
     index = reading.class_ids.get(entry["category_id"])
     if index is None and reading.class_ids:
         value = f"{entry['category_id']}; known are {shown(sorted(reading.class_ids))}"
-        reading.problems.append(Problem(spec.annotations, where, KNOWN_CLASS, value, is_box=True))
+        reading.report(spec.annotations, where, KNOWN_CLASS, value)
     size = (record["height"], record["width"]) if record and record["height"] else None
     good_box = reading.box(spec.annotations, where, [to_float(value) for value in box], size)
     segmentation, broken = _segmentation(entry, size)
-    if broken is not None:
-        reading.problems.append(Problem(spec.annotations, where, *broken, is_box=True))
-    if index is None or good_box is None or broken is not None:
+    is_bad = broken is not None and reading.report(spec.annotations, where, *broken) != FIX
+    if index is None or good_box is None or is_bad:
         return None
     annotation = reading.make_annotation(good_box, index, int(is_crowd == 1))
     if segmentation:
@@ -246,6 +267,6 @@ def _read_annotation(
 
 def _segmentation(
     entry: dict[str, Any], size: tuple[int, int] | None
-) -> tuple[Any, tuple[str, str] | None]:
+) -> tuple[Any, tuple[Rule, str] | None]:
     # An image that cannot be read has been reported already.
     return read_segmentation(entry.get("segmentation"), size) if size else (None, None)

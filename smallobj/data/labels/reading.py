@@ -12,8 +12,18 @@ from typing import Any
 import yaml
 from detectron2.structures import BoxMode
 
-from smallobj.data.labels.problems import Problem, ProblemLog, shown
-from smallobj.data.labels.rules import KNOWN_CLASS, broken_box_rule, class_index, clip_box
+from smallobj.data.labels.problems import ProblemLog, shown
+from smallobj.data.labels.rules import (
+    DUPLICATE_BOX,
+    FIX,
+    IMAGE_EXISTS,
+    IMAGE_READABLE,
+    INSIDE_BOX,
+    KNOWN_CLASS,
+    broken_box_rule,
+    class_index,
+    clip_box,
+)
 
 UNIQUE_KEY = "a JSON key may occur once in an object"
 MUST_EXIST = "the file must exist"
@@ -55,7 +65,7 @@ class DatasetReading(ProblemLog):
         index = class_index(class_value, len(self.class_names))
         if index is None:
             value = f"{shown(class_value)}; known are 0 to {len(self.class_names) - 1}"
-            self.problems.append(Problem(file, entry, KNOWN_CLASS, value, is_box=True))
+            self.report(file, entry, KNOWN_CLASS, value)
         good_box = self.box(file, entry, box, size)
         if index is None or good_box is None:
             return None
@@ -74,18 +84,49 @@ class DatasetReading(ProblemLog):
     def box(
         self, file: str, entry: str, box: Sequence[float], size: tuple[int, int] | None
     ) -> list[float] | None:
-        """The (x, y, w, h) box clipped to the image; None after reporting the rule that it breaks.
+        """The (x, y, w, h) box clipped to the image; None if it breaks a rule that drops it.
 
         Also None if ``size`` is None.
         """
-        rule = broken_box_rule(box, size)
+        rule = broken_box_rule(box, size, self.policy.max_outside)
         if rule is not None:
             value = str([float(f"{number:.6g}") for number in box])
             if size is not None:
                 value += f" in an image {size[1]} wide and {size[0]} high"
-            self.problems.append(Problem(file, entry, rule, value, is_box=True))
-            return None
+            action = self.report(file, entry, rule, value)
+            if rule is not INSIDE_BOX or action != FIX:
+                return None
         return clip_box(box, size) if size is not None else None
+
+    def merge_duplicates(self) -> None:
+        """Keeps one of the labels of an image that agree in class and box; detections stay."""
+        for record in self.records:
+            seen: set[tuple[Any, ...]] = set()
+            kept = []
+            for annotation in record["annotations"]:
+                key = (annotation["category_id"], annotation["iscrowd"], *annotation["bbox"])
+                if key in seen and "score" not in annotation:
+                    name = self.class_names[annotation["category_id"]]
+                    value = f"{shown(name)} {annotation['bbox']} again"
+                    self.report(record["file_name"], "labels", DUPLICATE_BOX, value)
+                    continue
+                seen.add(key)
+                kept.append(annotation)
+            record["annotations"] = kept
+
+    def report_image(self, file: str, entry: str, path: str, error: Exception) -> None:
+        """Reports a missing image as a problem of ``file``, an unreadable header as the image's.
+
+        Args:
+            file: the file that names the image.
+            entry: the place in that file.
+            path: the image.
+            error: the error on reading the image's size.
+        """
+        if isinstance(error, FileNotFoundError):
+            self.report(file, entry, IMAGE_EXISTS, f"no file {path}")
+        else:
+            self.report(path, "image header", IMAGE_READABLE, str(error))
 
 
 def make_record(path: str, image_id: int, size: tuple[int, int]) -> dict[str, Any]:

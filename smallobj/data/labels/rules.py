@@ -1,17 +1,84 @@
-"""Rules for boxes, classes and numbers in all formats."""
+"""Rules for labels in all formats: their names, and what is done about what breaks them."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
+
+ERROR, FIX, DROP = ACTIONS = ("error", "fix", "drop")
 
 # A box may extend beyond its image by this many pixels (labelling tools round); it is clipped.
 TOLERANCE = 1.0
 
-FINITE_BOX = "a box must consist of finite numbers"
-POSITIVE_BOX = "a box must have positive width and height"
-INSIDE_BOX = f"a box must lie inside its image (tolerance {TOLERANCE:g} px)"
-KNOWN_CLASS = "the class must be a known one"
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A rule that labels keep or break.
+
+    Attributes:
+        name: in DATASETS.RULES.
+        text: what must hold; the same for every entry that breaks it.
+        action: what is done unless DATASETS.RULES says otherwise: "error", "fix" or "drop".
+        fixed: what fixing did, such as "box clipped"; "" if it cannot be fixed.
+        dropped: what dropping leaves out, such as "box"; "" if nothing can be left out.
+    """
+
+    name: str
+    text: str
+    action: str = ERROR
+    fixed: str = ""
+    dropped: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions that may be chosen."""
+        return (ERROR, *([FIX] if self.fixed else []), *([DROP] if self.dropped else []))
+
+    def done(self, action: str) -> str:
+        """What was done, such as "box clipped" or "image dropped"."""
+        return self.fixed if action == FIX else f"{self.dropped} dropped"
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(name: str, text: str, action: str = ERROR, *, fixed: str = "", dropped: str = "") -> Rule:
+    """Makes a :class:`Rule` that DATASETS.RULES knows."""
+    made = Rule(name, text, action, fixed, dropped)
+    assert name not in RULES, name
+    assert action in made.actions, name
+    RULES[name] = made
+    return made
+
+
+FINITE_BOX = rule("box-not-finite", "a box must consist of finite numbers", dropped="box")
+POSITIVE_BOX = rule("box-empty", "a box must have positive width and height", dropped="box")
+INSIDE_BOX = rule(
+    "box-over-edge",
+    f"a box must lie inside its image (tolerance {TOLERANCE:g} px)",
+    FIX,
+    fixed="box clipped",
+    dropped="box",
+)
+OUTSIDE_BOX = rule(
+    "box-outside",
+    "no more than DATASETS.MAX_OUTSIDE of a box's area may lie outside its image",
+    dropped="box",
+)
+DUPLICATE_BOX = rule(
+    "box-duplicate",
+    "an object may be labelled once",
+    FIX,
+    fixed="copy of a box left out",
+    dropped="box",
+)
+KNOWN_CLASS = rule("class-unknown", "the class must be a known one", dropped="box")
+IMAGE_EXISTS = rule("image-missing", "the image file must exist", dropped="image")
+IMAGE_READABLE = rule("image-unreadable", "the image file must be readable", dropped="image")
 
 
 def is_number(value: object) -> bool:
@@ -39,15 +106,20 @@ def class_index(value: int | float, number: int) -> int | None:
     return int(value)
 
 
-def broken_box_rule(box: Sequence[float], size: tuple[int, int] | None) -> str | None:
+def broken_box_rule(
+    box: Sequence[float], size: tuple[int, int] | None, max_outside: float = 1.0
+) -> Rule | None:
     """The rule that a box breaks, or None.
 
     Args:
         box: (x, y, w, h) in pixels, (x, y) the top left corner.
         size: (h, w) of the image; None: don't check that the box is inside.
+        max_outside: the largest share of the box's area that may lie outside, in [0, 1].
 
-    >>> broken_box_rule([0.0, 0.0, 5.0, 0.0], (10, 10))
-    'a box must have positive width and height'
+    >>> print(broken_box_rule([0.0, 0.0, 5.0, 0.0], (10, 10)))
+    a box must have positive width and height
+    >>> broken_box_rule([-4.0, 0.0, 5.0, 5.0], (10, 10), max_outside=0.5).name
+    'box-outside'
     """
     x, y, w, h = box
     if not all(math.isfinite(value) for value in (x, y, w, h, x + w, y + h)):
@@ -58,9 +130,12 @@ def broken_box_rule(box: Sequence[float], size: tuple[int, int] | None) -> str |
         return None
     beyond = max(-x, -y, x + w - size[1], y + h - size[0])
     _, _, clipped_w, clipped_h = clip_box(box, size)
-    if beyond > TOLERANCE or clipped_w <= 0 or clipped_h <= 0:
-        return INSIDE_BOX
-    return None
+    if clipped_w <= 0 or clipped_h <= 0:
+        return OUTSIDE_BOX
+    if beyond <= TOLERANCE:
+        return None
+    outside = 1 - (clipped_w / w) * (clipped_h / h)
+    return OUTSIDE_BOX if outside > max_outside else INSIDE_BOX
 
 
 def clip_box(box: Sequence[float], size: tuple[int, int]) -> list[float]:

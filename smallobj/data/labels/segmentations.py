@@ -10,22 +10,54 @@ import math
 from typing import Any
 
 from smallobj.data.labels.problems import shown
-from smallobj.data.labels.rules import is_number
+from smallobj.data.labels.rules import Rule, is_number, rule
 from smallobj.geometry.masks import Rle, compressed
 
-SEGMENTATION_RULE = "segmentation must be a list of polygons or a run-length mask"
-POLYGON_RULE = "a polygon must be a list of finite numbers, x1, y1, x2, y2, ..."
-INSIDE_RULE = "a polygon must reach into its image"
-RLE_RULE = "a run-length mask must be an object with size, [h, w], and counts, a list or a string"
-RLE_SIZE_RULE = "a run-length mask must have the size of its image"
-RLE_COUNTS_RULE = "the counts of a run-length mask must be whole numbers that add up to its pixels"
-RLE_EMPTY_RULE = "a run-length mask must cover at least one pixel"
+SEGMENTATION_RULE = rule(
+    "mask-kind",
+    "segmentation must be a list of polygons or a run-length mask",
+    fixed="mask left out",
+    dropped="box",
+)
+POLYGON_RULE = rule(
+    "mask-polygon",
+    "a polygon must be a list of finite numbers, x1, y1, x2, y2, ...",
+    fixed="mask left out",
+    dropped="box",
+)
+INSIDE_RULE = rule(
+    "mask-outside", "a polygon must reach into its image", fixed="mask left out", dropped="box"
+)
+RLE_RULE = rule(
+    "mask-rle",
+    "a run-length mask must be an object with size, [h, w], and counts, a list or a string",
+    fixed="mask left out",
+    dropped="box",
+)
+RLE_SIZE_RULE = rule(
+    "mask-size",
+    "a run-length mask must have the size of its image",
+    fixed="mask left out",
+    dropped="box",
+)
+RLE_COUNTS_RULE = rule(
+    "mask-counts",
+    "the counts of a run-length mask must be whole numbers that add up to its pixels",
+    fixed="mask left out",
+    dropped="box",
+)
+RLE_EMPTY_RULE = rule(
+    "mask-empty",
+    "a run-length mask must cover at least one pixel",
+    fixed="mask left out",
+    dropped="box",
+)
 
 # Largest number of 5-bit pieces in a count; more than enough for 32 bits.
 _MOST_PIECES = 8
 
 
-def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Any, tuple[str, str] | None]:
+def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Any, tuple[Rule, str] | None]:
     """The usable part of a segmentation, and the rule that it breaks.
 
     Many programs write an empty list or polygons of two points if they know only the box. These are
@@ -67,7 +99,7 @@ def _is_finite(value: object) -> bool:
         return False
 
 
-def _read_rle(value: Rle, size: tuple[int, int]) -> tuple[Rle | None, tuple[str, str] | None]:
+def _read_rle(value: Rle, size: tuple[int, int]) -> tuple[Rle | None, tuple[Rule, str] | None]:
     rle_size, counts = value.get("size"), value.get("counts")
     if not isinstance(rle_size, list) or len(rle_size) != 2 or not isinstance(counts, list | str):
         return None, (RLE_RULE, shown(value))

@@ -10,8 +10,8 @@ import math
 import os
 from typing import Any
 
-from smallobj.data.labels.challenge import report_unreadable_image
 from smallobj.data.labels.image_size import list_images, read_sizes
+from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import (
     MUST_EXIST,
@@ -20,12 +20,20 @@ from smallobj.data.labels.reading import (
     read_class_file,
     read_text,
 )
+from smallobj.data.labels.rules import rule
 from smallobj.data.labels.spec import DatasetSpec
 
-_LINE_RULE = "a line must hold five numbers, class cx cy w h"
-_SCORED_LINE_RULE = f"{_LINE_RULE}, or six with a score from 0 to 1 last"
-_SHARE_RULE = "cx, cy, w and h must be shares of the image's sides, at most 1"
-_PARTNER_RULE = "a label file must have an image of its name"
+_LINE_RULE = rule(
+    "yolo-line",
+    "a line must hold five numbers, class cx cy w h; of detections six, with a score from 0 to 1",
+    dropped="box",
+)
+_SHARE_RULE = rule(
+    "yolo-share", "cx, cy, w and h must be shares of the image's sides, at most 1", dropped="box"
+)
+_PARTNER_RULE = rule(
+    "label-without-image", "a label file must have an image of its name", dropped="label file"
+)
 _ONE_IMAGE_RULE = "a label file must belong to one image"
 # Files that labelling tools write beside the label files.
 _NOT_LABELS = ("classes.txt",)
@@ -33,14 +41,17 @@ _NOT_LABELS = ("classes.txt",)
 _LARGEST_SHARE = 1.001
 
 
-def read_yolo(spec: DatasetSpec, scores: bool = False) -> DatasetReading:
+def read_yolo(
+    spec: DatasetSpec, policy: Policy = DEFAULT_POLICY, scores: bool = False
+) -> DatasetReading:
     """Reads all images in the folder and below it; an image without a label file has no objects.
 
     Args:
         spec: the dataset.
+        policy: what is done about broken rules.
         scores: lines may end with a score, which becomes the annotation's ``score``.
     """
-    reading = DatasetReading()
+    reading = DatasetReading(policy=policy)
     reading.class_names = read_class_file(spec.classes, reading)
     reading.class_ids = {index: index for index in range(len(reading.class_names))}
     for folder, what in ((spec.images, "image folder"), (spec.annotations, "label folder")):
@@ -55,7 +66,7 @@ def read_yolo(spec: DatasetSpec, scores: bool = False) -> DatasetReading:
     sizes = read_sizes(paths)
     for image_id, (name, path, size) in enumerate(zip(names, paths, sizes, strict=True), start=1):
         if isinstance(size, Exception):
-            report_unreadable_image(path, "image file", path, size, reading)
+            reading.report_image(path, "image file", path, size)
             continue
         record = make_record(path, image_id, size)
         label_file = os.path.splitext(name)[0] + ".txt"
@@ -104,7 +115,7 @@ def _read_labels(
         except ValueError:
             rest = [math.nan]
         if len(rest) > scores or not all(0 <= score <= 1 for score in rest):
-            reading.report(path, entry, _SCORED_LINE_RULE if scores else _LINE_RULE, shown(line))
+            reading.report(path, entry, _LINE_RULE, shown(line))
             continue
         if any(_LARGEST_SHARE < share < float("inf") for share in (cx, cy, w, h)):
             reading.report(path, entry, _SHARE_RULE, shown(line))

@@ -6,6 +6,7 @@ pycocotools ranks them. Results may be JSON or any format of :mod:`smallobj.form
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -14,13 +15,16 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from smallobj.data.datasets.checks import load_checked
 from smallobj.data.datasets.register import class_names, register_dataset
-from smallobj.data.labels.coco import read_coco
+from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError
+from smallobj.data.labels.readers import read_labels as read_label_files
 from smallobj.data.labels.spec import DatasetSpec, parse_spec
 from smallobj.evaluation.reading.converted_results import format_of, read_converted
 from smallobj.evaluation.reading.ground_truth import labelled_set
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
+
+_logger = logging.getLogger(__name__)
 
 _WANTED = (
     "ground truth is a COCO file (.json), the name of a registered dataset, or "
@@ -41,18 +45,18 @@ class GroundTruth(NamedTuple):
 
 
 def load_evaluation_set(
-    ground_truth: str, results: str, *, images: str = "", drop_bad_boxes: bool = False
+    ground_truth: str, results: str, *, images: str = "", policy: Policy = DEFAULT_POLICY
 ) -> EvaluationSet:
     """A data set with the detections of a results file.
 
     Args:
-        ground_truth, images, drop_bad_boxes: as in :func:`read_labels`.
+        ground_truth, images, policy: as in :func:`read_labels`.
         results: as in :func:`read_detections`.
 
     Raises:
         ValueError: as those two; a DatasetError or ResultsError lists all problems of a file.
     """
-    truth = read_labels(ground_truth, images=images, drop_bad_boxes=drop_bad_boxes)
+    truth = read_labels(ground_truth, images=images, policy=policy)
     return truth.data.with_detections(read_detections(results, truth))
 
 
@@ -78,7 +82,7 @@ def read_labels(
     ground_truth: str,
     *,
     images: str = "",
-    drop_bad_boxes: bool = False,
+    policy: Policy = DEFAULT_POLICY,
     needs_labels: bool = True,
 ) -> GroundTruth:
     """The labels of a data set.
@@ -87,7 +91,7 @@ def read_labels(
         ground_truth: a COCO file (.json), the name of a registered dataset, or a dataset spec
             NAME=FORMAT:LABELS:IMAGES, which registers it.
         images: folder of a COCO file's images; "" takes the sizes from the file.
-        drop_bad_boxes: leave out label boxes that break a rule.
+        policy: what is done about labels that break a rule.
         needs_labels: False takes a data set of which no image is labelled, too.
 
     Raises:
@@ -96,7 +100,7 @@ def read_labels(
     """
     # A dataset spec may end with a class file in .json, so "=" decides.
     if ground_truth.endswith(".json") and "=" not in ground_truth:
-        return _read_coco_file(ground_truth, images, drop_bad_boxes, needs_labels)
+        return _read_coco_file(ground_truth, images, policy, needs_labels)
     if images:
         raise ValueError(f"a folder of images only goes with a COCO file; got {ground_truth!r}")
     name = ground_truth
@@ -104,7 +108,7 @@ def read_labels(
         name = register_dataset(parse_spec(ground_truth)).name
     elif name not in DatasetCatalog.list():
         raise ValueError(f"unknown dataset {name!r}; {_WANTED}")
-    load_checked([name], drop_bad_boxes)
+    load_checked([name], policy)
     records = DatasetCatalog.get(name)
     names = class_names(name)
     own = MetadataCatalog.get(name).get("thing_dataset_id_to_contiguous_id")
@@ -113,13 +117,12 @@ def read_labels(
     return _ground_truth(name, records, names, ids, needs_labels)
 
 
-def _read_coco_file(
-    path: str, images: str, drop_bad_boxes: bool, needs_labels: bool
-) -> GroundTruth:
-    reading = read_coco(DatasetSpec(os.path.basename(path), "coco", path, images))
-    problems = [problem for problem in reading.problems if not (drop_bad_boxes and problem.is_box)]
-    if problems:
-        raise DatasetError(problems)
+def _read_coco_file(path: str, images: str, policy: Policy, needs_labels: bool) -> GroundTruth:
+    reading = read_label_files(DatasetSpec(os.path.basename(path), "coco", path, images), policy)
+    if reading.problems:
+        raise DatasetError(reading.problems)
+    for line in reading.changes.lines():
+        _logger.warning("%s: %s", path, line)
     found = reading.records, reading.class_names, reading.class_ids
     return _ground_truth(path, *found, needs_labels)
 

@@ -9,7 +9,7 @@ import pytest
 from smallobj.data.datasets import DatasetError, DatasetSpec, Problem
 from smallobj.data.labels.challenge import read_challenge
 from smallobj.data.labels.coco import read_coco
-from smallobj.data.labels.rules import broken_box_rule, clip_box
+from smallobj.data.labels.rules import INSIDE_BOX, OUTSIDE_BOX, Rule, broken_box_rule, clip_box
 from smallobj.data.labels.yolo import read_yolo
 
 
@@ -20,9 +20,14 @@ def make_image(path: Path, width: int = 40, height: int = 30) -> None:
 
 def seen(problems) -> dict[str, tuple[str, str]]:
     """Rule and value by entry; fails if two problems have the same entry."""
-    found = {problem.entry: (problem.rule, problem.value) for problem in problems}
+    found = {problem.entry: (str(problem.rule), problem.value) for problem in problems}
     assert len(found) == len(problems), [str(problem) for problem in problems]
     return found
+
+
+def dropped(problem: Problem) -> str:
+    """What dropping would leave out."""
+    return problem.rule.dropped if isinstance(problem.rule, Rule) else ""
 
 
 def challenge(tmp_path, text: str):
@@ -53,7 +58,6 @@ def test_challenge_reports_all_at_once(tmp_path):
         "key '1.jpg'": "a JSON key may occur once in an object",
         "0.jpg[1]": "the class must be a known one",
         "0.jpg[2]": "the class must be a known one",
-        "0.jpg[3]": "a box must lie inside its image (tolerance 1 px)",
         "0.jpg[4]": "a box must have positive width and height",
         "0.jpg[5]": "a box must have positive width and height",
         "0.jpg[6]": "a box must consist of finite numbers",
@@ -64,12 +68,14 @@ def test_challenge_reports_all_at_once(tmp_path):
         "0.jpg[11]": "a box must be a list of five numbers, class, x, y, w, h",
         "1.jpg": "an image must have a list of boxes",
         "gone.jpg": "the image file must exist",
-        "image header": "the file must be readable",
+        "image header": "the image file must be readable",
     }
     assert found["0.jpg[1]"][1] == "30; known are 0 to 29"
-    assert found["0.jpg[3]"][1] == "[36.5, 1.0, 5.0, 5.0] in an image 40 wide and 30 high"
+    assert "[36.5, 1.0, 5.0, 5.0] in an image 40 wide and 30 high" in reading.changes.lines()[0]
     assert found["key '1.jpg'"][1] == "it 2 times"
-    assert [p.entry for p in reading.problems if p.is_box] == [f"0.jpg[{i}]" for i in range(1, 8)]
+    assert [p.entry for p in reading.problems if dropped(p) == "box"] == [
+        f"0.jpg[{i}]" for i in (1, 2, *range(4, 12))
+    ]
     broken = next(p for p in reading.problems if p.entry == "image header")
     assert broken.file == str(tmp_path / "data/broken.jpg")
 
@@ -88,7 +94,7 @@ def test_broken_json_has_a_place(tmp_path, text, entry, rule, value):
     (problem,) = challenge(tmp_path, text).problems
     assert problem.file == str(tmp_path / "label")
     assert problem.entry == entry
-    assert rule in problem.rule
+    assert rule in str(problem.rule)
     assert value in problem.value
 
 
@@ -184,14 +190,13 @@ def test_coco_reports_all_at_once(tmp_path):
         "annotations[3]": "the class must be a known one",
         "annotations[4]": "bbox must be a list of four numbers, x, y, w, h",
         "annotations[5]": "a box must have positive width and height",
-        "annotations[6]": "a box must lie inside its image (tolerance 1 px)",
         "annotations[7]": "a box must consist of finite numbers",
         "annotations[8]": "iscrowd must be 0 or 1",
         "annotations[9]": "an annotation must be an object with integer image_id and category_id",
         "annotations[10]": "an annotation must be an object with integer image_id and category_id",
     }
-    assert [p.entry for p in reading.problems if p.is_box] == [
-        f"annotations[{i}]" for i in (3, 5, 6, 7)
+    assert [p.entry for p in reading.problems if dropped(p) == "box"] == [
+        f"annotations[{i}]" for i in (2, 3, 4, 5, 7, 8, 9, 10)
     ]
 
 
@@ -213,7 +218,7 @@ def test_coco_of_another_shape(tmp_path, content):
     (tmp_path / "data").mkdir()
     problems = coco(tmp_path, content).problems
     assert problems
-    assert all("JSON object with the lists" in problem.rule for problem in problems)
+    assert all("JSON object with the lists" in str(problem.rule) for problem in problems)
 
 
 def test_yolo_reports_all_at_once(tmp_path):
@@ -237,7 +242,8 @@ def test_yolo_reports_all_at_once(tmp_path):
             str(tmp_path / "names.txt"),
         )
     )
-    line_rule = "a line must hold five numbers, class cx cy w h"
+    line_rule = "a line must hold five numbers, class cx cy w h; of detections six, "
+    line_rule += "with a score from 0 to 1"
     assert {entry: rule for entry, (rule, _) in seen(reading.problems).items()} == {
         "image file": "a label file must belong to one image",
         "whole file": "a label file must have an image of its name",
@@ -247,10 +253,12 @@ def test_yolo_reports_all_at_once(tmp_path):
         "line 5": "cx, cy, w and h must be shares of the image's sides, at most 1",
         "line 6": "the class must be a known one",
         "line 7": "a box must have positive width and height",
-        "line 8": "a box must lie inside its image (tolerance 1 px)",
         "line 9": "a box must consist of finite numbers",
     }
-    assert len(reading.records[0]["annotations"]) == 1
+    assert len(reading.records[0]["annotations"]) == 2
+    assert [line.split(":")[0] for line in reading.changes.lines()] == [
+        "1 box clipped (box-over-edge)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -288,14 +296,24 @@ def test_a_box_one_pixel_beyond_the_edge_is_clipped(box, clipped):
     assert clip_box(box, SIZE) == clipped
 
 
-@pytest.mark.parametrize("box", [(-1.01, 0, 5, 5), (36, 26, 5, 5.01), (40, 2, 1, 1), (-1, 2, 1, 1)])
-def test_a_box_beyond_the_tolerance_or_fully_outside_is_a_problem(box):
-    assert "inside" in broken_box_rule(box, SIZE)
+@pytest.mark.parametrize(
+    ("box", "rule"),
+    [
+        ((-1.01, 0, 5, 5), INSIDE_BOX),
+        ((36, 26, 5, 5.01), INSIDE_BOX),
+        ((-2, -2, 8, 8), INSIDE_BOX),
+        ((-3, -3, 8, 8), OUTSIDE_BOX),
+        ((40, 2, 1, 1), OUTSIDE_BOX),
+        ((-1, 2, 1, 1), OUTSIDE_BOX),
+    ],
+)
+def test_a_box_beyond_the_tolerance_is_clipped_up_to_a_share_of_its_area(box, rule):
+    assert broken_box_rule(box, SIZE, max_outside=0.5) is rule
 
 
 def test_without_a_size_the_edge_is_not_checked():
     assert broken_box_rule((100, 100, 5, 5), None) is None
-    assert "positive" in broken_box_rule((100, 100, 0, 5), None)
+    assert "positive" in str(broken_box_rule((100, 100, 0, 5), None))
 
 
 def test_a_problem_is_printed_on_one_line():
@@ -305,11 +323,11 @@ def test_a_problem_is_printed_on_one_line():
 
 def test_the_error_lists_fifty_and_counts_the_rest():
     problems = [Problem("f", str(i), "rule one", "x") for i in range(45)]
-    problems += [Problem("f", str(i), "rule two", "x", is_box=True) for i in range(45, 60)]
+    problems += [Problem("f", str(i), INSIDE_BOX, "x") for i in range(45, 60)]
     text = str(DatasetError(problems))
     assert text.count("(got x)") == 50
     assert "... and 10 more" in text
     assert "45  rule one" in text
-    assert "15  rule two" in text
-    assert "DROP_BAD_BOXES" in text
+    assert "15  a box must lie inside its image" in text
+    assert "box-over-edge=fix|drop" in text
     assert "more" not in str(DatasetError(problems[:50])).split("DATASETS")[0]

@@ -10,6 +10,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from smallobj.data.datasets import DatasetError
+from smallobj.data.labels.policy import Policy
 from smallobj.data.labels.problems import ResultsError
 from smallobj.evaluation.evaluators.coco import coco_metrics
 from smallobj.evaluation.reading.load import load_evaluation_set, read_labels
@@ -89,7 +90,7 @@ def test_bad_label_boxes_can_be_dropped(tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(content))
     with pytest.raises(DatasetError, match=r"annotations\[3\].*positive width"):
         load_evaluation_set(truth, results)
-    data = load_evaluation_set(truth, results, drop_bad_boxes=True)
+    data = load_evaluation_set(truth, results, policy=Policy.of(["all=drop"]))
     assert len(data.labels) == len(content["annotations"]) - 1
 
 
