@@ -1,12 +1,13 @@
 #!/usr/bin/env python
 """Trains or evaluates a detector.
 
-    python train_net.py --config-file configs/cascade.yaml --num-gpus 2
+    python train_net.py --config-file configs/cascade.yaml --num-gpus 2 OUTPUT_DIR output/cascade
     python train_net.py --config-file configs/cascade_r18.yaml --num-gpus 0 --resume
     python train_net.py --config-file output/config.yaml --num-gpus 0 \\
         --eval-only MODEL.WEIGHTS output/model_best.pth
 
-KEY VALUE pairs after the flags override keys of the config.
+KEY VALUE pairs after the flags override keys of the config. A training needs an OUTPUT_DIR without
+another training's files; an evaluation writes to OUTPUT_DIR/eval-<name of the weights>/.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from typing import Any
 
-from smallobj.command_line import check_config_options
+from smallobj.command_line import check_config_options, run_command
 from smallobj.detectron2_compat import require_detectron2
 
 
@@ -45,38 +47,35 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def evaluate(cfg: Any, resume: bool) -> dict[str, Any]:
-    """Tests MODEL.WEIGHTS, or with ``resume`` the last checkpoint, on DATASETS.TEST."""
-    from smallobj.checkpoint import SafeCheckpointer
-    from smallobj.engine import Trainer
+def main(args: argparse.Namespace) -> dict[str, Any] | None:
+    """What each process runs."""
+    from smallobj.engine import start_console
+
+    start_console()
+    return evaluate(args) if args.eval_only else train(args)
+
+
+def evaluate(args: argparse.Namespace) -> dict[str, Any]:
+    """Tests MODEL.WEIGHTS, or with --resume the last checkpoint, on DATASETS.TEST."""
+    from smallobj.engine import Trainer, setup_evaluation
     from smallobj.inference import load_model
 
-    if not cfg.DATASETS.TEST:
-        raise ValueError("--eval-only needs a data set to test on; DATASETS.TEST is empty")
-    weights = cfg.MODEL.WEIGHTS
-    if resume:
-        weights = SafeCheckpointer(None, cfg.OUTPUT_DIR).get_checkpoint_file()
-    if not weights:
-        raise ValueError(
-            "--eval-only needs weights: give MODEL.WEIGHTS path/to/model.pth, or --resume to take "
-            f"the last checkpoint in OUTPUT_DIR ({cfg.OUTPUT_DIR})"
-        )
-    cfg = cfg.clone()
-    cfg.defrost()
-    cfg.MODEL.WEIGHTS = weights
+    cfg = setup_evaluation(args)
     return Trainer.test(cfg, load_model(cfg))
 
 
-def main(args: argparse.Namespace) -> dict[str, Any] | None:
-    """What each process runs."""
-    from smallobj.engine import Trainer, setup
+def train(args: argparse.Namespace) -> dict[str, Any] | None:
+    """Trains in OUTPUT_DIR, which is locked meanwhile."""
+    from smallobj.engine import Trainer, lock_run, prepare_config, setup, write_config
 
-    cfg = setup(args)
-    if args.eval_only:
-        return evaluate(cfg, args.resume)
-    trainer = Trainer(cfg)
-    trainer.resume_or_load(resume=args.resume)
-    return trainer.train()
+    cfg = prepare_config(args.config_file, args.opts, args.num_gpus)
+    with lock_run(cfg.OUTPUT_DIR):
+        setup(cfg, args)
+        trainer = Trainer(cfg)
+        trainer.resume_or_load(resume=args.resume)
+        # Only now: a start that fails leaves no config.yaml, and can be repeated.
+        write_config(cfg, cfg.OUTPUT_DIR)
+        return trainer.train()
 
 
 def start(args: argparse.Namespace) -> None:
@@ -84,15 +83,16 @@ def start(args: argparse.Namespace) -> None:
     check_config_options(args.config_file, args.opts)
     require_detectron2()
     from detectron2.engine import launch
-    from detectron2.utils.logger import setup_logger
 
-    from smallobj.engine import check_gpus
+    from smallobj.config import load_config
+    from smallobj.engine import check_gpus, refuse_used_folder
     from smallobj.plugins import load_plugins
 
-    setup_logger(name="smallobj")
     # Here already: an error in a process of several ends with its traceback.
     load_plugins()
     check_gpus(args.num_gpus)
+    if not args.eval_only and args.machine_rank == 0:
+        refuse_used_folder(load_config(args.config_file, args.opts).OUTPUT_DIR, args.resume)
     launch(
         main,
         args.num_gpus,
@@ -109,12 +109,7 @@ def cli() -> int:
     args = parser.parse_args()
     if not args.config_file:
         parser.error("--config-file is needed, for example configs/cascade_r18.yaml")
-    try:
-        start(args)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"train_net.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("train_net.py", partial(start, args))
 
 
 if __name__ == "__main__":

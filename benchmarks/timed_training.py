@@ -22,6 +22,7 @@ from benchmarks.report import describe_machine
 from benchmarks.zoo import Row, write_row
 from smallobj.checkpoint import read_checkpoint
 from smallobj.config import load_config
+from smallobj.engine.run_folder import evaluation_folder
 from smallobj.evaluation.evaluators.coco import RESULTS_FILE
 from smallobj.evaluation.metrics.headline import HeadlineFigures
 from smallobj.evaluation.metrics.size_bins import parse_size_bins
@@ -163,7 +164,7 @@ class _Run:
 
     def _evaluation(self) -> list[str]:
         words = ["--eval-only", *self.contest.opts, *self._common()]
-        words += ["OUTPUT_DIR", str(self.folder / "test"), "DATASETS.TEST", repr(self.contest.test)]
+        words += ["OUTPUT_DIR", str(self.folder), "DATASETS.TEST", repr(self.contest.test)]
         return [*words, "MODEL.WEIGHTS", str(self.folder / FINAL)]
 
     def _launch(self, words: Sequence[str], limit: float | None) -> None:
@@ -196,7 +197,8 @@ class _Run:
 
     def _metrics(self, name: str, labels: Any) -> dict[str, float]:
         """AP, AP50, AP75, and AP50 of each size bin with labels, in [0, 1]."""
-        path = self.folder / "test" / "inference" / name / RESULTS_FILE
+        folder = Path(evaluation_folder(str(self.folder), FINAL))
+        path = folder / "inference" / name / RESULTS_FILE
         found = read_results(str(path), labels.data, labels.category_ids)
         data: EvaluationSet = labels.data.with_detections(found)
         figures = HeadlineFigures(

@@ -19,7 +19,7 @@ TEXTS = [
     ROOT / "datasets" / "README.md",
     ROOT / "smallobj" / "weights" / "MODEL_CARD.md",
 ]
-FILE_ENDINGS = (".json", ".jsonl", ".md", ".pth", ".py", ".toml", ".txt", ".yaml")
+FILE_ENDINGS = (".json", ".jsonl", ".lock", ".md", ".pth", ".py", ".toml", ".txt", ".yaml")
 
 
 def commands(page: Path) -> list[str]:

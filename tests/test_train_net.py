@@ -14,6 +14,7 @@ from detectron2.engine import default_argument_parser
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from smallobj.data.datasets import registered_spec
+from smallobj.engine import lock_run
 
 CONFIG = "configs/quick/cascade_tiny.yaml"
 
@@ -102,10 +103,32 @@ def test_evaluation_alone_repeats_the_last_evaluation(trained, run_script, tmp_p
     words += ["MODEL.WEIGHTS", str(trained / "model_final.pth")]
     status, told = run_script(*words)
     assert status == 0, told
-    lines = (tmp_path / "log.txt").read_text().splitlines()
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == "eval-model_final"
+    assert {"config.yaml", "log.txt", "inference"} == {path.name for path in folder.iterdir()}
+    lines = (folder / "log.txt").read_text().splitlines()
     (header,) = (i for i, line in enumerate(lines) if "copypaste: AP,AP50" in line)
     found = float(lines[header + 1].rsplit("copypaste: ", 1)[1].split(",")[1])
     assert found == pytest.approx(metrics(trained)[-1]["bbox/AP50"], abs=1e-3)
+
+
+def test_a_second_training_in_one_folder_is_refused(trained, run_script, tiny_dataset):
+    def state():
+        return {path.name: path.stat().st_mtime_ns for path in trained.iterdir()}
+
+    before = state()
+    status, told = run_script(*arguments(tiny_dataset, trained))
+    assert status == 2
+    for part in ("model_final.pth", "iteration 6", "--resume", f"OUTPUT_DIR {trained}-2"):
+        assert part in told
+    assert state() == before
+
+
+def test_a_training_beside_another_is_refused(trained, run_script, tiny_dataset):
+    with lock_run(str(trained)):
+        status, told = run_script(*arguments(tiny_dataset, trained, flags=["--resume"]))
+    assert status == 2
+    assert f"process {os.getpid()} on" in told
 
 
 def test_a_killed_run_is_resumed_where_it_was_saved(run_script, repository, tiny_dataset, tmp_path):
@@ -128,7 +151,9 @@ def test_a_killed_run_is_resumed_where_it_was_saved(run_script, repository, tiny
     options = ["SOLVER.MAX_ITER", saved + 4, "DATASETS.TEST", "()"]
     status, told = run_script(*arguments(tiny_dataset, tmp_path, *options, flags=["--resume"]))
     assert status == 0, told
-    assert f"Starting training from iteration {saved + 1}" in (tmp_path / "log.txt").read_text()
+    log = (tmp_path / "log.txt").read_text()
+    assert f"Starting training from iteration {saved + 1}" in log
+    assert f"SOLVER.MAX_ITER 5000 -> {saved + 4}\n" in log
     assert mark.read_text() == "model_final.pth"
     final = torch.load(tmp_path / "model_final.pth", weights_only=True)
     assert final["iteration"] == saved + 3

@@ -1,6 +1,19 @@
 """Training and evaluation runs."""
 
-from smallobj.engine.setup import check_gpus, prepare_config, setup
+from smallobj.engine.run_folder import refuse_used_folder, write_config
+from smallobj.engine.run_lock import lock_run
+from smallobj.engine.run_log import start_console
+from smallobj.engine.setup import check_gpus, prepare_config, setup, setup_evaluation
 from smallobj.engine.trainer import Trainer
 
-__all__ = ["Trainer", "check_gpus", "prepare_config", "setup"]
+__all__ = [
+    "Trainer",
+    "check_gpus",
+    "lock_run",
+    "prepare_config",
+    "refuse_used_folder",
+    "setup",
+    "setup_evaluation",
+    "start_console",
+    "write_config",
+]

@@ -1,17 +1,25 @@
-"""Prepares a run's frozen config: devices, datasets, number of classes, logging."""
+"""Prepares a run's frozen config and its log: devices, datasets, number of classes."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import default_setup
+from detectron2.utils import comm
+from detectron2.utils.env import seed_all_rng
 
+from smallobj.checkpoint import SafeCheckpointer
 from smallobj.config import load_config
 from smallobj.data import datasets
 from smallobj.data.yolo_anchors import resolve_yolo_anchors
+from smallobj.engine.run_folder import changed_keys, evaluation_folder, write_config
+from smallobj.engine.run_log import log_environment, start_log
+
+logger = logging.getLogger(__name__)
+MOST_CHANGES = 20
 
 
 def check_gpus(requested: int) -> None:
@@ -66,8 +74,64 @@ def prepare_config(
     return cfg
 
 
-def setup(args: argparse.Namespace) -> CfgNode:
-    """Prepares a run: its config, OUTPUT_DIR with config.yaml, and a log of the environment."""
-    cfg = prepare_config(args.config_file, args.opts, args.num_gpus, args.eval_only)
-    default_setup(cfg, args)
+def setup(cfg: CfgNode, args: argparse.Namespace) -> None:
+    """Prepares this process for a training: the log in OUTPUT_DIR, seeds, and cuDNN.
+
+    With ``args.resume`` it logs the keys that differ from those of the config.yaml in OUTPUT_DIR.
+    """
+    start_log(cfg.OUTPUT_DIR)
+    log_environment(args)
+    if args.resume:
+        log_changes(cfg)
+    seed_process(cfg)
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+
+
+def log_changes(cfg: CfgNode) -> None:
+    """Logs which keys differ from the config.yaml in OUTPUT_DIR."""
+    changes = changed_keys(cfg.OUTPUT_DIR, cfg)
+    if changes:
+        more = f"\n  and {len(changes) - MOST_CHANGES} more" * (len(changes) > MOST_CHANGES)
+        shown = "\n  ".join(changes[:MOST_CHANGES])
+        logger.warning(
+            f"{len(changes)} config keys differ from the run's config.yaml:\n  {shown}{more}"
+        )
+
+
+def setup_evaluation(args: argparse.Namespace) -> CfgNode:
+    """Prepares an evaluation: its config, and a folder in OUTPUT_DIR with config.yaml and the log.
+
+    Returns:
+        A frozen config, in which MODEL.WEIGHTS are the weights to test and OUTPUT_DIR is the
+        evaluation's folder. The one in config.yaml keeps the given OUTPUT_DIR.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`prepare_config`; or no weights or no test set.
+    """
+    cfg = prepare_config(args.config_file, args.opts, args.num_gpus, eval_only=True)
+    if not cfg.DATASETS.TEST:
+        raise ValueError("--eval-only needs a data set to test on; DATASETS.TEST is empty")
+    weights = cfg.MODEL.WEIGHTS
+    if args.resume:
+        weights = SafeCheckpointer(None, cfg.OUTPUT_DIR).get_checkpoint_file()
+    if not weights:
+        raise ValueError(
+            "--eval-only needs weights: give MODEL.WEIGHTS path/to/model.pth, or --resume to take "
+            f"the last checkpoint in OUTPUT_DIR ({cfg.OUTPUT_DIR})"
+        )
+    folder = evaluation_folder(cfg.OUTPUT_DIR, weights)
+    cfg.defrost()
+    cfg.MODEL.WEIGHTS = weights
+    write_config(cfg, folder)
+    cfg.OUTPUT_DIR = folder
+    cfg.freeze()
+    start_log(folder)
+    log_environment(args)
+    logger.info(f"the evaluation's folder is {folder}")
+    seed_process(cfg)
     return cfg
+
+
+def seed_process(cfg: CfgNode) -> None:
+    """Seeds the generators of random numbers by SEED, each process of several differently."""
+    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + comm.get_rank())

@@ -55,7 +55,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             return SimpleNamespace(returncode=1)
         output = Path(value(command, "OUTPUT_DIR"))
         if "--eval-only" in command:
-            folder = output / "inference" / "contest_val"
+            folder = output / "eval-model_final" / "inference" / "contest_val"
             folder.mkdir(parents=True, exist_ok=True)
             rows = [
                 {"image_id": image["image_id"], "category_id": box["category_id"]}
