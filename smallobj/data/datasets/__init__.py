@@ -4,8 +4,8 @@ from smallobj.data.datasets.checks import (
     DatasetCounts,
     check_datasets,
     load_checked,
-    resolve_num_classes,
 )
+from smallobj.data.datasets.class_agreement import resolve_num_classes
 from smallobj.data.datasets.frequencies import class_frequencies, resolve_class_frequencies
 from smallobj.data.datasets.register import (
     class_names,
