@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from smallobj.checks import check_between, check_device_kind, check_file, check_pairs, check_path
+from smallobj.config_files import find_config
 from smallobj.detectron2_compat import MISSING
 
 BAD_INPUT = 2
@@ -48,10 +49,10 @@ def check_config_options(config_file: str | None, opts: Sequence[str]) -> None:
 
     Raises:
         FileNotFoundError: the config file does not exist.
-        ValueError: a key has no value.
+        ValueError: a key has no value, or the config file is a web address.
     """
     if config_file:
-        check_file("config file", config_file)
+        find_config(config_file)
     check_pairs(opts)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from smallobj.checks import check_positive
 from smallobj.command_line import check_config_options, run_command
+from smallobj.config_files import find_config
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -96,7 +97,7 @@ def plan(args: argparse.Namespace) -> None:
     )
     print(describe(recommendation))
     if args.output:
-        write_plan(recommendation, args.config_file, args.output)
+        write_plan(recommendation, find_config(args.config_file), args.output)
         print(f"wrote {args.output}")
     if args.plot:
         draw_plan(recommendation, args.plot)

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contest import Contest
-from smallobj.checks import check_file, check_pairs
+from smallobj.checks import check_pairs
 from smallobj.command_line import run_command
+from smallobj.config_files import find_config
 
 if TYPE_CHECKING:
     from benchmarks.zoo import Subject
@@ -93,8 +94,7 @@ def table(args: argparse.Namespace) -> int:
 
 
 def _check_configs(args: argparse.Namespace) -> None:
-    for path in args.configs:
-        check_file("config file", path)
+    args.configs = [Path(find_config(path)) for path in args.configs]
     names = [path.stem for path in args.configs]
     if len(set(names)) < len(names):
         raise ValueError(f"configs need names of their own, got {names}")

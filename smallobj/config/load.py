@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import Any
 
-import yaml
 from detectron2.config import CfgNode
 from detectron2.config import get_cfg as get_detectron2_cfg
 
-from smallobj.checks import check_file, check_pairs
+from smallobj.checks import check_pairs
 from smallobj.config.data import add_data_keys
 from smallobj.config.model import add_model_keys
+from smallobj.config.reading import read_config_tree
 from smallobj.config.renamed import refuse_renamed_keys
 from smallobj.config.solver import add_solver_keys
 from smallobj.config.test import add_test_keys
+from smallobj.config_files import find_config
 
 
 def add_smallobj_config(cfg: CfgNode) -> None:
@@ -38,38 +37,25 @@ def load_config(path: str | None, opts: Sequence[str] = ()) -> CfgNode:
     """Reads a yaml config and its ``_BASE_`` files without running code from them.
 
     Args:
-        path: yaml file; None for the defaults alone.
+        path: yaml file, or the name of a shipped config, as in
+            :func:`smallobj.config_files.find_config`; None for the defaults alone.
         opts: KEY VALUE pairs that override it.
 
     Raises:
         FileNotFoundError: the file, or one that it names in ``_BASE_``, is not there.
-        ValueError: a Python tag (refused), broken yaml, an unknown key or a value of a wrong type.
+        ValueError: a Python tag (refused), broken yaml, a loop of ``_BASE_``, a web address, an
+            unknown key or a value of a wrong type.
     """
     cfg = get_cfg()
-    try:
-        if path is not None:
-            cfg.merge_from_other_cfg(CfgNode(_read_yaml(os.fspath(path))))
-    except yaml.constructor.ConstructorError as error:
-        raise ValueError(
-            f"{path}: refused, it carries a Python tag ({error.problem}). A tag like "
-            "!!python/object runs code when loaded; write the value as plain yaml instead."
-        ) from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not readable as yaml: {error}") from error
-    except (KeyError, AssertionError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: {error.args[0] if error.args else error}") from error
+    if path is not None:
+        tree = read_config_tree(find_config(path))
+        try:
+            cfg.merge_from_other_cfg(CfgNode(tree.values))
+        except (KeyError, AssertionError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path}: {error.args[0] if error.args else error}") from error
     check_pairs(opts)
     try:
         cfg.merge_from_list(list(opts))
     except (KeyError, AssertionError, ValueError) as error:
         raise ValueError(f"bad option: {error.args[0] if error.args else error}") from error
     return cfg
-
-
-def _read_yaml(path: str) -> dict[str, Any]:
-    check_file("config file", path)
-    with open(path, encoding="utf-8") as file:
-        # An empty file gives None, in which Detectron2 would look for _BASE_ and fail.
-        if yaml.safe_load(file) is None:
-            return {}
-    return CfgNode.load_yaml_with_base(path, allow_unsafe=False)

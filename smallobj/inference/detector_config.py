@@ -10,6 +10,7 @@ from detectron2.config import CfgNode
 
 from smallobj.checks import check_device_kind
 from smallobj.config import load_config
+from smallobj.config_files import find_config
 from smallobj.data import datasets
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -31,7 +32,7 @@ def prepare_detector_config(
     relative to its folder.
 
     Args:
-        config_file: yaml file.
+        config_file: yaml file, or the name of a shipped config.
         weights: path of the weights; MODEL.WEIGHTS in ``opts`` takes precedence.
         device: "cpu" or "cuda"; None uses CUDA if available. MODEL.DEVICE in ``opts`` takes
             precedence.
@@ -51,7 +52,7 @@ def prepare_detector_config(
     elif _WEIGHTS_KEY not in keys:
         cfg.MODEL.WEIGHTS = _weights_beside(path, cfg.MODEL.WEIGHTS)
     if not cfg.MODEL.WEIGHTS:
-        raise ValueError(_no_weights(str(config_file)))
+        raise ValueError(_no_weights(path))
     if "MODEL.DEVICE" not in keys:
         cfg.MODEL.DEVICE = device or ("cuda" if torch.cuda.is_available() else "cpu")
     _check_device(cfg.MODEL.DEVICE)
@@ -61,7 +62,7 @@ def prepare_detector_config(
 
 def _find_config(config_file: str | None, weights: str | None, has_weights_option: bool) -> str:
     if config_file:
-        return config_file
+        return find_config(config_file)
     if weights:
         beside = os.path.join(os.path.dirname(os.path.abspath(weights)), "config.yaml")
         if os.path.isfile(beside):
