@@ -20,7 +20,7 @@ from smallobj.checkpoint import read_checkpoint
 from smallobj.data.build import build_test_mapper
 from smallobj.geometry.regions import choose_regions
 from smallobj.inference import wrap_for_test
-from smallobj.results.drawing import draw_comparison
+from smallobj.results.comparison import draw_comparison
 from smallobj.results.focus_picture import draw_focus
 from smallobj.whole_file import whole_path
 
