@@ -26,6 +26,7 @@ from smallobj.checks import check_file
 from smallobj.command_line import INTERRUPTED, check_detector_options, run_command
 from smallobj.demo.scan_options import ScanOptions
 from smallobj.image_paths import find_images
+from smallobj.results.drawing_options import DrawingOptions
 from smallobj.whole_file import require_writable
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     score_help = "lowest score that counts, 0 to 1 (default: 0.5)"
     parser.add_argument("--confidence-threshold", type=float, default=0.5, help=score_help)
     parser.add_argument("--debug", action="store_true", help="also draw the tile grid")
+    DrawingOptions.add_to(parser)
     ScanOptions.add_to(parser)
     opts_help = "config KEY VALUE pairs; comes last"
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
@@ -112,6 +114,7 @@ def check(args: argparse.Namespace) -> list[str]:
     if args.coco_images and not (args.coco and args.input):
         raise ValueError("--coco-images goes with --coco and --input")
     paths = find_images(args.input or [])
+    DrawingOptions.of(args)
     ScanOptions.of(args)
     check_detector_options(args)
     if args.coco_images:
@@ -134,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
     quiet_decoders()
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
     predictor = SmallObjectPredictor(cfg, args.confidence_threshold)
-    demo_run = DemoRun(predictor, show_tiles=args.debug)
+    demo_run = DemoRun(predictor, show_tiles=args.debug, drawing=DrawingOptions.of(args))
     interrupted = False
     try:
         if args.input:
@@ -153,6 +156,8 @@ def run(args: argparse.Namespace) -> int:
         print(detections_table(demo_run.log, args.confidence_threshold))
     else:
         print(frames_line(demo_run.log, args.video_input or f"webcam {args.webcam}"))
+    if line := demo_run.labels_line():
+        print(f"demo.py: {line}", file=sys.stderr)
     for path in (*demo_run.written, *(p for p in (args.json, args.csv, args.coco) if p)):
         print(f"wrote {path}")
     return INTERRUPTED if interrupted else min(len(demo_run.skipped), 1)

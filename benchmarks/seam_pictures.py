@@ -16,6 +16,7 @@ from smallobj.data.image_file import read_image
 from smallobj.evaluation.metrics.seams import OFF, Observations, interior_edges, observe
 from smallobj.evaluation.reading.tables import DetectionTable
 from smallobj.results.drawing import draw_detections
+from smallobj.results.drawing_options import DrawingOptions
 from smallobj.results.text_labels import write_text
 
 _SIDE = 320
@@ -151,4 +152,5 @@ def _close_up(
     instances.pred_boxes = Boxes(torch.from_numpy(moved(detections.boxes)[shown]))
     instances.scores = torch.from_numpy(detections.scores[shown])
     instances.pred_classes = torch.from_numpy(detections.categories[shown])
-    return draw_detections(crop, instances, class_names)
+    options = DrawingOptions(labels="full", legend=False)
+    return draw_detections(crop, instances, class_names, options=options)

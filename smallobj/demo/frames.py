@@ -32,7 +32,7 @@ def detect_frames(run: DemoRun, video: Video, output: str | None, in_window: boo
             result = run.predictor(frame)
             instances = result["instances"].to("cpu")
             run.log.add(f"{video.name}#{count}", count, instances)
-            picture = run.draw(frame, instances, result.get("tiles"))
+            picture = run.draw_frame(frame, instances, result.get("tiles"))
             if writer:
                 writer.add(picture)
             if in_window and not _show(picture):

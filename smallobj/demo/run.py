@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from detectron2.structures import Instances
@@ -12,7 +14,12 @@ from tqdm import tqdm
 
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.results.detection_log import DetectionLog
-from smallobj.results.drawing import draw_detections
+from smallobj.results.drawing import DrawnPicture, draw_picture
+from smallobj.results.drawing_options import DrawingOptions
+from smallobj.results.label_choice import VERBOSE_FIRST
+
+# A frame has no legend, which would change its size, and without one numbers tell nothing.
+_KINDS_IN_FRAMES = ("full", "name", "none")
 
 
 @dataclass
@@ -22,26 +29,66 @@ class DemoRun:
     Attributes:
         predictor: returns only detections above the user's threshold.
         show_tiles: also draw the tiles that the detector reads.
+        drawing: options of the pictures.
         log: detections of all images so far.
         written: paths of pictures, videos and GeoJSON files.
         skipped: an error message for each broken file.
         progress_files: progress files of scans; not needed once the results are written.
+        label_kinds: number of pictures by kind of labels.
+        unlabelled: number of objects whose label found no room in its picture.
     """
 
     predictor: SmallObjectPredictor
     show_tiles: bool = False
+    drawing: DrawingOptions = field(default_factory=DrawingOptions)
     log: DetectionLog = field(init=False)
     written: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     progress_files: list[str] = field(default_factory=list)
+    label_kinds: Counter[str] = field(default_factory=Counter)
+    unlabelled: int = 0
+    _frame_kinds: Sequence[str] = _KINDS_IN_FRAMES
 
     def __post_init__(self) -> None:
         self.log = DetectionLog(self.predictor.class_names)
 
     def draw(self, image: np.ndarray, instances: Instances, tiles: np.ndarray | None) -> np.ndarray:
         """The image with boxes, and tiles if ``show_tiles``, as a new (H, W, 3) uint8 BGR."""
+        return self._draw(image, instances, tiles, self.drawing, VERBOSE_FIRST).picture
+
+    def draw_frame(
+        self, image: np.ndarray, instances: Instances, tiles: np.ndarray | None
+    ) -> np.ndarray:
+        """As :meth:`draw`, without a legend; labels never become longer again, or they flicker."""
+        options = replace(self.drawing, legend=False)
+        drawn = self._draw(image, instances, tiles, options, self._frame_kinds)
+        if len(instances) and self.drawing.labels is None:
+            self._frame_kinds = self._frame_kinds[self._frame_kinds.index(drawn.kind) :]
+        return drawn.picture
+
+    def _draw(
+        self,
+        image: np.ndarray,
+        instances: Instances,
+        tiles: np.ndarray | None,
+        options: DrawingOptions,
+        kinds: Sequence[str],
+    ) -> DrawnPicture:
         shown = tiles if self.show_tiles else None
-        return draw_detections(image, instances, self.predictor.class_names, shown)
+        names = self.predictor.class_names
+        drawn = draw_picture(image, instances, names, shown, options, kinds)
+        if len(instances):
+            self.label_kinds[drawn.kind] += 1
+        self.unlabelled += drawn.left_out
+        return drawn
+
+    def labels_line(self) -> str:
+        """What labels the pictures got; "" if the user chose them or there are no objects."""
+        if self.drawing.labels is not None or not self.label_kinds:
+            return ""
+        kinds = ", ".join(f"{kind} in {self.label_kinds[kind]}" for kind in self.label_kinds)
+        left = f"; {self.unlabelled} found no room" if self.unlabelled else ""
+        return f"labels, by the room between the objects: {kinds}{left} (--labels chooses)"
 
     def skip(self, reason: str) -> None:
         """Records a broken file and prints the reason to stderr."""

@@ -8,25 +8,21 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Instances
 
 from smallobj.demo.images import ImageJob
 from smallobj.demo.run import DemoRun
 from smallobj.demo.scan_options import MOST_PIXELS, ScanOptions
 from smallobj.images.raster import Raster
 from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
-from smallobj.results.drawing import class_color
 from smallobj.results.picture_files import write_picture
 from smallobj.scan.geojson import require_georeferenced, write_geojson
 from smallobj.scan.scan_log import ScanLog
 from smallobj.scan.scanner import Scanner
 
 _LONGEST_PICTURE = 4000
-# More labels than these would hide the picture and each other.
-_MOST_LABELS = 100
 
 
 def needs_scan(path: str) -> bool:
@@ -146,11 +142,7 @@ class FileScanner:
         tiles = None
         if self._run.show_tiles:
             tiles = np.concatenate(self.scanner.rows(raster.size)) * np.array(scale * 2)
-        labelled = reduced if len(reduced) <= _MOST_LABELS else reduced[:0]
-        picture = self._run.draw(image, labelled, tiles)
-        if len(labelled) < len(reduced):
-            _draw_frames(picture, boxes, instances.pred_classes)
-        return picture
+        return self._run.draw(image, reduced, tiles)
 
 
 def detect_scans(run: DemoRun, scan: FileScanner, jobs: Sequence[ImageJob]) -> None:
@@ -181,13 +173,6 @@ def _open_raster(path: str) -> Raster:
         return Raster(path)
     except (ValueError, OSError) as error:
         raise BrokenFileError(str(error)) from error
-
-
-def _draw_frames(picture: np.ndarray, boxes: Boxes, classes: torch.Tensor) -> None:
-    """Draws frames without labels, the highest score on top."""
-    corners = boxes.tensor.numpy().round().astype(int).tolist()
-    for (x0, y0, x1, y1), index in zip(reversed(corners), reversed(classes.tolist()), strict=True):
-        cv2.rectangle(picture, (x0 - 2, y0 - 2), (x1 + 1, y1 + 1), class_color(index), 2)
 
 
 def _file_fingerprint(raster: Raster) -> Fingerprint:

@@ -10,7 +10,16 @@ import numpy as np
 from detectron2.structures import Instances
 
 from smallobj.data.image_file import read_image
-from smallobj.results.drawing import SMALLEST_LETTER, draw_boxes, of_instances, of_sample
+from smallobj.results.drawing import (
+    DrawingOptions,
+    LabelChoice,
+    Objects,
+    draw_objects,
+    legend_entries,
+    wants_legend,
+)
+from smallobj.results.label_choice import SMALLEST_LETTER
+from smallobj.results.legend import draw_margin
 from smallobj.results.text_labels import write_text
 
 _PANEL = 1000
@@ -43,19 +52,42 @@ def draw_comparison(
     image = read_image(sample["file_name"])
     scale = min(1.0, _PANEL / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    sides = (of_sample(sample, class_names), of_instances(instances, class_names))
-    panels = []
-    for title, (boxes, classes, labels) in zip(("ground truth", "predictions"), sides, strict=True):
+    sides = (Objects.of_sample(sample), Objects.of_instances(instances))
+    panels, choices = [], []
+    for title, objects in zip(("ground truth", "predictions"), sides, strict=True):
         panel = small.copy()
-        draw_boxes(panel, boxes * scale, classes, labels)
+        reduced = objects._replace(boxes=objects.boxes * scale)
+        choices.append(draw_objects(panel, reduced, class_names))
         panels.append(_stack([_title(title, panel.shape[1]), panel], axis=0))
     parts = [_stack(panels, axis=1)]
+    parts += _legend(sides, choices, class_names, parts[0].shape[1])
     zoom = max(1, ((parts[0].shape[1] + _GAP) // _MOST_CROPS - _GAP) // _CROP)
-    objects = _close_up_objects(sides[0][0], sides[1][0][::-1])
-    if len(objects):
-        rows = [[_close_up(image, box, zoom, *side) for box in objects] for side in sides]
+    targets = _close_up_objects(sides[0].boxes, sides[1].boxes[::-1])
+    if len(targets):
+        rows = [
+            [_close_up(image, box, zoom, side, class_names) for box in targets] for side in sides
+        ]
         parts += [_stack(row, axis=1) for row in rows]
     return _stack(parts, axis=0)
+
+
+def _legend(
+    sides: Sequence[Objects],
+    choices: Sequence[LabelChoice],
+    class_names: Sequence[str],
+    width: int,
+) -> list[np.ndarray]:
+    """A strip (h, width, 3) with the classes of the ground truth and the predictions, if needed."""
+    options = DrawingOptions()
+    if not any(map(wants_legend, (options, options), sides, choices)):
+        return []
+    classes = [index for side in sides for index in side.classes]
+    with_numbers = any(choice.kind == "index" for choice in choices)
+    entries = [
+        entry._replace(text=entry.text.rsplit(" ", 1)[0])  # a count of both sides tells nothing
+        for entry in legend_entries(classes, class_names, with_numbers)
+    ]
+    return [draw_margin(entries, SMALLEST_LETTER, width)]
 
 
 def _title(text: str, width: int) -> np.ndarray:
@@ -81,12 +113,7 @@ def _close_up_objects(truth: np.ndarray, detections: np.ndarray) -> np.ndarray:
 
 
 def _close_up(
-    image: np.ndarray,
-    target: np.ndarray,
-    zoom: int,
-    boxes: np.ndarray,
-    classes: Sequence[int],
-    labels: Sequence[str],
+    image: np.ndarray, target: np.ndarray, zoom: int, objects: Objects, class_names: Sequence[str]
 ) -> np.ndarray:
     """A box and its surroundings with frames, (120 zoom, 120 zoom, 3); shifted to stay inside."""
     side = max(_CROP, round(1.25 * float((target[2:] - target[:2]).max())))
@@ -99,13 +126,11 @@ def _close_up(
     is_native = side == _CROP
     way = cv2.INTER_NEAREST if is_native else cv2.INTER_AREA
     shown_crop = cv2.resize(crop, (_CROP * zoom, _CROP * zoom), interpolation=way)
-    moved = (boxes - np.tile(start, 2)) * (_CROP * zoom / side)
+    moved = (objects.boxes - np.tile(start, 2)) * (_CROP * zoom / side)
     visible = (moved[:, :2] < _CROP * zoom).all(axis=1) & (moved[:, 2:] > 0).all(axis=1)
-    center = (moved[:, :2] + moved[:, 2:]) / 2
-    is_named = ((center > 0) & (center < _CROP * zoom)).all(axis=1)
-    shown = np.flatnonzero(visible).tolist()
-    texts = [labels[i] if is_named[i] else "" for i in shown]
-    draw_boxes(shown_crop, moved[shown], [classes[i] for i in shown], texts)
+    shown = objects._replace(boxes=moved).select(np.flatnonzero(visible).tolist())
+    # Numbers need a legend, for which a close-up has no room.
+    draw_objects(shown_crop, shown, class_names, ("full", "name", "none"))
     return shown_crop
 
 

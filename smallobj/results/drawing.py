@@ -1,28 +1,88 @@
 """Pictures with boxes: thin frames around small objects, labels beside the objects.
 
-The sizes of lines and letters depend on the image's size, because an image of 2800 px is viewed on
-a screen of half as many. Drawn with OpenCV, in a twentieth of the time of Detectron2's Visualizer
-(Matplotlib).
+Sizes of lines and letters follow the objects, the room between them, and the picture, because an
+image of 2800 px is viewed on a screen of half as many. Drawn with OpenCV, in a twentieth of the
+time of Detectron2's Visualizer (Matplotlib).
 """
 
 from __future__ import annotations
 
-import colorsys
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from detectron2.structures import Instances
 
 from smallobj.geometry.boxes import annotation_boxes
 from smallobj.geometry.masks import CropMasks
-from smallobj.results.text_labels import Color, draw_labels
+from smallobj.results.class_colors import class_color
+from smallobj.results.drawing_options import DrawingOptions
+from smallobj.results.frames import draw_frames, frame_widths, picture_line
+from smallobj.results.label_choice import (
+    VERBOSE_FIRST,
+    LabelChoice,
+    choose_labels,
+    usual_letter,
+)
+from smallobj.results.legend import LegendEntry, add_legend
+from smallobj.results.text_labels import draw_labels
 
-# Pixels of the image's longer side per pixel of letter height, and per pixel of line width.
-_PIXELS_PER_LETTER = 100
-_PIXELS_PER_LINE = 900
-SMALLEST_LETTER = 12
+
+class Objects(NamedTuple):
+    """Objects to draw, the most important last.
+
+    Attributes:
+        boxes: (N, 4) XYXY.
+        classes: N class indices.
+        scores: N scores; None for labelled objects.
+    """
+
+    boxes: np.ndarray
+    classes: list[int]
+    scores: list[float] | None = None
+
+    @classmethod
+    def of_instances(cls, instances: Instances) -> Objects:
+        """Detections on the CPU, by rising score."""
+        order = instances.scores.argsort()
+        boxes = instances.pred_boxes.tensor[order].numpy().astype(float)
+        classes: list[int] = instances.pred_classes[order].tolist()
+        return cls(boxes, classes, instances.scores[order].tolist())
+
+    @classmethod
+    def of_sample(cls, sample: dict[str, Any]) -> Objects:
+        """The annotations of a dataset dict."""
+        annotations = sample.get("annotations", [])
+        classes = [int(entry["category_id"]) for entry in annotations]
+        return cls(annotation_boxes(annotations), classes)
+
+    def select(self, rows: Sequence[int]) -> Objects:
+        """Some of the objects."""
+        scores = None if self.scores is None else [self.scores[row] for row in rows]
+        return Objects(self.boxes[list(rows)], [self.classes[row] for row in rows], scores)
+
+    def texts(self, class_names: Sequence[str]) -> dict[str, list[str]]:
+        """N texts for each kind of labels."""
+        names = [class_name(class_names, index) for index in self.classes]
+        full = names
+        if self.scores is not None:
+            full = [f"{name} {score:.2f}" for name, score in zip(names, self.scores, strict=True)]
+        return {"full": full, "name": names, "index": [str(index) for index in self.classes]}
+
+
+class DrawnPicture(NamedTuple):
+    """A picture with boxes.
+
+    Attributes:
+        picture: (H, W, 3) uint8 BGR; higher by a margin if the legend found no other place.
+        kind: the kind of labels, one of LABEL_KINDS.
+        left_out: number of objects whose label found no room.
+    """
+
+    picture: np.ndarray
+    kind: str
+    left_out: int
 
 
 def draw_detections(
@@ -30,25 +90,108 @@ def draw_detections(
     instances: Instances,
     class_names: Sequence[str],
     tiles: np.ndarray | None = None,
+    options: DrawingOptions | None = None,
 ) -> np.ndarray:
-    """Draws boxes, class names and scores, the highest score on top; masks as tints below.
+    """Draws boxes, labels and a legend, the highest score on top; masks as tints below.
 
     Args:
         image: (H, W, 3) uint8, BGR; not changed.
         instances: on the CPU, in the image's pixels.
         class_names: in the order of pred_classes.
         tiles: (T, 4) XYXY in the image's pixels, drawn as a dashed grid.
+        options: labels, line width and legend; None: chosen by the room between the objects.
 
     Returns:
-        (H, W, 3) uint8, BGR.
+        (H, W, 3) uint8, BGR. A legend that finds no free place is added below, in a margin.
     """
+    return draw_picture(image, instances, class_names, tiles, options).picture
+
+
+def draw_picture(
+    image: np.ndarray,
+    instances: Instances,
+    class_names: Sequence[str],
+    tiles: np.ndarray | None = None,
+    options: DrawingOptions | None = None,
+    kinds: Sequence[str] = VERBOSE_FIRST,
+) -> DrawnPicture:
+    """As :func:`draw_detections`; also tells what kind of labels was chosen.
+
+    Args:
+        image, instances, class_names, tiles, options: as :func:`draw_detections`.
+        kinds: kinds of labels to choose from by room, by preference, if the options name none.
+    """
+    options = options or DrawingOptions()
     picture = np.ascontiguousarray(image).copy()
     if tiles is not None:
         _draw_grid(picture, tiles)
     if instances.has("pred_masks"):
         _tint(picture, instances)
-    draw_boxes(picture, *of_instances(instances, class_names))
-    return picture
+    objects = Objects.of_instances(instances)
+    kinds = kinds if options.labels is None else (options.labels,)
+    choice = draw_objects(picture, objects, class_names, kinds, options.line_width)
+    if wants_legend(options, objects, choice):
+        occupied = np.vstack([objects.boxes, choice.places])
+        entries = legend_entries(objects.classes, class_names, choice.kind == "index")
+        picture = add_legend(picture, entries, occupied, usual_letter(image.shape[:2]))
+    return DrawnPicture(picture, choice.kind, choice.left_out)
+
+
+def draw_objects(
+    picture: np.ndarray,
+    objects: Objects,
+    class_names: Sequence[str],
+    kinds: Sequence[str] = VERBOSE_FIRST,
+    line: int | None = None,
+) -> LabelChoice:
+    """Draws frames around objects and labels beside them into a picture (H, W, 3); the last on top.
+
+    Args:
+        picture: is changed.
+        objects: in the picture's pixels.
+        class_names: in the order of class indices.
+        kinds: as :func:`smallobj.results.label_choice.choose_labels`.
+        line: width of the frames; None: chosen.
+
+    Returns:
+        The labels that were drawn.
+    """
+    size = (picture.shape[0], picture.shape[1])
+    colors = [class_color(index) for index in objects.classes]
+    widths = frame_widths(size, objects.boxes, line)
+    draw_frames(picture, objects.boxes, colors, widths)
+    # A frame lies outside its box; labels should hide neither.
+    frames = objects.boxes + widths.total[:, None] * np.array([-1, -1, 1, 1])
+    choice = choose_labels(size, frames, objects.texts(class_names), kinds)
+    if choice.labels:
+        draw_labels(picture, frames, choice.labels, choice.places, colors, choice.letter)
+    return choice
+
+
+def wants_legend(options: DrawingOptions, objects: Objects, choice: LabelChoice) -> bool:
+    """Whether a legend is drawn: as the options say, or if not every object is named."""
+    if not objects.classes or options.legend is not None:
+        return bool(objects.classes and options.legend)
+    return choice.kind in ("none", "index") or choice.left_out > 0
+
+
+def legend_entries(
+    classes: Sequence[int], class_names: Sequence[str], with_numbers: bool
+) -> list[LegendEntry]:
+    """An entry for each class that occurs, with its count, by the number of the class."""
+    return [
+        LegendEntry(
+            class_color(index),
+            str(index) if with_numbers else "",
+            f"{class_name(class_names, index)} {count}",
+        )
+        for index, count in sorted(Counter(classes).items())
+    ]
+
+
+def class_name(class_names: Sequence[str], index: int) -> str:
+    """Name of a class; "class 7" if it has none."""
+    return class_names[index] if index < len(class_names) else f"class {index}"
 
 
 def _tint(picture: np.ndarray, instances: Instances) -> None:
@@ -65,82 +208,10 @@ def _tint(picture: np.ndarray, instances: Instances) -> None:
         region[inside] = ((region[inside] + color) / 2).astype(np.uint8)
 
 
-def class_color(index: int) -> Color:
-    """The BGR colour of a class: fixed, bright, and different from those of nearby indices."""
-    # Found by search: the colours of 30 classes differ by at least 67 (sum over channels, of 765).
-    hue = (0.04 + index * 0.41) % 1.0
-    saturation, value = ((0.85, 1.0), (0.55, 1.0), (1.0, 0.8), (0.75, 0.75))[index % 4]
-    red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
-    return round(blue * 255), round(green * 255), round(red * 255)
-
-
-def of_instances(
-    instances: Instances, class_names: Sequence[str]
-) -> tuple[np.ndarray, list[int], list[str]]:
-    """Boxes (N, 4), classes and labels, by rising score."""
-    order = instances.scores.argsort()
-    classes: list[int] = instances.pred_classes[order].tolist()
-    scores: list[float] = instances.scores[order].tolist()
-    labels = [
-        f"{_name(class_names, index)} {score:.2f}"
-        for index, score in zip(classes, scores, strict=True)
-    ]
-    return instances.pred_boxes.tensor[order].numpy().astype(float), classes, labels
-
-
-def of_sample(
-    sample: dict[str, Any], class_names: Sequence[str]
-) -> tuple[np.ndarray, list[int], list[str]]:
-    """Boxes (N, 4), classes and labels of a dataset dict's annotations."""
-    annotations = sample.get("annotations", [])
-    classes = [int(entry["category_id"]) for entry in annotations]
-    labels = [_name(class_names, index) for index in classes]
-    return annotation_boxes(annotations), classes, labels
-
-
-def _name(class_names: Sequence[str], index: int) -> str:
-    return class_names[index] if index < len(class_names) else f"class {index}"
-
-
-def _line_width(image: np.ndarray) -> int:
-    # One pixel of colour beside the dark ring is hard to see, except in the smallest images.
-    side = max(image.shape[:2])
-    return max(2 if side >= 200 else 1, round(side / _PIXELS_PER_LINE))
-
-
-def _letter_height(image: np.ndarray) -> int:
-    return max(SMALLEST_LETTER, round(max(image.shape[:2]) / _PIXELS_PER_LETTER))
-
-
-def draw_boxes(
-    picture: np.ndarray, boxes: np.ndarray, classes: Sequence[int], labels: Sequence[str]
-) -> None:
-    """Draws frames around the boxes (N, 4), then labels where they hide least; the last on top."""
-    line = _line_width(picture)
-    colors = [class_color(index) for index in classes]
-    for box, color in zip(boxes, colors, strict=True):
-        _draw_frame(picture, box, color, line)
-    # A frame lies outside its box; labels should hide neither.
-    frames = boxes + np.array([-1, -1, 1, 1]) * (line + 1)
-    draw_labels(picture, frames, labels, colors, _letter_height(picture), line)
-
-
-def _draw_frame(picture: np.ndarray, box: np.ndarray, color: Color, line: int) -> None:
-    x0, y0 = np.floor(box[:2]).astype(int).tolist()
-    x1, y1 = (np.ceil(box[2:]).astype(int) - 1).tolist()
-    # Rings of one pixel from the box outwards, as a thick rectangle would cover the object. The
-    # outermost ring is dark, for contrast with a bright background.
-    blue, green, red = color
-    dark = (blue // 3, green // 3, red // 3)
-    for ring in range(1, line + 2):
-        corners = (x0 - ring, y0 - ring), (x1 + ring, y1 + ring)
-        cv2.rectangle(picture, *corners, color if ring <= line else dark, 1)
-
-
 def _draw_grid(picture: np.ndarray, tiles: np.ndarray) -> None:
     """Draws dashed outlines of tiles (T, 4), black and white to be visible on any background."""
     height, width = picture.shape[:2]
-    line = max(1, _line_width(picture) // 2)
+    line = max(1, picture_line((height, width)) // 2)
     dash = 8 * line
     columns, rows = np.arange(width) // dash % 2, np.arange(height) // dash % 2
     across = np.where(columns[:, None] == 0, 255, 0).astype(np.uint8)

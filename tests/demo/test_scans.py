@@ -13,6 +13,7 @@ from affine import Affine
 
 from smallobj.demo import scans
 from smallobj.demo.scans import needs_scan
+from smallobj.results.class_colors import class_color
 from smallobj.scan.scanner import Scanner
 
 NAMES = ["red", "green", "blue"]
@@ -224,13 +225,13 @@ def test_what_is_scanned(tmp_path, monkeypatch):
 
 def test_the_picture_is_reduced_and_shows_the_boxes(demo, monkeypatch, capsys):
     monkeypatch.setattr(scans, "_LONGEST_PICTURE", 100)
-    for most in (100, 0):
-        monkeypatch.setattr(scans, "_MOST_LABELS", most)
-        write("map.tif", size=(200, 150), **PLACE)
-        assert demo("--input", "map.tif", "--debug", *LOW) == 0
+    write("map.tif", size=(200, 150), **PLACE)
+    for words in ([], ["--labels", "name", "--line-width", "2", "--no-legend"]):
+        assert demo("--input", "map.tif", "--debug", *words, *LOW) == 0
         picture = cv2.imread("output/demo/map.tif")
-        assert picture.shape == (100, 75, 3)
-        assert (picture == scans.class_color(0)).all(axis=2).any()
+        assert picture.shape[1] == 75
+        assert (picture[:100] == class_color(0)).all(axis=2).any()
+    assert picture.shape[0] == 100
 
 
 def test_many_detections_are_counted_not_listed(demo, capsys):

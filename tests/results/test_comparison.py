@@ -5,8 +5,8 @@ import torch
 from detectron2.structures import Boxes, BoxMode, Instances
 
 import smallobj  # noqa: F401
+from smallobj.results.class_colors import class_color
 from smallobj.results.comparison import draw_comparison
-from smallobj.results.drawing import class_color
 
 NAMES = ["washer", "십원", "bolt"]
 
