@@ -67,7 +67,7 @@ def check(arguments: argparse.Namespace) -> int:
         DatasetError,
         check_datasets,
         count_by_rule,
-        register_dataset,
+        register_datasets,
         register_from_config,
         ways_on,
     )
@@ -78,7 +78,7 @@ def check(arguments: argparse.Namespace) -> int:
         if arguments.max_outside is not None:
             cfg.DATASETS.MAX_OUTSIDE = arguments.max_outside
         register_from_config(cfg)
-        names = [register_dataset(spec).name for spec in arguments.register]
+        names = [one.name for spec in arguments.register for one in register_datasets(spec)]
         if arguments.config_file:
             names += [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
         counts = check_datasets(cfg, names)

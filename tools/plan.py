@@ -81,7 +81,7 @@ def plan(args: argparse.Namespace) -> None:
     if not torch.cuda.is_available():
         cfg.MODEL.DEVICE = "cpu"
     datasets.register_from_config(cfg)
-    names = [datasets.register_dataset(spec).name for spec in args.register]
+    names = [one.name for spec in args.register for one in datasets.register_datasets(spec)]
     names = names or list(cfg.DATASETS.TRAIN)
     datasets.check_datasets(cfg, names)
     datasets.resolve_num_classes(cfg, names)

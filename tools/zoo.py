@@ -81,7 +81,7 @@ def train(args: argparse.Namespace) -> int:
     from smallobj.data import datasets
 
     for spec in args.register:
-        datasets.register_dataset(datasets.parse_spec(spec))
+        datasets.register_datasets(spec)
     rows = run_contest(contest, _configs(args), args.output, ROOT / "train_net.py")
     _show(args.output)
     return int(any("failed" in row for row in rows))

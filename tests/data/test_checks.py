@@ -180,7 +180,7 @@ def test_command_line_counts_by_config_and_drops(root, run_check, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--register", "x=voc:a:b"], "unknown dataset format 'voc'"),
+        (["--register", "x=pascal:a:b"], "unknown dataset format 'pascal'"),
         (["--config-file", "gone.yaml"], "gone.yaml"),
         (["--register", "x=coco:a:b", "--opts", "NO.SUCH", "1"], "NO.SUCH"),
     ],

@@ -14,7 +14,7 @@ from smallobj.data.labels.challenge import read_challenge_classes
 from smallobj.data.labels.coco import read_coco_classes
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError, Problem
-from smallobj.data.labels.readers import read_labels
+from smallobj.data.labels.readers import expand, read_labels
 from smallobj.data.labels.reading import DatasetReading, read_class_file
 from smallobj.data.labels.spec import DatasetSpec, datasets_root, parse_spec
 from smallobj.plugins import load_plugins
@@ -45,16 +45,31 @@ def registered_spec(name: str) -> DatasetSpec | None:
     return entry.spec if entry else None
 
 
+def register_datasets(spec: str) -> list[DatasetSpec]:
+    """Registers all datasets that a string stands for: NAME_train, NAME_val, ... of a data.yaml.
+
+    Raises:
+        ValueError: as :func:`register_dataset`.
+        DatasetError: the file that names the datasets can't be read.
+    """
+    return [register_dataset(one) for one in expand(parse_spec(spec))]
+
+
 def register_dataset(spec: DatasetSpec | str) -> DatasetSpec:
     """Registers a dataset under its name; at this point only a small class file is read.
 
     Registering the same dataset again does nothing.
 
     Raises:
-        ValueError: the string is malformed, or the name belongs to another dataset.
+        ValueError: the string is malformed, stands for several datasets, or the name belongs to
+            another dataset.
     """
     if isinstance(spec, str):
-        spec = parse_spec(spec)
+        text, parsed = spec, expand(parse_spec(spec))
+        if len(parsed) != 1:
+            splits = ", ".join(one.split for one in parsed)
+            raise ValueError(f"one dataset is wanted; {text!r} has {splits}: write {text}:SPLIT")
+        (spec,) = parsed
     known = registered_spec(spec.name)
     if known == spec:
         return spec
@@ -72,7 +87,7 @@ def register_dataset(spec: DatasetSpec | str) -> DatasetSpec:
     DatasetCatalog.register(name, lambda: load_records(name))
     metadata = MetadataCatalog.get(name)
     metadata.set(evaluator_type="coco", image_root=spec.images)
-    if spec.format != "coco":
+    if spec.classes or spec.format == "challenge":
         early = DatasetReading()
         names = _read_class_names(spec, early)
         if not early.problems:  # otherwise reported when the dataset is read
@@ -83,9 +98,13 @@ def register_dataset(spec: DatasetSpec | str) -> DatasetSpec:
 def _read_class_names(spec: DatasetSpec, reading: DatasetReading) -> list[str]:
     if spec.format == "coco":
         return read_coco_classes(spec, reading)
-    if spec.format == "yolo":
+    if spec.classes:
         return read_class_file(spec.classes, reading)
-    return read_challenge_classes(spec, reading)
+    if spec.format == "challenge":
+        return read_challenge_classes(spec, reading)
+    whole = read_dataset(spec.name)
+    reading.problems += whole.problems
+    return whole.class_names
 
 
 def _put(metadata: Any, key: str, value: object) -> None:
@@ -227,7 +246,7 @@ def register_from_config(cfg: CfgNode) -> None:
     if isinstance(cfg.DATASETS.REGISTER, str):
         raise ValueError(f"DATASETS.REGISTER is a list of strings; got {cfg.DATASETS.REGISTER!r}")
     for spec in cfg.DATASETS.REGISTER:
-        register_dataset(spec)
+        register_datasets(spec)
     policy = Policy.from_config(cfg)
     for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST):
         set_policy(name, policy)

@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from smallobj.data.labels.challenge import read_challenge
 from smallobj.data.labels.coco import read_coco
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
+from smallobj.data.labels.problems import DatasetError, ProblemLog, shown
 from smallobj.data.labels.reading import DatasetReading
+from smallobj.data.labels.roboflow import read_roboflow, roboflow_splits
 from smallobj.data.labels.rules import RULES
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.yolo import read_yolo
 
+# Names of the datasets in one place, for the formats that have several there.
+SPLITS: dict[str, Callable[[str, ProblemLog], list[str]]] = {
+    "roboflow": roboflow_splits,
+}
 READERS: dict[str, Callable[[DatasetSpec, Policy], DatasetReading]] = {
     "challenge": read_challenge,
     "coco": read_coco,
+    "roboflow": read_roboflow,
     "yolo": read_yolo,
 }
+
+
+def expand(spec: DatasetSpec) -> list[DatasetSpec]:
+    """The datasets that a spec stands for: NAME_train, NAME_val, ... where a place holds several.
+
+    Raises:
+        DatasetError: the place cannot be read, or has no such split.
+    """
+    find = SPLITS.get(spec.format)
+    if find is None:
+        return [spec]
+    log = ProblemLog()
+    found = find(spec.annotations, log)
+    if not log.problems and spec.split and spec.split not in found:
+        log.report(spec.annotations, "splits", f"there are {found}", shown(spec.split))
+    if log.problems:
+        raise DatasetError(log.problems)
+    if spec.split or found == [""]:
+        return [spec]
+    return [replace(spec, name=f"{spec.name}_{split}", split=split) for split in found]
 
 
 def read_labels(spec: DatasetSpec, policy: Policy = DEFAULT_POLICY) -> DatasetReading:
@@ -26,6 +54,8 @@ def read_labels(spec: DatasetSpec, policy: Policy = DEFAULT_POLICY) -> DatasetRe
         spec: where it lies; its format is a key of ``READERS``.
         policy: what is done about broken rules.
     """
+    if spec.format not in READERS:
+        raise ValueError(f"format {spec.format!r} has no reader; known are {', '.join(READERS)}")
     reading = READERS[spec.format](spec, policy)
     reading.merge_duplicates()
     return reading

@@ -18,7 +18,7 @@ from smallobj.data.datasets.register import class_names, register_dataset
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError
 from smallobj.data.labels.readers import read_labels as read_label_files
-from smallobj.data.labels.spec import DatasetSpec, parse_spec
+from smallobj.data.labels.spec import DatasetSpec
 from smallobj.evaluation.reading.converted_results import format_of, read_converted
 from smallobj.evaluation.reading.ground_truth import labelled_set
 from smallobj.evaluation.reading.results_file import read_results
@@ -105,7 +105,7 @@ def read_labels(
         raise ValueError(f"a folder of images only goes with a COCO file; got {ground_truth!r}")
     name = ground_truth
     if "=" in ground_truth:
-        name = register_dataset(parse_spec(ground_truth)).name
+        name = register_dataset(ground_truth).name
     elif name not in DatasetCatalog.list():
         raise ValueError(f"unknown dataset {name!r}; {_WANTED}")
     load_checked([name], policy)

@@ -5,6 +5,8 @@ import os
 import pytest
 
 from smallobj.data.datasets import DatasetSpec, datasets_root, parse_spec
+from smallobj.data.labels.readers import READERS
+from smallobj.data.labels.spec import LAYOUTS
 
 
 @pytest.fixture(autouse=True)
@@ -46,11 +48,11 @@ def test_default_root_is_the_datasets_folder(monkeypatch):
     ("text", "message"),
     [
         ("bolts", "NAME=FORMAT:ANNOTATIONS:IMAGES"),
-        ("bolts=coco:train.json", "NAME=FORMAT:ANNOTATIONS:IMAGES"),
-        ("bolts=coco:a:b:c:d", "NAME=FORMAT:ANNOTATIONS:IMAGES"),
+        ("bolts=coco:train.json", "NAME=coco:ANNOTATIONS:IMAGES"),
+        ("bolts=coco:a:b:c:d", "NAME=coco:ANNOTATIONS:IMAGES"),
         ("=coco:a:b", "name is made of letters"),
         ("my bolts=coco:a:b", "name is made of letters"),
-        ("bolts=voc:a:b", "unknown dataset format 'voc'.*challenge, coco, yolo"),
+        ("bolts=pascal:a:b", "unknown dataset format 'pascal'.*challenge, coco, yolo"),
         ("bolts=challenge:a:", "needs a folder of images"),
         ("bolts=coco::b", "needs an annotation file"),
         ("bolts=coco:a:b:c", "takes its classes from the annotation file"),
@@ -66,3 +68,27 @@ def test_malformed_specs_name_the_rule_and_the_text(text, message):
 def test_a_spec_that_is_not_a_string_is_refused():
     with pytest.raises(ValueError, match="a dataset is a string"):
         parse_spec(["a"])
+
+
+def test_a_path_with_colons_is_found_by_what_is_there(tmp_path):
+    folder = tmp_path / "10:38:35"
+    folder.mkdir()
+    (folder / "l.json").touch()
+    spec = parse_spec("bolts=coco:10:38:35/l.json:10:38:35")
+    assert (spec.annotations, spec.images) == (str(folder / "l.json"), str(folder))
+
+
+def test_a_path_from_the_working_directory_counts_where_the_usual_place_has_none(
+    tmp_path, monkeypatch
+):
+    work = tmp_path / "work"
+    (work / "images").mkdir(parents=True)
+    (tmp_path / "images").mkdir()
+    (work / "l.json").touch()
+    monkeypatch.chdir(work)
+    spec = parse_spec("bolts=coco:l.json:images")
+    assert (spec.annotations, spec.images) == (str(work / "l.json"), str(tmp_path / "images"))
+
+
+def test_every_format_has_a_reader():
+    assert not set(READERS) - set(LAYOUTS)
