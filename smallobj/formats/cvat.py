@@ -12,9 +12,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from smallobj.data.labels.problems import Problem, shown
 from smallobj.data.labels.rules import rule
+from smallobj.data.labels.safe_xml import read_xml
 from smallobj.formats.box_reading import BoxReading, Source, slashed, whole_size
 from smallobj.formats.box_set import BoxSet, ImageBoxes, short
-from smallobj.formats.safe_xml import read_xml
 from smallobj.formats.targets import Target, write_file
 
 _ROOT_RULE = "the file must be CVAT XML for images, with the root element annotations"
