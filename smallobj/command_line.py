@@ -7,6 +7,7 @@ function that does the work. So --help and most errors in the arguments appear a
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -86,16 +87,36 @@ def check_detector_options(args: argparse.Namespace) -> None:
         check_device_kind(args.device)
 
 
-def check_labels_and_results(labels: str, *results: str) -> None:
+def add_results_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say how results of other tools are to be understood."""
+    group = parser.add_argument_group("results of other tools")
+    ids_help = "what image_id of COCO results is: an id of the labels, or the name of an image file"
+    group.add_argument("--image-ids", choices=("id", "name"), default="", help=ids_help)
+    ids_help = "what category_id of COCO results is: an id of the labels, or the number of a class "
+    ids_help += "from 0 or from 1 (default of both: what fits)"
+    group.add_argument("--category-ids", choices=("id", "0", "1"), default="", help=ids_help)
+    drop_help = "leave out results of images that the labels do not have"
+    group.add_argument("--drop-unknown-images", action="store_true", help=drop_help)
+
+
+def check_labels_and_results(labels: str, *results: str, classes: str = "") -> None:
     """Checks that the files of ``--gt`` and of detections exist, without reading them.
 
     Args:
         labels: a COCO file, or a dataset's entry "NAME=FORMAT:...", which is not checked.
         results: files or folders of detections.
+        classes: file of class names for folders of YOLO results.
 
     Raises:
         FileNotFoundError: a file or folder does not exist.
+        ValueError: there are class names, and no folder that they could be for.
     """
+    if classes:
+        check_file("file of class names", classes)
+        if not any(map(os.path.isdir, results)):
+            raise ValueError(
+                f"--classes goes with a folder of YOLO .txt files; got {', '.join(results)}"
+            )
     if labels.endswith(".json") and "=" not in labels:
         check_file("label file", labels)
     for path in results:

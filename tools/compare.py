@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from smallobj.checks import check_at_least, check_choice, check_not_negative
 from smallobj.command_line import (
     add_label_rules,
+    add_results_options,
     check_labels_and_results,
     label_rules,
     run_command,
@@ -64,6 +65,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--top", type=int, default=10, metavar="N", help=images_help)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
     add_label_rules(parser)
+    classes_help = "class names of YOLO .txt results (.txt, .json or data.yaml); default: "
+    classes_help += "classes.txt beside them, else the labels' classes in their order"
+    parser.add_argument("--classes", metavar="FILE", default="", help=classes_help)
+    add_results_options(parser)
     return parser
 
 
@@ -73,7 +78,7 @@ def compare(args: argparse.Namespace) -> None:
     check_at_least("--draws", args.draws, 100)
     check_not_negative("--seed", args.seed)
     check_not_negative("--top", args.top)
-    check_labels_and_results(args.gt, args.a, args.b)
+    check_labels_and_results(args.gt, args.a, args.b, classes=args.classes)
     require_writable([str(args.json)] if args.json else [])
     from smallobj.data.labels.policy import Policy
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
@@ -81,9 +86,14 @@ def compare(args: argparse.Namespace) -> None:
     from smallobj.evaluation.statistics.bootstrap import draws_without
     from smallobj.evaluation.statistics.comparison import PairedSets
     from smallobj.evaluation.statistics.image_changes import image_changes, image_counts
+    from smallobj.formats.results_options import ResultsOptions
 
     truth = read_labels(args.gt, policy=Policy.of(label_rules(args), args.max_outside))
-    a, b = (truth.data.with_detections(read_detections(path, truth)) for path in (args.a, args.b))
+    options = ResultsOptions.of(args)
+    a, b = (
+        truth.data.with_detections(read_detections(path, truth, options))
+        for path in (args.a, args.b)
+    )
     most = args.max_detections
     bins = parse_size_bins(args.size_bins)
     pair = PairedSets(a, b, bins=bins, max_detections=most, draws=args.draws, seed=args.seed)

@@ -15,7 +15,12 @@ import sys
 from functools import partial
 
 from smallobj.checks import check_path
-from smallobj.command_line import add_label_rules, label_rules, run_command
+from smallobj.command_line import (
+    add_label_rules,
+    add_results_options,
+    label_rules,
+    run_command,
+)
 
 # The names in smallobj.formats.FORMATS, whose import is slow.
 FORMAT_NAMES = ("coco", "coco-results", "csv", "cvat", "labelme", "yolo")
@@ -45,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     crowd_help = "leave out crowd regions, which csv and yolo cannot mark as such"
     parser.add_argument("--drop-crowd", action="store_true", help=crowd_help)
     add_label_rules(parser)
+    add_results_options(parser)
     overwrite_help = "replace existing files"
     parser.add_argument("--overwrite", action="store_true", help=overwrite_help)
     return parser
@@ -56,9 +62,13 @@ def convert(args: argparse.Namespace) -> int:
     from smallobj.data.labels.policy import Policy
     from smallobj.data.labels.problems import DatasetError, ways_on
     from smallobj.formats import Source, Target, read_boxes, write_boxes
+    from smallobj.formats.results_options import ResultsOptions
 
-    policy = Policy.of(label_rules(args), args.max_outside)
-    source = Source(args.input, args.images, args.classes, args.coco_images, policy=policy)
+    options = ResultsOptions.of(args)
+    policy = Policy.of([*options.rules, *label_rules(args)], args.max_outside)
+    source = Source(
+        *(args.input, args.images, args.classes, args.coco_images), policy=policy, results=options
+    )
     target = Target(args.output, args.images, args.coco_images, args.overwrite)
     try:
         boxes = read_boxes(args.source, source)

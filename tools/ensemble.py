@@ -20,11 +20,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from smallobj.checks import check_pairs, check_positive
-from smallobj.command_line import run_command
+from smallobj.command_line import add_results_options, run_command
 from smallobj.whole_file import require_writable, write_whole
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--gt", metavar="LABELS", help=truth_help)
     weights_help = "one per file, short for TEST.ENSEMBLE.WEIGHTS (all equal)"
     parser.add_argument("--weights", nargs="+", type=float, metavar="W", help=weights_help)
+    add_results_options(parser)
     opts_help = "config KEY VALUE pairs: those below TEST.ENSEMBLE, and TEST.DETECTIONS_PER_IMAGE "
     opts_help += "(100), the number of best detections kept per image; comes last"
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> None:
     from smallobj.evaluation.reading.load import read_labels
     from smallobj.evaluation.reading.results_file import read_results
     from smallobj.evaluation.results_ensemble import describe_files, merge_tables
+    from smallobj.formats.results_options import ResultsOptions
     from smallobj.merging import build_model_merger
 
     cfg = load_config(None, args.opts)
@@ -81,15 +84,23 @@ def run(args: argparse.Namespace) -> None:
     merger = build_model_merger(cfg, len(args.files))
     described = describe_files(args.files)
     data, category_ids = described.data, described.category_ids
+    options = ResultsOptions.of(args)
     if args.gt:
         data, category_ids = read_labels(args.gt, needs_labels=False)
     elif described.kind is None:
         raise ValueError(
             "the files must be of one kind, or --gt must say which images and classes they share"
         )
-    tables = [read_results(path, data, category_ids) for path in args.files]
+    else:
+        # The ids are all that the files have in common.
+        options = replace(options, image_ids="id", category_ids="id")
+    tables = [read_results(path, data, category_ids, options) for path in args.files]
     for path, table in zip(args.files, tables, strict=True):
         print(f"{path}: {len(table)} detections on {len(np.unique(table.images))} images")
+    seen_by = [set(table.images.tolist()) for table in tables]
+    if not args.gt and len(set.union(*seen_by)) == sum(map(len, seen_by)) > 0:
+        told = "no image occurs in two files; if they name the same images differently, say --gt"
+        print(f"ensemble.py: {told}", file=sys.stderr)
     merged = merge_tables(data, tables, merger, cfg.TEST.DETECTIONS_PER_IMAGE)
     ids = sorted(category_ids, key=category_ids.__getitem__)
     write(args.output, described.first_kind, data.with_detections(merged), ids)
@@ -99,8 +110,8 @@ def run(args: argparse.Namespace) -> None:
 
 def write(path: str, kind: str | None, data: EvaluationSet, category_ids: Sequence[int]) -> None:
     """Writes one of the three kinds; names and ids are those of the data set."""
-    from smallobj.evaluation.reading.results_file import CHALLENGE, OWN
     from smallobj.formats.challenge_results import challenge_row
+    from smallobj.formats.result_kinds import CHALLENGE, OWN
     from smallobj.results import result_files
 
     ids: Sequence[Any] = data.image_ids

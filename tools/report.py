@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from smallobj.checks import check_at_least, check_not_negative
 from smallobj.command_line import (
     add_label_rules,
+    add_results_options,
     check_labels_and_results,
     label_rules,
     run_command,
@@ -57,6 +58,10 @@ def build_parser() -> argparse.ArgumentParser:
     items_help = "maximum number of crops per gallery; default 120"
     parser.add_argument("--gallery", type=int, default=120, metavar="N", help=items_help)
     add_label_rules(parser)
+    classes_help = "class names of YOLO .txt results (.txt, .json or data.yaml); default: "
+    classes_help += "classes.txt beside them, else the labels' classes in their order"
+    parser.add_argument("--classes", metavar="FILE", default="", help=classes_help)
+    add_results_options(parser)
     return parser
 
 
@@ -95,11 +100,12 @@ def write_report(args: argparse.Namespace) -> None:
     check_at_least("--max-detections", args.max_detections, 1)
     check_at_least("--gallery", args.gallery, 1)
     check_not_negative("--draws", args.draws)
-    check_labels_and_results(args.gt, args.results)
+    check_labels_and_results(args.gt, args.results, classes=args.classes)
     from smallobj.data.labels.policy import Policy
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
     from smallobj.evaluation.reading.load import load_evaluation_set
     from smallobj.evaluation.statistics.seam_figures import with_planned_tiles
+    from smallobj.formats.results_options import ResultsOptions
     from smallobj.reports.build import ReportOptions, build_report
     from smallobj.reports.page import write_page
 
@@ -108,6 +114,7 @@ def write_report(args: argparse.Namespace) -> None:
         args.results,
         images=args.images,
         policy=Policy.of(label_rules(args), args.max_outside),
+        options=ResultsOptions.of(args),
     )
     tiles = find_tiles(args)
     if tiles is not None:

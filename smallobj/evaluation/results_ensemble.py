@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,9 +11,10 @@ from detectron2.structures import Boxes, Instances
 
 from smallobj.data.labels.problems import ProblemLog, ResultsError
 from smallobj.data.labels.reading import read_json
-from smallobj.evaluation.reading.results_file import CHALLENGE, COCO, OWN, results_kind
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
 from smallobj.formats.image_names import ImageNames
+from smallobj.formats.result_images import as_id, as_whole
+from smallobj.formats.result_kinds import CHALLENGE, COCO, OWN, look_into
 from smallobj.merging import ModelMerger
 
 # A class beyond these is an error, which is reported when the file is read.
@@ -45,10 +46,14 @@ def describe_files(paths: Sequence[str]) -> ResultsFiles:
         ValueError: two files name different classes.
     """
     log = ProblemLog()
-    contents = [read_json(path, log) for path in paths]
+    parsed = [(path, read_json(path, log)) for path in paths]
+    found = [look_into(one, path, log) for path, one in parsed if one is not None]
     if log.problems:
         raise ResultsError(log.problems)
-    kinds = [results_kind(content) for content in contents]
+    results = [one for one in found if one is not None]
+    _check_categories(paths, [one.categories for one in results])
+    kinds = [one.kind for one in results]
+    contents = [one.content for one in results]
     kind = kinds[0] if len(set(kinds)) == 1 else None
     if kind == COCO:
         ids, numbers = _coco_ids(contents)
@@ -58,9 +63,24 @@ def describe_files(paths: Sequence[str]) -> ResultsFiles:
         sizes = _own_images(contents)
         data = _data(list(sizes), list(sizes.values()), _own_classes(paths, contents))
     else:
-        names = _joined(content for content in contents if results_kind(content) == CHALLENGE)
-        data = _data(names, [(0, 0)] * len(names), _challenge_classes(contents))
+        mappings = [one.content for one in results if one.kind == CHALLENGE]
+        names = _joined(mappings)
+        data = _data(names, [(0, 0)] * len(names), _challenge_classes(mappings))
     return ResultsFiles(kind, kinds[0], data, {k: k for k in range(len(data.class_names))})
+
+
+def _check_categories(paths: Sequence[str], categories: Sequence[Mapping[Any, str]]) -> None:
+    """
+    Raises:
+        ValueError: two files of COCO results bring different categories along.
+    """
+    named = [(path, names) for path, names in zip(paths, categories, strict=True) if names]
+    for path, names in named[1:]:
+        if names != named[0][1]:
+            raise ValueError(
+                f"{named[0][0]} and {path} have different categories; --gt must say which images "
+                "and classes they share"
+            )
 
 
 def merge_tables(
@@ -113,15 +133,12 @@ def _data(ids: Sequence[Any], sizes: Sequence[Any], classes: Sequence[str]) -> E
 def _coco_ids(contents: Sequence[list[Any]]) -> tuple[list[Any], list[int]]:
     """Image ids in the order of their first mention, and category ids, rising."""
     rows = [row for content in contents for row in content if isinstance(row, dict)]
-    ids = dict.fromkeys(
-        # type, not isinstance: true is an int. What has another type is reported by the reader.
-        image_id
-        for row in rows
-        if type(image_id := row.get("image_id")) in (int, str)
-    )
-    return list(ids), sorted(
-        {category_id for row in rows if type(category_id := row.get("category_id")) is int}
-    )
+    # What is no id is reported by the reader.
+    ids = dict.fromkeys(i for row in rows if (i := as_id(row.get("image_id"))) is not None)
+    # Texts of numbers that another file has as numbers.
+    known = [i for i in ids if not (isinstance(i, str) and as_whole(i) in ids)]
+    categories = {k for row in rows if (k := as_whole(row.get("category_id"))) is not None}
+    return known, sorted(categories)
 
 
 def _own_images(contents: Sequence[dict[str, Any]]) -> dict[str, tuple[int, int]]:
@@ -131,7 +148,7 @@ def _own_images(contents: Sequence[dict[str, Any]]) -> dict[str, tuple[int, int]
     ]
     names = _joined([str(image.get("file")) for image in images] for images in entries)
     sizes = dict.fromkeys(names, (0, 0))
-    find = ImageNames(names).find
+    find = ImageNames(names).find_exactly
     # Backwards, so that the first mention of an image sets its size.
     for image in (image for images in reversed(entries) for image in reversed(images)):
         number = find(str(image.get("file")))
@@ -145,7 +162,7 @@ def _joined(files: Iterable[Iterable[str]]) -> list[str]:
     """All image names, each once."""
     names: list[str] = []
     for more in files:
-        find = ImageNames(names).find
+        find = ImageNames(names).find_exactly
         # Only the files before: names of one file are different images, whatever their ends.
         names += dict.fromkeys(name for name in more if find(name) is None)
     return names
@@ -175,8 +192,8 @@ def _are_texts(names: Any) -> bool:
     return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
-def _challenge_classes(contents: Sequence[Any]) -> list[str]:
-    lists = [content.values() for content in contents if results_kind(content) == CHALLENGE]
+def _challenge_classes(contents: Sequence[dict[str, Any]]) -> list[str]:
+    lists = [content.values() for content in contents]
     rows = [row for images in lists for image in images if isinstance(image, list) for row in image]
     return _numbered(row[0] for row in rows if isinstance(row, list) and row)
 

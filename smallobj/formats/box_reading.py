@@ -22,6 +22,7 @@ from smallobj.data.labels.rules import (
     to_float,
 )
 from smallobj.formats.box_set import DECIMALS, BoxSet, ImageBoxes
+from smallobj.formats.results_options import ResultsOptions
 
 NUMBER = rule("box-not-numbers", "a coordinate must be a number", dropped="box")
 SCORE = rule("score", "a score must be a number from 0 to 1", dropped="box")
@@ -44,6 +45,7 @@ class Source:
         coco_images: COCO annotation file that says what the ids in COCO results mean.
         class_names: the class names themselves, where they are known without a file.
         policy: what is done about broken rules.
+        results: how COCO results are to be understood.
     """
 
     path: str
@@ -52,6 +54,7 @@ class Source:
     coco_images: str = ""
     class_names: Sequence[str] = ()
     policy: Policy = DEFAULT_POLICY
+    results: ResultsOptions = dataclasses.field(default_factory=ResultsOptions)
 
 
 @dataclasses.dataclass

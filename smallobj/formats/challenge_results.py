@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from smallobj.data.labels.problems import shown
-from smallobj.formats.result_columns import NamedImages, ResultColumns, entry_names
+from smallobj.formats.result_columns import ResultColumns, entry_names
+from smallobj.formats.unknown_images import NamedImages
 
 LIST_RULE = "an image must have a list of detections"
 ROW_RULE = "a detection must be a list of six numbers, class, x, y, w, h, score"
@@ -32,7 +33,7 @@ def columns(content: dict[str, Any], images: NamedImages, classes: dict[int, int
     entries: list[tuple[str, int]] = []
     found = ResultColumns(entry_names(entries), classes)
     for name, rows in content.items():
-        number = images.number(name, name)
+        number = images.number(name, name, len(rows) if isinstance(rows, list) else 1)
         if number is None:
             continue
         if not isinstance(rows, list):

@@ -10,28 +10,22 @@ import json
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from smallobj.data.labels.problems import Problem, ProblemLog, shown
+import numpy as np
+
+from smallobj.data.labels.problems import Problem, shown
 from smallobj.data.labels.reading import read_json
-from smallobj.data.labels.rules import KNOWN_CLASS, rule
+from smallobj.data.labels.rules import KNOWN_CLASS, is_number, rule
 from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet
 from smallobj.formats.coco import category_ids, read_dataset, xywh
 from smallobj.formats.result_columns import ResultColumns
+from smallobj.formats.result_kinds import COCO, look_into
+from smallobj.formats.result_matching import RESULT_RULE, KnownSet, coco_columns, doubtful
 from smallobj.formats.targets import Target, write_file
 from smallobj.geometry.masks import Rle
 
-KEYS = ("image_id", "category_id", "bbox", "score")
-RESULT_RULE = rule(
-    "result",
-    "a result must be an object with image_id, category_id, bbox and score",
-    dropped="result",
-)
 _FILE_RULE = "the file must be a JSON list of results"
 _BOX_RULE = rule("result-box", "bbox must be a list of four numbers, x, y, w, h", dropped="result")
-_KNOWN_IMAGE = rule(
-    "result-of-unknown-image", "image_id must be the id of an image", dropped="result"
-)
-_KNOWN_IN_SET = "image_id must be the id of an image of the data set"
 
 
 def read(source: Source) -> tuple[BoxSet, list[Problem]]:
@@ -46,90 +40,56 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
             "says which images and categories they are (--coco-images)"
         )
     reading = read_dataset(source.coco_images, source.images, source.policy)
-    files = {image.image_id: file for file, image in reading.boxes.items()}
+    known = _known_set(reading)
     for image in reading.boxes.values():
         # The annotation file's own boxes are labels; only its images and ids are wanted.
         image.rows.clear()
     content = read_json(source.path, reading)
-    if content is not None and not isinstance(content, list):
+    results = None if content is None else look_into(content, source.path, reading)
+    if results is not None and results.kind != COCO:
         reading.report(source.path, "whole file", _FILE_RULE, shown(content))
-        content = None
-    for number, entry in enumerate(content or []):
-        _add_result(entry, (source.path, f"[{number}]"), files, reading)
+    elif results is not None:
+        found = coco_columns(results, source.path, known, source.results, reading)
+        _add_all(found, source.path, known, reading)
     return reading.box_set(category_ids(reading)), reading.problems
 
 
-def _add_result(
-    entry: Any, place: tuple[str, str], files: dict[int | None, str], reading: BoxReading
-) -> None:
-    if not isinstance(entry, dict) or any(entry.get(key) is None for key in KEYS):
-        reading.report(*place, RESULT_RULE, shown(entry))
+def _known_set(reading: BoxReading) -> KnownSet:
+    images = reading.boxes.values()
+    return KnownSet(
+        [image.image_id or 0 for image in images],
+        list(reading.boxes),
+        np.array([image.size or (0, 0) for image in images], dtype=np.int64).reshape(-1, 2),
+        reading.class_names,
+        reading.class_ids,
+    )
+
+
+def _add_all(found: ResultColumns, path: str, known: KnownSet, reading: BoxReading) -> None:
+    """Takes all boxes, or reports the rules that they break."""
+    hint = doubtful(found, known.sizes)
+    if hint is not None:
+        reading.report(path, "whole file", *hint)
         return
-    identity, category, box = entry["image_id"], entry["category_id"], entry["bbox"]
-    if not isinstance(identity, int) or identity not in files:
-        reading.report(*place, _KNOWN_IMAGE, shown(identity))
-        return
-    index = reading.class_ids.get(category) if isinstance(category, int) else None
-    if index is None:
-        value = f"{shown(category)}; known are {shown(sorted(reading.class_ids))}"
-        reading.report(*place, KNOWN_CLASS, value)
-    if not isinstance(box, list) or len(box) != 4:
-        reading.report(*place, _BOX_RULE, shown(box))
-        return
-    numbers = reading.numbers(*place, box)
-    corners = None
-    if numbers is not None:
-        x, y, w, h = numbers
-        corners = (x, y, x + w, y + h)
-    reading.add(files[identity], index, corners, entry["score"], place=place)
-
-
-def columns(
-    rows: list[Any],
-    path: str,
-    numbers: dict[int | str, int],
-    classes: dict[int, int],
-    log: ProblemLog,
-) -> ResultColumns:
-    """The results of a data set as columns.
-
-    Args:
-        rows: content of a file.
-        path: the file.
-        numbers: of the data set's images, by id.
-        classes: the data set's class by category id.
-        log: takes what is wrong with the file.
-    """
-    # All at once first: files have millions of results, and most are without a mistake. Only if
-    # something is wrong each result is looked at, to name it.
-    kept = list(range(len(rows)))
-    try:
-        ids = [row["image_id"] for row in rows]
-        fields = [[row[key] for row in rows] for key in KEYS[1:]]
-        images = [numbers.get(image_id, -1) for image_id in ids]
-        # true and 1.0 would find image 1 in the dict, too, so the types are looked at.
-        is_good = -1 not in images and set(map(type, ids)) <= {int, str}
-    except (KeyError, TypeError):
-        is_good = False
-    if not is_good:
-        kept = [i for i, row in enumerate(rows) if _is_known(row, i, numbers, path, log)]
-        images = [numbers[rows[i]["image_id"]] for i in kept]
-        fields = [[rows[i][key] for i in kept] for key in KEYS[1:]]
-    return ResultColumns(lambda i: f"[{kept[i]}]", classes, False, images, *fields)
-
-
-def _is_known(
-    row: Any, place: int, numbers: dict[int | str, int], path: str, log: ProblemLog
-) -> bool:
-    if not isinstance(row, dict) or not all(key in row for key in KEYS):
-        log.report(path, f"[{place}]", RESULT_RULE, shown(row))
-        return False
-    image_id = row["image_id"]
-    # type, not isinstance, and before the look-up: true is an int, and a list cannot be looked up.
-    if type(image_id) not in (int, str) or image_id not in numbers:
-        log.report(path, f"[{place}]", _KNOWN_IN_SET, shown(image_id))
-        return False
-    return True
+    rows = zip(found.images, found.categories, found.boxes, found.scores, strict=True)
+    for i, (number, category, box, score) in enumerate(rows):
+        place = (path, found.where(i))
+        index = found.classes.get(category) if is_number(category) else None
+        if index is None:
+            value = f"{shown(category)}; known are {shown(sorted(found.classes))}"
+            reading.report(*place, KNOWN_CLASS, value)
+        if score is None:
+            reading.report(*place, RESULT_RULE, f"score {shown(score)}")
+            continue
+        if not isinstance(box, list) or len(box) != 4:
+            reading.report(*place, _BOX_RULE, shown(box))
+            continue
+        numbers = reading.numbers(*place, box)
+        corners = None
+        if numbers is not None:
+            x, y, w, h = numbers
+            corners = (x, y, x + w, y + h)
+        reading.add(known.files[number], index, corners, score, place=place)
 
 
 def coco_result(

@@ -15,7 +15,8 @@ import numpy as np
 
 from smallobj.data.labels.problems import ProblemLog, shown
 from smallobj.data.labels.reading import read_json_lines
-from smallobj.formats.result_columns import NamedImages, ResultColumns, entry_names
+from smallobj.formats.result_columns import ResultColumns, entry_names
+from smallobj.formats.unknown_images import NamedImages
 from smallobj.geometry.masks import Rle
 
 IMAGE_RULE = "an image must be an object with a text file and a list detections"
@@ -133,7 +134,8 @@ def columns(
         ):
             log.report(path, where, IMAGE_RULE, shown(image))
             continue
-        number = images.number(image["file"], f"{where} ({image['file']})")
+        place, count = f"{where} ({image['file']})", len(image["detections"])
+        number = images.number(image["file"], place, count)
         if number is None:
             continue
         _check_size(image, where, sizes[number].tolist(), path, log)

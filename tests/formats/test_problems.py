@@ -118,7 +118,7 @@ COCO = {
         ('[{"image_id": 1, "cat', ["valid JSON", "line 1"]),
         ({}, ["a JSON list of results"]),
         ([{"image_id": 1}], ["[0]", "image_id, category_id, bbox and score"]),
-        ([[2, 5, [1, 2, 3, 4], 0.5]], ["[0]", "image_id must be the id of an image", "got 2"]),
+        ([[2, 5, [1, 2, 3, 4], 0.5]], ["[0]", "the image must be one of the data set", "got 2"]),
         ([[1, 6, [1, 2, 3, 4], 0.5]], ["[0]", "a known one", "6; known are [5]"]),
         ([[1, 5, [1, 2, -3, 4], 0.5]], ["[0]", "positive width"]),
         ([[1, 5, [1, 2, 3], 0.5]], ["[0]", "four numbers"]),

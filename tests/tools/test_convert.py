@@ -131,3 +131,27 @@ def test_crowd_regions(convert, found, capsys):
     assert convert([*words, "--drop-crowd"]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert convert([*words, "--drop-crowd", "--overwrite"]) == 0
+
+
+def test_coco_results_of_other_tools(convert, found, capsys):
+    """In a wrapper, with names for ids and classes from 0; percent and corners are refused."""
+    words = ["--from", "coco-results", "--to", "csv", "--coco-images", "images.json"]
+    assert convert([*words, "--input", "found.json", "--output", "ours.csv"]) == 0
+    listed = json.loads((found / "found.json").read_text())
+    stems = {3: "a", 4: "Süd/b", 5: "empty"}
+    theirs = [
+        {**row, "image_id": stems[row["image_id"]], "category_id": row["category_id"] - 11}
+        for row in listed
+    ]
+    (found / "theirs.json").write_text(json.dumps({"predictions": theirs}))
+    assert convert([*words, "--input", "theirs.json", "--output", "theirs.csv"]) == 0
+    assert rows("theirs.csv") == rows("ours.csv")
+    for key, change, told in (
+        ("score", lambda score: 100 * score, "divide them by 100"),
+        ("bbox", lambda box: [600, 400, 630, 420], "write x1, y1, x2 - x1, y2 - y1"),
+        ("image_id", lambda number: 99, "99; in all 10 results of 1 image"),
+    ):
+        bad = [{**row, key: change(row[key])} for row in listed]
+        (found / "bad.json").write_text(json.dumps(bad))
+        assert convert([*words, "--input", "bad.json", "--output", "bad.csv"]) == 1
+        assert told in capsys.readouterr().err

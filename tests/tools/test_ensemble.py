@@ -123,4 +123,32 @@ def test_an_image_beyond_the_data_set_is_told(main, folder, capsys):
     (folder / "c.json").write_text(json.dumps([row]))
     words = ["a_coco.json", "c.json", "--gt", "val.json", "--output", "m.json"]
     assert main(words) == 2
-    assert "image_id must be the id of an image of the data set" in capsys.readouterr().err
+    assert "the image must be one of the data set" in capsys.readouterr().err
+
+
+def test_files_of_other_tools(main, folder, capsys):
+    """One is wrapped, one has names of image files for ids; the labels tell what they mean."""
+    rows = json.loads((folder / "b_coco.json").read_text())
+    (folder / "w.json").write_text(json.dumps({"predictions": rows}))
+    assert main(["a_coco.json", "w.json", "--output", "m.json"]) == 0
+    wrapped = json.loads((folder / "m.json").read_text())
+    named = [{**row, "image_id": "3", "file_name": "3.png", "category_id": 1} for row in rows]
+    extra = {**named[0], "image_id": "z", "file_name": "z.png"}
+    (folder / "u.json").write_text(json.dumps([*named, extra]))
+    words = ["a_coco.json", "u.json", "--gt", "val.json", "--output", "n.json"]
+    assert main(words) == 2
+    assert "in all 1 result of 1 image that the labels do not have" in capsys.readouterr().err
+    assert main([*words, "--drop-unknown-images"]) == 0
+    assert json.loads((folder / "n.json").read_text()) == wrapped
+
+
+def test_files_that_share_no_image(main, folder, capsys):
+    rows = json.loads((folder / "b_coco.json").read_text())
+    (folder / "u.json").write_text(json.dumps([{**row, "image_id": "3.jpg"} for row in rows]))
+    assert main(["a_coco.json", "u.json", "--output", "m.json"]) == 0
+    assert "no image occurs in two files" in capsys.readouterr().err
+    for name, index in (("v", 1), ("w", 2)):
+        content = {"annotations": rows, "categories": [{"id": index, "name": "nut"}]}
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    assert main(["v.json", "w.json", "--output", "m.json"]) == 2
+    assert "v.json and w.json have different categories" in capsys.readouterr().err

@@ -93,3 +93,36 @@ def test_errors_end_with_a_sentence(tool, repository, results, tmp_path, capsys)
     assert tool([*base, "--results", str(results), "--train", str(tmp_path)]) == 2
     assert "metrics.json: the file must exist" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+
+
+def test_yolo_results_and_their_class_names(tool, repository, tmp_path, capsys):
+    """The class numbers of .txt files are the labels', or those of a file of names."""
+    labels = {
+        "images": [{"id": 4, "file_name": "a.jpg", "width": 80, "height": 60}],
+        "annotations": [
+            {"id": 1, "image_id": 4, "category_id": 2, "bbox": [8, 6, 8, 6], "area": 48}
+        ],
+        "categories": [{"id": 2, "name": "nut"}, {"id": 5, "name": "bolt"}],
+    }
+    (tmp_path / "val.json").write_text(json.dumps(labels))
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/a.txt").write_text("0 0.15 0.15 0.1 0.1 0.9\n")
+    (tmp_path / "names.txt").write_text("bolt\nnut\n")
+    output = tmp_path / "report.html"
+    words = ["--gt", tmp_path / "val.json", "--results", tmp_path / "labels", "--output", output]
+    words = [str(word) for word in (*words, "--draws", 0)]
+
+    def ap50(*more):
+        assert tool([*words, *more]) == 0
+        return {row["name"]: row["value"] for row in page_data(output)["headline"]}["AP50"]
+
+    assert ap50() == pytest.approx(1)
+    assert ap50("--classes", str(tmp_path / "names.txt")) == 0
+    results = tmp_path / "found.json"
+    results.write_text('[{"image_id": "a", "category_id": 0, "bbox": [8, 6, 8, 6], "score": 1}]')
+    words[3] = str(results)
+    assert ap50() == pytest.approx(1)
+    assert tool([*words, "--category-ids", "1"]) == 2
+    assert "known are [1, 2]" in capsys.readouterr().err
+    assert tool([*words, "--classes", str(tmp_path / "names.txt")]) == 2
+    assert "--classes goes with a folder of YOLO .txt files" in capsys.readouterr().err

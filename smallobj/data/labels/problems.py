@@ -136,10 +136,14 @@ class DatasetError(ValueError):
 
     place = "the datasets"
     full_list = " (tools/check.py prints all)"
+    # DATASETS.RULES are about labels.
+    offers_rules = True
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
-        super().__init__(_message(self.problems, self.place, self.full_list))
+        text = _message(self.problems, self.place, self.full_list)
+        ways = ways_on(problems) if self.offers_rules else ""
+        super().__init__(text + (f"\nDATASETS.RULES can say otherwise: {ways}." if ways else ""))
 
     def __reduce__(self) -> tuple[type[DatasetError], tuple[list[Problem]]]:
         return type(self), (self.problems,)
@@ -150,6 +154,7 @@ class ResultsError(DatasetError):
 
     place = "the results"
     full_list = ""
+    offers_rules = False
 
 
 def _message(problems: Sequence[Problem], place: str, full_list: str) -> str:
@@ -160,9 +165,6 @@ def _message(problems: Sequence[Problem], place: str, full_list: str) -> str:
         lines.append(f"  ... and {number - LISTED_IN_ERROR} more{full_list}")
         lines.append("By rule:")
         lines += [f"  {count:6d}  {rule}" for rule, count in count_by_rule(problems).items()]
-    ways = ways_on(problems)
-    if ways:
-        lines.append(f"DATASETS.RULES can say otherwise: {ways}.")
     return "\n".join(lines)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import numpy as np
 
-from smallobj.data.labels.problems import Problem, ResultsError, shown
+from smallobj.data.labels.policy import Policy
+from smallobj.data.labels.problems import DatasetError, ProblemLog, ResultsError, shown
 from smallobj.data.labels.rules import KNOWN_CLASS
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
+from smallobj.evaluation.reading.yolo_results import read_yolo_results
 from smallobj.formats import BoxSet, Source, read_boxes
-from smallobj.formats.image_names import ImageNames
-from smallobj.formats.result_columns import KNOWN_FILE, ONCE
+from smallobj.formats.results_options import ResultsOptions
+from smallobj.formats.unknown_images import NamedImages
+
+_logger = logging.getLogger(__name__)
 
 SCORED = "detections must have scores"
 _FILES = {".csv": "csv", ".xml": "cvat"}
@@ -39,57 +44,59 @@ def format_of(path: str) -> str | None:
     return found[0]
 
 
-def read_converted(name: str, path: str, data: EvaluationSet) -> DetectionTable:
+def read_converted(
+    name: str, path: str, data: EvaluationSet, options: ResultsOptions | None = None
+) -> DetectionTable:
     """The detections of a file or folder, ordered by image, else as they stand there.
 
     Args:
         name: its format, from :func:`format_of`.
         path: the file or folder.
-        data: what they are for; its detections are not looked at. YOLO's shares are of the sides
-            of its image files, which must be there.
+        data: what they are for; its detections are not looked at.
+        options: how they are to be understood; None decides by what fits.
 
     Raises:
-        DatasetError: lists the rules that the file breaks.
-        ResultsError: lists unknown images and classes; or the boxes have no scores.
+        ResultsError: lists the rules that the file breaks, unknown images and classes, and boxes
+            without scores.
     """
-    # YOLO names neither sizes nor classes in its label files: it needs the images' folder, and
-    # reads classes.txt.
-    images = _common_folder(data) if name == "yolo" else ""
-    names = () if name == "yolo" else data.class_names
-    boxes = read_boxes(name, Source(path, images, class_names=names))
-    return _table(boxes, path, data)
+    options = options or ResultsOptions()
+    if name == "yolo":
+        table = read_yolo_results(path, data, options)
+    else:
+        try:
+            boxes = read_boxes(name, Source(path, class_names=data.class_names))
+        except DatasetError as error:
+            raise ResultsError(error.problems) from None
+        table = _table(boxes, path, data, options)
+    if not len(table):
+        _logger.warning("%s: there are no detections in it", path)
+    return table
 
 
-def _common_folder(data: EvaluationSet) -> str:
-    folders = [os.path.dirname(os.path.abspath(file)) for file in data.file_names]
-    return os.path.commonpath(folders) if folders else ""
-
-
-def _table(boxes: BoxSet, path: str, data: EvaluationSet) -> DetectionTable:
-    numbers = ImageNames(data.file_names)
+def _table(
+    boxes: BoxSet, path: str, data: EvaluationSet, options: ResultsOptions
+) -> DetectionTable:
     known = {name: k for k, name in enumerate(data.class_names)}
     classes = np.array([known.get(name, -1) for name in boxes.class_names], dtype=np.int64)
-    problems = []
-    seen: dict[int, str] = {}
+    log = ProblemLog(policy=Policy.of(options.rules))
+    images = NamedImages(data.file_names, path, log)
     tables: dict[int, DetectionTable] = {}
     for image in boxes.images:
-        if not len(image):
+        number = images.number(image.file, image.file, len(image)) if len(image) else None
+        if number is None:
             continue
-        number = numbers.find(image.file)
-        if number is None or number in seen:
-            rule = KNOWN_FILE if number is None else ONCE
-            problems.append(Problem(path, image.file, rule, shown(image.file)))
-            continue
-        seen[number] = image.file
         if image.scores is None:
-            problems.append(Problem(path, image.file, SCORED, "boxes without a score"))
+            log.report(path, image.file, SCORED, "boxes without a score")
             continue
         own = classes[image.classes]
         for index in np.unique(image.classes[own < 0]).tolist():
             value = f"{shown(boxes.class_names[index])}; known are {shown(list(known))}"
-            problems.append(Problem(path, image.file, KNOWN_CLASS, value))
+            log.report(path, image.file, KNOWN_CLASS, value)
         tables[number] = DetectionTable.single_image(image.boxes, image.scores, own)
-    if problems:
-        raise ResultsError(problems)
+    images.tell_unknown()
+    if log.problems:
+        raise ResultsError(log.problems)
+    for line in log.changes.lines():
+        _logger.warning("%s", line)
     # By number of the image, whatever the order of the files: equal scores rank by it.
     return DetectionTable.from_images(dict(sorted(tables.items())))

@@ -23,6 +23,7 @@ from smallobj.evaluation.reading.converted_results import format_of, read_conver
 from smallobj.evaluation.reading.ground_truth import labelled_set
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
+from smallobj.formats.results_options import ResultsOptions
 
 _logger = logging.getLogger(__name__)
 
@@ -45,28 +46,36 @@ class GroundTruth(NamedTuple):
 
 
 def load_evaluation_set(
-    ground_truth: str, results: str, *, images: str = "", policy: Policy = DEFAULT_POLICY
+    ground_truth: str,
+    results: str,
+    *,
+    images: str = "",
+    policy: Policy = DEFAULT_POLICY,
+    options: ResultsOptions | None = None,
 ) -> EvaluationSet:
     """A data set with the detections of a results file.
 
     Args:
         ground_truth, images, policy: as in :func:`read_labels`.
-        results: as in :func:`read_detections`.
+        results, options: as in :func:`read_detections`.
 
     Raises:
         ValueError: as those two; a DatasetError or ResultsError lists all problems of a file.
     """
     truth = read_labels(ground_truth, images=images, policy=policy)
-    return truth.data.with_detections(read_detections(results, truth))
+    return truth.data.with_detections(read_detections(results, truth, options))
 
 
-def read_detections(path: str, truth: GroundTruth) -> DetectionTable:
+def read_detections(
+    path: str, truth: GroundTruth, options: ResultsOptions | None = None
+) -> DetectionTable:
     """The detections of a file or folder; the format is detected by ending and content.
 
     Args:
         path: JSON as ``results_file.read_results`` reads it; or what
             :func:`smallobj.evaluation.reading.converted_results.format_of` knows.
         truth: what they are for.
+        options: how the file is to be understood; None decides by what fits.
 
     Raises:
         ResultsError, DatasetError: all problems of the file.
@@ -74,8 +83,8 @@ def read_detections(path: str, truth: GroundTruth) -> DetectionTable:
     """
     name = format_of(path)
     if name is None:
-        return read_results(path, truth.data, truth.category_ids)
-    return read_converted(name, path, truth.data)
+        return read_results(path, truth.data, truth.category_ids, options)
+    return read_converted(name, path, truth.data, options)
 
 
 def read_labels(

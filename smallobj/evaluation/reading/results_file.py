@@ -10,32 +10,35 @@ may be empty or stick out of its image, which writers' rounding does; it can't b
 
 from __future__ import annotations
 
+import logging
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
+from smallobj.data.labels.policy import Policy
 from smallobj.data.labels.problems import ProblemLog, ResultsError, shown
 from smallobj.data.labels.reading import read_json
 from smallobj.data.labels.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_float
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
-from smallobj.formats import challenge_results, coco_results, own_results
-from smallobj.formats.result_columns import NamedImages, ResultColumns
+from smallobj.formats import challenge_results, own_results
+from smallobj.formats.result_columns import ResultColumns
+from smallobj.formats.result_kinds import COCO, OWN, ResultsContent, look_into
+from smallobj.formats.result_matching import KnownSet, coco_columns, doubtful
+from smallobj.formats.results_options import ResultsOptions
+from smallobj.formats.unknown_images import NamedImages
 
-COCO, OWN, CHALLENGE = "coco", "own", "challenge"
+_logger = logging.getLogger(__name__)
 
-FILE_RULE = (
-    "a results file must be a JSON list of COCO results, an object with the list images as "
-    "tools/detect.py writes it, or an object of lists by image name as the challenge has it"
-)
-LABELS_RULE = "a results file must hold detections, not labels"
 BOX_RULE = "a box must be a list of four numbers"
 NEGATIVE = "a box must not have negative width or height"
 SCORE_RULE = "a score must be a finite number"
 
 
 def read_results(
-    path: str, data: EvaluationSet, category_ids: dict[int, int] | None = None
+    path: str,
+    data: EvaluationSet,
+    category_ids: dict[int, int] | None = None,
+    options: ResultsOptions | None = None,
 ) -> DetectionTable:
     """The detections of a results file, ordered by image, else as they stand in the file.
 
@@ -44,67 +47,71 @@ def read_results(
         data: what they are for; its detections are not looked at. Images that the file leaves out
             have no detections.
         category_ids: class of ``data`` by category id of COCO results; None: they are the same.
+        options: how the file is to be understood; None decides by what fits.
 
     Raises:
         ResultsError: all broken rules, each with file, entry and value.
     """
-    log = ProblemLog()
+    options = options or ResultsOptions()
+    log = ProblemLog(policy=Policy.of(options.rules))
     read = own_results.read_lines if path.endswith(".jsonl") else read_json
     content = read(path, log)
-    columns = None
+    results = None
     if content is not None and not log.problems:
-        columns = _columns(content, path, data, category_ids, log)
+        results = look_into(content, path, log)
     table = None
-    if columns is not None:
-        # Columns are fast to check but don't say which entry is wrong; only a bad file needs that.
-        table = _table(columns)
-        if table is None:
-            _report_each(columns, path, log)
-            assert log.problems, "both ways of checking must agree"
+    if results is not None:
+        classes = category_ids or {k: k for k in range(len(data.class_names))}
+        columns = _columns(results, path, data, classes, options, log)
+        if columns is not None:
+            table = _checked(columns, path, data, log)
     if table is None or log.problems:
         raise ResultsError(log.problems)
+    for line in log.changes.lines():
+        _logger.warning("%s", line)
+    if not len(table):
+        _logger.warning("%s: there are no detections in it", path)
     # Stable: within an image the order of the file decides between equal scores.
     return table[np.argsort(table.images, kind="stable")]
 
 
 def _columns(
-    content: Any,
+    results: ResultsContent,
     path: str,
     data: EvaluationSet,
-    category_ids: dict[int, int] | None,
+    category_ids: dict[int, int],
+    options: ResultsOptions,
     log: ProblemLog,
 ) -> ResultColumns | None:
-    same = {k: k for k in range(len(data.class_names))}
-    kind = results_kind(content)
-    if kind == COCO:
-        classes = same if category_ids is None else category_ids
-        numbers = {image_id: number for number, image_id in enumerate(data.image_ids)}
-        return coco_results.columns(content, path, numbers, classes, log)
+    if results.kind == COCO:
+        known = KnownSet(
+            data.image_ids, data.file_names, data.sizes, data.class_names, category_ids
+        )
+        return coco_columns(results, path, known, options, log)
     images = NamedImages(data.file_names, path, log)
-    if kind == OWN:
-        return own_results.columns(content, images, data.sizes, data.class_names)
-    if kind == CHALLENGE:
-        return challenge_results.columns(content, images, same)
-    if _is_labels(content):
-        log.report(path, "whole file", LABELS_RULE, "a COCO file with annotations")
+    if results.kind == OWN:
+        columns = own_results.columns(results.content, images, data.sizes, data.class_names)
     else:
-        log.report(path, "whole file", FILE_RULE, shown(content))
-    return None
+        same = {k: k for k in range(len(data.class_names))}
+        columns = challenge_results.columns(results.content, images, same)
+    images.tell_unknown()
+    return columns
 
 
-def results_kind(content: Any) -> str | None:
-    """Which of the three kinds a JSON file's content is; None for another."""
-    if isinstance(content, list):
-        return COCO
-    if not isinstance(content, dict) or _is_labels(content):
+def _checked(
+    columns: ResultColumns, path: str, data: EvaluationSet, log: ProblemLog
+) -> DetectionTable | None:
+    """The detections, None after reporting the rules that they break."""
+    # Columns are fast to check but don't say which entry is wrong; only a bad file needs that.
+    table = _table(columns)
+    if table is None:
+        _report_each(columns, path, log)
+        assert log.problems, "both ways of checking must agree"
         return None
-    if "images" not in content:
-        return CHALLENGE
-    return OWN if isinstance(content["images"], list) else None
-
-
-def _is_labels(content: Any) -> bool:
-    return isinstance(content, dict) and "annotations" in content and "images" in content
+    hint = doubtful(columns, data.sizes)
+    if hint is not None:
+        log.report(path, "whole file", *hint)
+    return table
 
 
 def _table(columns: ResultColumns) -> DetectionTable | None:
