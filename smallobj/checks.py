@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
@@ -18,14 +19,32 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     """
     known = list(choices)
     if value not in known:
-        raise ValueError(f"{name} must be one of {known}; got {value!r}")
+        raise ValueError(
+            f"{name} must be one of {known}; got {value!r}{did_you_mean(value, known)}"
+        )
+
+
+def did_you_mean(value: object, choices: Iterable[object]) -> str:
+    """The end of a message, with up to three choices that are spelled like a wrong value.
+
+    >>> did_you_mean("softnms", ["nms", "soft_nms", "wbf"])
+    "; did you mean 'soft_nms'?"
+    >>> did_you_mean("tpu", ["cpu", "cuda"])
+    ''
+    """
+    known = {str(choice).lower(): choice for choice in choices}
+    close = get_close_matches(str(value).lower(), known, n=3, cutoff=0.75)
+    words = " or ".join(repr(known[word]) for word in close)
+    return f"; did you mean {words}?" if close else ""
 
 
 def check_some_of(name: str, values: Iterable[object], choices: Iterable[object]) -> None:
     """Raises ValueError unless the values are one or more of the choices."""
     given, known = list(values), list(choices)
-    if not given or any(value not in known for value in given):
-        raise ValueError(f"{name} must be some of {known}; got {given}")
+    unknown = [value for value in given if value not in known]
+    if not given or unknown:
+        advice = did_you_mean(unknown[0], known) if unknown else ""
+        raise ValueError(f"{name} must be some of {known}; got {given}{advice}")
 
 
 def check_between(name: str, value: float, low: float, high: float, ends: str = "[]") -> None:

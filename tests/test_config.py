@@ -94,7 +94,7 @@ def test_a_missing_file_is_named(tmp_path):
     ("text", "told"),
     [
         ("INPUT:\n  TILES:\n    SIZE: 3\n", r"INPUT\.TILES"),
-        ("INPUT:\n  TILE:\n    SIZE: small\n", "small.*SIZE"),
+        ("INPUT:\n  TILE:\n    SIZE: small\n", "SIZE.*small"),
         ("INPUT:\n  TILE: 5\n", "TILE"),
         ("INPUT: [\n", "not readable as yaml"),
         ("- 1\n- 2\n", r"bad\.yaml"),

@@ -9,6 +9,7 @@ from detectron2.config import get_cfg as get_detectron2_cfg
 
 from smallobj.checks import check_pairs
 from smallobj.config.data import add_data_keys
+from smallobj.config.key_checks import check_options, check_tree
 from smallobj.config.model import add_model_keys
 from smallobj.config.reading import read_config_tree
 from smallobj.config.renamed import refuse_renamed_keys
@@ -48,14 +49,10 @@ def load_config(path: str | None, opts: Sequence[str] = ()) -> CfgNode:
     """
     cfg = get_cfg()
     if path is not None:
-        tree = read_config_tree(find_config(path))
-        try:
-            cfg.merge_from_other_cfg(CfgNode(tree.values))
-        except (KeyError, AssertionError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path}: {error.args[0] if error.args else error}") from error
+        path = find_config(path)
+        tree = read_config_tree(path)
+        check_tree(cfg, tree, path)
+        cfg.merge_from_other_cfg(CfgNode(tree.values))
     check_pairs(opts)
-    try:
-        cfg.merge_from_list(list(opts))
-    except (KeyError, AssertionError, ValueError) as error:
-        raise ValueError(f"bad option: {error.args[0] if error.args else error}") from error
+    cfg.merge_from_list(check_options(cfg, opts))
     return cfg

@@ -9,6 +9,7 @@ from torch import nn
 from smallobj.detectron2_compat import allow_group_norm_in_retinanet
 from smallobj.modeling.class_tensors import find_classes
 from smallobj.modeling.norms import begin_at_the_first_level, norms_for_device
+from smallobj.modeling.part_names import check_part_names
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
 from smallobj.modeling.unread_keys import check_own_keys
 from smallobj.plugins import load_plugins
@@ -21,10 +22,15 @@ def build_model(cfg: CfgNode) -> nn.Module:
 
     Raises:
         ValueError: a precision is unknown; the number of classes is missing or set to two different
-            values; the ROI head is one of Detectron2's and would ignore a key that is set; or a
-            plugin can't be loaded.
+            values; the ROI head is one of Detectron2's and would ignore a key that is set; a part's
+            name is unknown; or a plugin can't be loaded.
     """
     load_plugins()
+    with check_part_names(cfg):
+        return _build(cfg)
+
+
+def _build(cfg: CfgNode) -> nn.Module:
     check_own_keys(cfg)
     training, test = precision_in_training(cfg), precision_at_test(cfg)
     if cfg.MODEL.ROI_HEADS.NUM_CLASSES < 1:

@@ -9,6 +9,7 @@ from typing import Any
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
+from smallobj.checks import did_you_mean
 from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
 from smallobj.data.labels.challenge import read_challenge_classes
 from smallobj.data.labels.coco import read_coco_classes
@@ -129,7 +130,7 @@ def class_names(name: str) -> list[str]:
         DatasetError: the file that names the classes breaks a rule.
     """
     if name not in DatasetCatalog.list():
-        raise ValueError(f"unknown dataset {name!r}; {_known_names()}")
+        raise ValueError(f"unknown dataset {name!r}; {_known_names(name)}")
     metadata = MetadataCatalog.get(name)
     if getattr(metadata, "thing_classes", None):
         return list(metadata.thing_classes)
@@ -145,8 +146,9 @@ def class_names(name: str) -> list[str]:
     return list(names)
 
 
-def _known_names() -> str:
-    return f"registered by this project are {', '.join(sorted(_registered))}"
+def _known_names(name: str) -> str:
+    known = f"registered by this project are {', '.join(sorted(_registered))}"
+    return known + did_you_mean(name, DatasetCatalog.list())
 
 
 def _read(spec: DatasetSpec, policy: Policy) -> DatasetReading:
@@ -168,7 +170,7 @@ def read_dataset(name: str) -> DatasetReading:
     """
     entry = _registered.get(name)
     if entry is None:
-        raise ValueError(f"unknown dataset {name!r}; {_known_names()}")
+        raise ValueError(f"unknown dataset {name!r}; {_known_names(name)}")
     if entry.reading is None:
         reading = _read(entry.spec, entry.policy)
         if reading.problems:
