@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from smallobj.checks import check_file
 from smallobj.command_line import INTERRUPTED, check_detector_options, run_command
 from smallobj.demo.scan_options import ScanOptions
-from smallobj.image_paths import find_images
+from smallobj.image_paths import describe_inputs, find_images, leave_out_pictures
 from smallobj.results.drawing_options import DrawingOptions
 from smallobj.whole_file import require_writable
 
@@ -42,7 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--input", nargs="+", metavar="PATH", help="images, folders or quoted globs"
+        "--input",
+        nargs="+",
+        metavar="PATH",
+        help="images, folders (with their subfolders) or quoted globs",
     )
     source.add_argument("--video-input", metavar="FILE", help="a video file")
     webcam_help = "a camera, shown in a window (default: 0)"
@@ -77,7 +80,8 @@ def detect(args: argparse.Namespace, demo_run: DemoRun, paths: list[str]) -> Non
 
     ids = CocoIds(args.coco_images)
     demo_run.log.category_ids = ids.category_ids(demo_run.predictor.class_names)
-    pictures = plan_pictures(paths, args.output or DEFAULT_OUTPUT)
+    folders = [path for path in args.input if os.path.isdir(os.path.expanduser(path))]
+    pictures = plan_pictures(paths, args.output or DEFAULT_OUTPUT, folders)
     jobs = list(map(ImageJob, paths, pictures, ids.image_ids(paths)))
     options = ScanOptions.of(args)
     whole, scanned = choose_scans(jobs, options)
@@ -113,7 +117,12 @@ def check(args: argparse.Namespace) -> list[str]:
     """
     if args.coco_images and not (args.coco and args.input):
         raise ValueError("--coco-images goes with --coco and --input")
-    paths = find_images(args.input or [])
+    inputs = args.input or []
+    paths = leave_out_pictures(find_images(inputs), inputs, args.output or DEFAULT_OUTPUT)
+    if inputs and not paths:
+        raise ValueError(f"--input {' '.join(inputs)} holds only the pictures in --output")
+    if found := describe_inputs(paths, inputs):
+        print(f"demo.py: {found}", file=sys.stderr)
     DrawingOptions.of(args)
     ScanOptions.of(args)
     check_detector_options(args)

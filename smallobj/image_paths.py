@@ -26,7 +26,7 @@ def find_images(inputs: Sequence[str]) -> list[str]:
     """Paths of images, each file once, in the order of ``inputs``.
 
     Args:
-        inputs: files (with any ending), folders (their images, not those of subfolders) and glob
+        inputs: files (with any ending), folders (their images and those of subfolders) and glob
             patterns with ``*``, ``?``, ``[...]`` and ``**``. Images of a folder or pattern are
             sorted.
 
@@ -53,7 +53,7 @@ def _expand(path: str) -> list[str]:
     if os.path.isfile(expanded):
         return [expanded]
     if os.path.isdir(expanded):
-        names = [os.path.join(expanded, name) for name in os.listdir(expanded)]
+        names = files_below(expanded)
         rule = f"no image in this folder; an image ends in {', '.join(IMAGE_ENDINGS)}"
     elif glob.has_magic(expanded):
         names = glob.glob(expanded, recursive=True)
@@ -73,3 +73,59 @@ def path_parts(path: str) -> tuple[str, ...]:
     ('a', 'b', 'c.jpg')
     """
     return tuple(os.path.normpath(path).replace("\\", "/").split("/"))
+
+
+def files_below(folder: str) -> list[str]:
+    """Paths of the files in a folder and its subfolders, except hidden subfolders.
+
+    Links to folders are followed, but no folder is listed twice. Takes a request per folder, not
+    per file: the listing of a folder includes the type of each entry.
+    """
+    files: list[str] = []
+    waiting, seen = [folder], {os.path.realpath(folder)}
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if not entry.is_dir():
+                    files.extend([entry.path] if entry.is_file() else [])
+                elif not entry.name.startswith(".") and os.path.realpath(entry.path) not in seen:
+                    seen.add(os.path.realpath(entry.path))
+                    waiting.append(entry.path)
+    return files
+
+
+def leave_out_pictures(paths: Sequence[str], inputs: Sequence[str], output: str) -> list[str]:
+    """Images without those in the folder of the output, if this lies below a folder of the input.
+
+    Else a second run would also detect in the pictures that the first one has written.
+    """
+    folder = os.path.realpath(output)
+    roots = [os.path.realpath(os.path.expanduser(path)) for path in inputs]
+    if not any(is_below(folder, root) for root in roots) or not os.path.isdir(folder):
+        return list(paths)
+    return [path for path in paths if not is_below(os.path.realpath(path), folder)]
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path lies in a folder or its subfolders, by name.
+
+    >>> is_below("a/b/c.jpg", "a"), is_below("ab/c.jpg", "a"), is_below("a", "a")
+    (True, False, False)
+    """
+    return path.startswith(os.path.join(folder, ""))
+
+
+def describe_inputs(paths: Sequence[str], inputs: Sequence[str]) -> str:
+    """How many images the folders among ``inputs`` gave; "" without a folder.
+
+    >>> describe_inputs(["/tmp/a.jpg", "/tmp/b/c.jpg"], ["/tmp"])
+    '2 images in /tmp, 1 of them in subfolders'
+    """
+    parts = []
+    for folder in filter(os.path.isdir, map(os.path.expanduser, inputs)):
+        inside = [path for path in paths if is_below(path, folder)]
+        deep = sum(os.path.dirname(path) != folder.rstrip(os.sep) for path in inside)
+        plural = "" if len(inside) == 1 else "s"
+        tail = f", {deep} of them in subfolders" if deep else ""
+        parts.append(f"{len(inside)} image{plural} in {folder}{tail}")
+    return "; ".join(parts)

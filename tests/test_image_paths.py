@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from smallobj.image_paths import find_images
+from smallobj.image_paths import describe_inputs, find_images, leave_out_pictures
 
 
 @pytest.fixture
@@ -18,8 +18,40 @@ def names(paths):
     return [os.path.basename(path) for path in paths]
 
 
-def test_a_folder_gives_its_images_sorted_and_not_its_subfolders(photos):
-    assert names(find_images([str(photos)])) == ["a.PNG", "b.jpg", "c.tif"]
+def test_a_folder_gives_its_images_and_those_of_subfolders_sorted(photos):
+    assert names(find_images([str(photos)])) == ["a.PNG", "b.jpg", "d.jpg", "c.tif"]
+
+
+def test_hidden_subfolders_are_left_out_and_linked_ones_are_listed_once(photos, tmp_path):
+    for name in ("far/e.jpg", "photos/.cache/f.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    (photos / "linked").symlink_to(tmp_path / "far")
+    (photos / "below" / "round").symlink_to(photos)
+    (photos / "broken.jpg").symlink_to(tmp_path / "nothing.jpg")
+    found = find_images([str(photos)])
+    assert names(found) == ["a.PNG", "b.jpg", "d.jpg", "c.tif", "e.jpg"]
+    assert str(photos / "linked" / "e.jpg") in found
+
+
+def test_earlier_pictures_below_the_input_are_no_input(photos):
+    (photos / "found" / "below").mkdir(parents=True)
+    for name in ("found/b.jpg", "found/below/d.jpg"):
+        (photos / name).write_bytes(b"x")
+    found = find_images([str(photos)])
+    assert len(found) == 6
+    kept = leave_out_pictures(found, [str(photos)], str(photos / "found"))
+    assert names(kept) == ["a.PNG", "b.jpg", "d.jpg", "c.tif"]
+    # A folder that the user names is taken as it is.
+    pictures = find_images([str(photos / "found")])
+    assert leave_out_pictures(pictures, [str(photos / "found")], str(photos / "found")) == pictures
+
+
+def test_the_number_of_images_is_described(photos):
+    inputs = [str(photos), str(photos / "*.jpg")]
+    text = describe_inputs(find_images(inputs), inputs)
+    assert text == f"4 images in {photos}, 1 of them in subfolders"
+    assert describe_inputs(["a.jpg"], ["a.jpg"]) == ""
 
 
 def test_globs_are_expanded_here(photos):
@@ -37,7 +69,7 @@ def test_a_named_file_is_taken_whatever_its_ending_and_its_brackets(photos):
 
 def test_inputs_keep_their_order_and_come_once(photos):
     found = find_images([str(photos / "c.tif"), str(photos), str(photos / "*.jpg")])
-    assert names(found) == ["c.tif", "a.PNG", "b.jpg"]
+    assert names(found) == ["c.tif", "a.PNG", "b.jpg", "d.jpg"]
 
 
 @pytest.mark.parametrize("path", ["missing.jpg", "empty", "photos/*.bmp"])

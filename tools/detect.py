@@ -28,7 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     input_help = (
-        "folders, globs, images, or lists (.txt, one path per line); optional with --resume"
+        "folders (with their subfolders), globs, images, or lists (.txt, one path per line); "
+        "optional with --resume"
     )
     parser.add_argument("--input", nargs="+", metavar="PATH", default=[], help=input_help)
     output_help = "folder of this run, shared by all machines"

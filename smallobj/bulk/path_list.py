@@ -11,7 +11,7 @@ from typing import overload
 
 import numpy as np
 
-from smallobj.image_paths import IMAGE_ENDINGS, is_image_name
+from smallobj.image_paths import IMAGE_ENDINGS, files_below, is_image_name
 from smallobj.whole_file import whole_file
 
 _LIST_ENDING = ".txt"
@@ -24,7 +24,7 @@ def list_images(inputs: Sequence[str]) -> list[str]:
     files would take a million requests to a file server.
 
     Args:
-        inputs: folders (their images, not those of subfolders), glob patterns, image files, and
+        inputs: folders (their images and those of subfolders), glob patterns, image files, and
             lists (.txt) with one path per line, relative to the list's folder.
 
     Raises:
@@ -40,9 +40,7 @@ def list_images(inputs: Sequence[str]) -> list[str]:
 
 def _expand(name: str) -> list[str]:
     if os.path.isdir(name):
-        with os.scandir(name) as entries:
-            # The listing includes each entry's type; os.path.isfile() would request every file.
-            images = sorted(e.path for e in entries if is_image_name(e.name) and e.is_file())
+        images = sorted(filter(is_image_name, files_below(name)))
         return _require(images, f"{name}: no image in this folder")
     if name.lower().endswith(_LIST_ENDING) and os.path.isfile(name):
         with open(name, encoding="utf-8", errors="surrogateescape") as stream:

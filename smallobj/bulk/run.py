@@ -26,6 +26,7 @@ from smallobj.bulk.ranks import Board, Rank, Status
 from smallobj.bulk.records import Records, RecordWriter
 from smallobj.checks import check_positive
 from smallobj.data.image_file import quiet_decoders
+from smallobj.image_paths import describe_inputs
 from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
 from smallobj.inference.predictor import SmallObjectPredictor
@@ -194,6 +195,8 @@ class BulkRun:
         if options.coco_images and not options.coco_file:
             raise ValueError("--coco-images goes with --coco")
         paths = list_images(options.inputs) if options.inputs else None
+        if paths and (found := describe_inputs(paths, options.inputs)):
+            print(f"detect.py: {found}", file=sys.stderr)
         ids = CocoIds(options.coco_images)
         self.category_ids = ids.category_ids(self.predictor.class_names)
         self._image_ids = ids.image_ids(self.folder.known_paths() if paths is None else paths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 
 import cv2
@@ -30,12 +31,13 @@ def write_picture(path: str, image: np.ndarray) -> None:
     write_whole(path, data.tobytes())
 
 
-def plan_pictures(inputs: Sequence[str], output: str) -> list[str]:
+def plan_pictures(inputs: Sequence[str], output: str, folders: Sequence[str] = ()) -> list[str]:
     """Paths for the pictures of input images: all different, and none that of an input.
 
     Args:
         inputs: different image files.
         output: a folder; or, with one input, a file name with an image's ending.
+        folders: of the input; the pictures of their subfolders go to subfolders of ``output``.
 
     Raises:
         ValueError: a file name for several inputs, a format that is not written, or a picture
@@ -53,7 +55,7 @@ def plan_pictures(inputs: Sequence[str], output: str) -> list[str]:
             )
         planned = [output]
     else:
-        planned = [os.path.join(output, name) for name in _unique_names(inputs)]
+        planned = [os.path.join(output, name) for name in _unique_names(inputs, folders)]
     taken = {os.path.realpath(path) for path in inputs}
     for path in planned:
         if os.path.realpath(path) in taken:
@@ -61,20 +63,49 @@ def plan_pictures(inputs: Sequence[str], output: str) -> list[str]:
     return planned
 
 
-def _unique_names(inputs: Sequence[str]) -> list[str]:
-    """File names: the input's own, prefixed by as many folders as make it unique."""
+def _unique_names(inputs: Sequence[str], folders: Sequence[str]) -> list[str]:
+    """File names: the input's own below its folder, prefixed by as many folders as needed."""
     parts = [path_parts(os.path.abspath(_with_writable_ending(path))) for path in inputs]
-    names = [part[-1] for part in parts]
-    depth = 1
-    while clashing := {name for name in names if names.count(name) > 1}:
-        depth += 1
-        if depth > max(map(len, parts)):  # such as a_b.jpg and a/b.jpg: prefix numbers instead
-            return [f"{number}_{part[-1]}" for number, part in enumerate(parts, 1)]
-        names = [
-            "_".join(part[-depth:]).strip("_") if name in clashing else name
-            for name, part in zip(names, parts, strict=True)
-        ]
-    return names
+    depths = _depths(parts, folders)
+    lengths = list(depths)
+    while True:
+        names = [_name(*row) for row in zip(parts, depths, lengths, strict=True)]
+        clashing = _clashing(names)
+        if not clashing:
+            return names
+        rows = [n for n, name in enumerate(names) if name in clashing]
+        if all(lengths[n] >= len(parts[n]) for n in rows):
+            break
+        for n in rows:
+            lengths[n] += 1
+    # Such as a_b.jpg and a/b.jpg: prefix numbers instead.
+    own = [_name(*row) for row in zip(parts, depths, depths, strict=True)]
+    split = map(os.path.split, own)
+    return [os.path.join(head, f"{number}_{tail}") for number, (head, tail) in enumerate(split, 1)]
+
+
+def _depths(parts: Sequence[tuple[str, ...]], folders: Sequence[str]) -> list[int]:
+    """How many parts of each path lie below one of the folders; 1 for a path in none of them."""
+    roots = [path_parts(os.path.abspath(os.path.expanduser(folder))) for folder in folders]
+    return [
+        min((len(part) - len(root) for root in roots if part[: len(root)] == root), default=1) or 1
+        for part in parts
+    ]
+
+
+def _name(part: tuple[str, ...], depth: int, length: int) -> str:
+    """The last ``depth`` parts of a path, the first of them prefixed by those before it."""
+    used = part[-length:]
+    first = len(used) - depth + 1
+    return os.path.join("_".join(used[:first]).strip("_"), *used[first:])
+
+
+def _clashing(names: Sequence[str]) -> set[str]:
+    """Names that occur twice, or that are also a folder of another name."""
+    folders = {os.path.dirname(name) for name in names}
+    while above := {os.path.dirname(folder) for folder in folders} - folders:
+        folders |= above
+    return {name for name, count in Counter(names).items() if count > 1 or name in folders}
 
 
 def _with_writable_ending(path: str) -> str:

@@ -20,9 +20,9 @@ def folder(tmp_path, monkeypatch):
 def test_folders_and_patterns_give_what_the_demo_takes(folder):
     for words in (["b"], ["b/*.jpg", "c.jpg"], ["b/**/*.jpg"], ["c.jpg", "b", "c.jpg"]):
         found = list_images(words)
-        # A folder that is named like an image is told apart without a look at every file.
+        # A folder that is named like an image is told apart without a request for every file.
         assert [path for path in found if os.path.isfile(path)] == find_images(words)
-    assert list_images(["b"]) == ["b/1.png", "b/10.JPG", "b/2.jpg"]
+    assert list_images(["b"]) == ["b/1.png", "b/10.JPG", "b/2.jpg", "b/deep/0.jpg"]
 
 
 def test_a_list_names_files_beside_it(folder):

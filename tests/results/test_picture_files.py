@@ -23,6 +23,19 @@ def test_a_name_made_longer_takes_no_other_input_s(tmp_path):
     assert len(set(plan_pictures(inputs, str(tmp_path)))) == len(inputs)
 
 
+def test_pictures_of_subfolders_go_to_the_same_subfolders():
+    inputs = ["/p/1.jpg", "/p/a/1.jpg", "/p/a/b/1.jpg", "/q/a/1.jpg", "/q/c/2.png", "/r/9.gif"]
+    planned = plan_pictures(inputs, "/o", ["/p", "/q/"])
+    assert planned == [
+        f"/o/{name}"
+        for name in ("1.jpg", "p_a/1.jpg", "a/b/1.jpg", "q_a/1.jpg", "c/2.png", "9.gif.jpg")
+    ]
+    # A picture can't have the name of a folder.
+    planned = plan_pictures(["/p/a/b.jpg", "/p/a/b.jpg/c.jpg"], "/o", ["/p"])
+    assert planned[1] == "/o/a/b.jpg/c.jpg"
+    assert planned[0] not in (planned[1], "/o/a/b.jpg")
+
+
 @pytest.mark.parametrize("ending", [*IMAGE_ENDINGS, ".gif", ""])
 def test_a_picture_gets_an_ending_that_can_be_written(tmp_path, ending):
     (planned,) = plan_pictures([f"/p/1{ending}"], str(tmp_path / "o"))
