@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from smallobj.data.labels.problems import DatasetError, Problem
 from smallobj.formats import coco, coco_results, csv_table, cvat, labelme, yolo
-from smallobj.formats.box_reading import Source
 from smallobj.formats.box_set import BoxSet, ImageBoxes
+from smallobj.formats.source import Source
 from smallobj.formats.targets import Target
 
 

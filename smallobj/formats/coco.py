@@ -5,27 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import Problem
 from smallobj.data.labels.readers import read_labels
 from smallobj.data.labels.reading import DatasetReading
-from smallobj.data.labels.spec import DatasetSpec
-from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet, ImageBoxes, short
+from smallobj.formats.dataset_boxes import box_set
+from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, write_file
 
 
 def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     """Labels, with the ids of their images and categories. Polygons are left out."""
-    reading = read_dataset(source.path, source.images, source.policy)
-    return reading.box_set(category_ids(reading)), reading.problems
-
-
-def read_dataset(path: str, images: str, policy: Policy = DEFAULT_POLICY) -> BoxReading:
-    """The images of an annotation file, in a folder if one is named, with their labels."""
-    return BoxReading.from_dataset(
-        read_labels(DatasetSpec("", "coco", path, images), policy), images
-    )
+    reading = read_labels(source.dataset("coco"), source.policy)
+    return box_set(reading, source.images, category_ids(reading)), reading.problems
 
 
 def category_ids(reading: DatasetReading) -> list[int]:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TextIO
 
 import numpy as np
 
+from smallobj.data.labels.objects import add_object, read_numbers
 from smallobj.data.labels.problems import Problem, shown
-from smallobj.data.labels.reading import read_json
+from smallobj.data.labels.readers import read_labels
+from smallobj.data.labels.reading import DatasetReading, read_json
 from smallobj.data.labels.rules import KNOWN_CLASS, is_number, rule
-from smallobj.formats.box_reading import BoxReading, Source
 from smallobj.formats.box_set import BoxSet
-from smallobj.formats.coco import category_ids, read_dataset, xywh
+from smallobj.formats.coco import category_ids, xywh
+from smallobj.formats.dataset_boxes import box_set, name_below
 from smallobj.formats.result_columns import ResultColumns
 from smallobj.formats.result_kinds import COCO, look_into
 from smallobj.formats.result_matching import RESULT_RULE, KnownSet, coco_columns, doubtful
+from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, write_file
 from smallobj.geometry.masks import Rle
 
@@ -39,11 +43,12 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
             f"{source.path}: COCO results hold ids alone; name the COCO annotation file that "
             "says which images and categories they are (--coco-images)"
         )
-    reading = read_dataset(source.coco_images, source.images, source.policy)
-    known = _known_set(reading)
-    for image in reading.boxes.values():
+    truth = replace(source, path=source.coco_images)
+    reading = read_labels(truth.dataset("coco"), source.policy)
+    known = _known_set(reading, source.images)
+    for record in reading.records:
         # The annotation file's own boxes are labels; only its images and ids are wanted.
-        image.rows.clear()
+        record["annotations"] = []
     content = read_json(source.path, reading)
     results = None if content is None else look_into(content, source.path, reading)
     if results is not None and results.kind != COCO:
@@ -51,21 +56,22 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
     elif results is not None:
         found = coco_columns(results, source.path, known, source.results, reading)
         _add_all(found, source.path, known, reading)
-    return reading.box_set(category_ids(reading)), reading.problems
+    return box_set(reading, source.images, category_ids(reading)), reading.problems
 
 
-def _known_set(reading: BoxReading) -> KnownSet:
-    images = reading.boxes.values()
+def _known_set(reading: DatasetReading, folder: str) -> KnownSet:
+    images = reading.records
+    sizes = [(image["height"], image["width"]) for image in images]
     return KnownSet(
-        [image.image_id or 0 for image in images],
-        list(reading.boxes),
-        np.array([image.size or (0, 0) for image in images], dtype=np.int64).reshape(-1, 2),
+        [image["image_id"] for image in images],
+        [name_below(image["file_name"], folder) for image in images],
+        np.array(sizes, dtype=np.int64).reshape(-1, 2),
         reading.class_names,
         reading.class_ids,
     )
 
 
-def _add_all(found: ResultColumns, path: str, known: KnownSet, reading: BoxReading) -> None:
+def _add_all(found: ResultColumns, path: str, known: KnownSet, reading: DatasetReading) -> None:
     """Takes all boxes, or reports the rules that they break."""
     hint = doubtful(found, known.sizes)
     if hint is not None:
@@ -84,12 +90,12 @@ def _add_all(found: ResultColumns, path: str, known: KnownSet, reading: BoxReadi
         if not isinstance(box, list) or len(box) != 4:
             reading.report(*place, _BOX_RULE, shown(box))
             continue
-        numbers = reading.numbers(*place, box)
+        numbers = read_numbers(reading, place, box)
         corners = None
         if numbers is not None:
             x, y, w, h = numbers
             corners = (x, y, x + w, y + h)
-        reading.add(known.files[number], index, corners, score, place=place)
+        add_object(reading, reading.records[number], place, index, corners, score=score)
 
 
 def coco_result(
@@ -161,10 +167,11 @@ def write(boxes: BoxSet, target: Target) -> None:
 def _result_ids(boxes: BoxSet, target: Target) -> tuple[dict[str, int], dict[str, int]]:
     """Ids by image file, and by class name."""
     if target.coco_images:
-        reading = read_dataset(target.coco_images, target.images)
+        known = Source(target.coco_images, target.images)
+        reading = read_labels(known.dataset("coco"))
         if reading.problems:
             raise ValueError("\n".join(map(str, reading.problems)))
-        boxes = reading.box_set(category_ids(reading))
+        boxes = box_set(reading, known.images, category_ids(reading))
     ids = {image.file: image.image_id for image in boxes.images if image.image_id is not None}
     if len(ids) < len(boxes.images) or (boxes.images and not boxes.category_ids):
         raise ValueError(

@@ -7,12 +7,13 @@ Class names stand in classes.txt beside the label files.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from smallobj.data.labels.problems import Problem
-from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.yolo import read_yolo
-from smallobj.formats.box_reading import SCORE_MISSING, BoxReading, Source
 from smallobj.formats.box_set import BoxSet, ImageBoxes
+from smallobj.formats.dataset_boxes import converted
+from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, class_list, label_files, write_file
 
 CLASS_FILE = "classes.txt"
@@ -31,21 +32,9 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
             f"{source.path}: YOLO boxes are shares of the image's sides; name the folder of "
             "images (--images)"
         )
-    classes = source.classes or os.path.join(source.path, CLASS_FILE)
-    dataset = read_yolo(
-        DatasetSpec("", "yolo", source.path, source.images, classes), source.policy, scores=True
-    )
-    reading = BoxReading.from_dataset(dataset, source.images)
-    scored = [
-        (file, row[5] is not None) for file, image in reading.boxes.items() for row in image.rows
-    ]
-    mixed = [file for file, is_scored in scored if is_scored is not scored[0][1]]
-    if mixed:
-        reading.report(source.path, mixed[0], SCORE_MISSING, "some lines with and some without")
-    # The numbers that the reader gave the images are no ids of a COCO file.
-    for image in reading.boxes.values():
-        image.image_id = None
-    return reading.box_set(), reading.problems
+    if not source.classes:
+        source = replace(source, classes=os.path.join(source.path, CLASS_FILE))
+    return converted(read_yolo(source.dataset("yolo"), source.policy, scores=True), source)
 
 
 def write(boxes: BoxSet, target: Target) -> None:

@@ -77,7 +77,7 @@ def test_csv_as_a_whole(tmp_path, photos):
     expect(csv_error(tmp_path, twice), "line 3", "a class_id must stand for one class", "'nut'")
     expect(csv_error(tmp_path, "a.jpg,1,bolt,,1,2,3,4\n"), "without gaps", "no class 0")
     mixed = "a.jpg,0,bolt,0.5,1,2,3,4\na.jpg,0,bolt,,1,2,3,4\n"
-    expect(csv_error(tmp_path, mixed), "line 3", "either all boxes have a score, or none has")
+    expect(csv_error(tmp_path, mixed), "a.jpg", "either all boxes have a score, or none has")
     unknown = csv_error(tmp_path, "b.jpg,0,bolt,,1,2,3,4\n", str(photos))
     expect(unknown, "line 2", "must lie in the folder of images", "'b.jpg'")
     outside = csv_error(tmp_path, "a.jpg,0,bolt,,1,2,90,4\n", str(photos))

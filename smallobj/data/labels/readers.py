@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from smallobj.data.labels.challenge import read_challenge
 from smallobj.data.labels.coco import read_coco
+from smallobj.data.labels.csv_table import read_csv
+from smallobj.data.labels.cvat import read_cvat
+from smallobj.data.labels.labelme import read_labelme
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError, ProblemLog, shown
 from smallobj.data.labels.reading import DatasetReading
@@ -22,6 +25,9 @@ SPLITS: dict[str, Callable[[str, ProblemLog], list[str]]] = {
 READERS: dict[str, Callable[[DatasetSpec, Policy], DatasetReading]] = {
     "challenge": read_challenge,
     "coco": read_coco,
+    "csv": read_csv,
+    "cvat": read_cvat,
+    "labelme": read_labelme,
     "roboflow": read_roboflow,
     "yolo": read_yolo,
 }

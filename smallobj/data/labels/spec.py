@@ -15,7 +15,8 @@ class Layout:
 
     Attributes:
         annotations: what the first part is; "" if it may be empty, for photographs without labels.
-        images: whether a folder of images is needed; None: there is no such part.
+        images: whether a folder of images is needed; else it is the folder of the annotations.
+            None: there is no such part.
         classes: whether a class file is needed; None: there is no such part.
         has_splits: one string stands for several datasets, NAME_train, NAME_val and so on; the part
             behind the annotations chooses one of them.
@@ -104,6 +105,10 @@ def _resolve(path: str) -> str:
     return here if os.path.exists(here) and not os.path.exists(found) else found
 
 
+def _folder_of(path: str) -> str:
+    return path if os.path.isdir(path) else os.path.dirname(path)
+
+
 def parse_spec(spec: str) -> DatasetSpec:
     """Parses a dataset string such as ``"bolts_train=coco:bolts/train.json:bolts/images"``.
 
@@ -141,7 +146,10 @@ def parse_spec(spec: str) -> DatasetSpec:
         _refuse_number(form, layout, len(parts), spec)
     fields = dict(zip(layout.parts, parts, strict=False))
     split = fields.pop("split", "")
-    parsed = DatasetSpec(name, form, **{k: _resolve(v) for k, v in fields.items()}, split=split)
+    paths = {key: _resolve(value) for key, value in fields.items()}
+    if layout.images is False and not paths.get("images"):
+        paths["images"] = _folder_of(paths["annotations"])
+    parsed = DatasetSpec(name, form, **paths, split=split)
     _check_parts(parsed, spec)
     return parsed
 

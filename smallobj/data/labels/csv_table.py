@@ -1,0 +1,130 @@
+"""CSV with a box a row: file, class_id, class, score, x1, y1, x2, y2; detection writes it, too.
+
+The score is empty for labels. Images without boxes have no row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+
+from smallobj.data.labels.class_table import ClassTable
+from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.listed_images import ListedImages, slashed
+from smallobj.data.labels.objects import add_object, read_numbers
+from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
+from smallobj.data.labels.problems import shown
+from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_text
+from smallobj.data.labels.rules import KNOWN_CLASS, rule
+from smallobj.data.labels.spec import DatasetSpec
+
+COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
+KNOWN_FILE = rule(
+    "label-of-unknown-image", "the image must lie in the folder of images", dropped="box"
+)
+_HEADER_RULE = f"the first line must be {','.join(COLUMNS)}"
+_ROW_RULE = rule(
+    "csv-row", f"a row must have {len(COLUMNS)} cells, the file's name in the first", dropped="row"
+)
+_ID_RULE = rule("csv-class-id", "class_id must be a whole number from 0", dropped="box")
+_NAME_RULE = "a class_id must stand for one class"
+_GAP_RULE = "without a file of class names, class ids must run from 0 without gaps"
+_VALID_CSV = "the file must be valid CSV"
+
+
+def read_csv(
+    spec: DatasetSpec, policy: Policy = DEFAULT_POLICY, class_names: Sequence[str] = ()
+) -> DatasetReading:
+    """Labels or detections; with a folder of images, the images without boxes as well.
+
+    Args:
+        spec: the dataset; its folder of images may be "".
+        policy: what is done about broken rules.
+        class_names: where they are known without a file.
+    """
+    reading = DatasetReading(policy=policy)
+    table = _Table(spec, reading, class_names)
+    text = read_text(spec.annotations, reading)
+    # newline="" leaves line breaks to csv: a quoted cell may hold one.
+    rows = csv.reader(io.StringIO(text or "", newline=""), strict=True)
+    try:
+        header = next(rows, None)
+        if text is not None and header != list(COLUMNS):
+            reading.report(spec.annotations, "line 1", _HEADER_RULE, shown(header))
+            return reading
+        for row in rows:
+            table.add_row(row, (spec.annotations, f"line {rows.line_num}"))
+    except csv.Error as error:
+        reading.report(spec.annotations, f"line {rows.line_num}", _VALID_CSV, str(error))
+    table.finish()
+    return reading
+
+
+class _Table:
+    def __init__(
+        self, spec: DatasetSpec, reading: DatasetReading, class_names: Sequence[str]
+    ) -> None:
+        self._spec = spec
+        self._reading = reading
+        classes = ClassTable(spec, reading, class_names)
+        self._is_open = classes.is_open
+        self._names = dict(enumerate(reading.class_names))
+        self._images = ListedImages(spec.images, reading)
+        if spec.images and not os.path.isdir(spec.images):
+            reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+        elif spec.images:
+            self._images.add_folder(list_images(spec.images))
+
+    def add_row(self, row: list[str], place: tuple[str, str]) -> None:
+        if len(row) != len(COLUMNS) or not row[0]:
+            self._reading.report(*place, _ROW_RULE, shown(row))
+            return
+        path, class_id, name, score, *corners = row
+        file = self._below(path)
+        record = self._images.records.get(file)
+        if record is None and self._spec.images:
+            self._reading.report(*place, KNOWN_FILE, shown(path))
+            return
+        if record is None:
+            record = self._images.add(file, None, place)
+            assert record is not None  # it is new, and needs no file
+        index = self._class_index(class_id, name, place)
+        numbers = read_numbers(self._reading, place, corners)
+        add_object(self._reading, record, place, index, numbers, score=score or None)
+
+    def _below(self, path: str) -> str:
+        """Name below the folder: rows carry the paths that detection was given."""
+        file = slashed(path)
+        if not self._spec.images or file in self._images.records:
+            return file
+        return slashed(os.path.relpath(path, self._spec.images))
+
+    def _class_index(self, text: str, name: str, place: tuple[str, str]) -> int | None:
+        # isdigit alone takes superscripts, too, and int() raises for these and for very long texts.
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            self._reading.report(*place, _ID_RULE, shown(text))
+            return None
+        index = int(text)
+        if self._is_open:
+            self._names.setdefault(index, name)
+        if index not in self._names:
+            value = f"{index}; known are 0 to {len(self._names) - 1}"
+            self._reading.report(*place, KNOWN_CLASS, value)
+            return None
+        if self._names[index] != name:
+            value = f"{index} for {shown(self._names[index])} and {shown(name)}"
+            self._reading.report(*place, _NAME_RULE, value)
+            return None
+        return index
+
+    def finish(self) -> None:
+        names = self._names
+        missing = sorted(set(range(max(names, default=-1) + 1)) - set(names))
+        if missing:
+            place = (self._spec.annotations, "class ids")
+            self._reading.report(*place, _GAP_RULE, f"no class {missing[0]}")
+        self._reading.class_names = [names[index] for index in sorted(names)]
+        self._reading.class_ids = {index: index for index in range(len(names))}
+        self._reading.records = self._images.readable()
