@@ -10,9 +10,9 @@ import io
 import os
 from collections.abc import Sequence
 
-from smallobj.data.labels.class_table import ClassTable
 from smallobj.data.labels.image_size import list_images
 from smallobj.data.labels.listed_images import ListedImages, slashed
+from smallobj.data.labels.named_classes import NamedClasses
 from smallobj.data.labels.objects import add_object, read_numbers
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
@@ -68,7 +68,7 @@ class _Table:
     ) -> None:
         self._spec = spec
         self._reading = reading
-        classes = ClassTable(spec, reading, class_names)
+        classes = NamedClasses(spec, reading, class_names)
         self._is_open = classes.is_open
         self._names = dict(enumerate(reading.class_names))
         self._images = ListedImages(spec.images, reading)

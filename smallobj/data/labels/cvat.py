@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from smallobj.data.labels.class_table import ClassTable
 from smallobj.data.labels.listed_images import ListedImages, slashed
+from smallobj.data.labels.named_classes import NamedClasses
 from smallobj.data.labels.objects import add_object, read_numbers, whole_size
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
@@ -41,7 +41,7 @@ def read_cvat(
         class_names: where they are known without a file.
     """
     reading = DatasetReading(policy=policy)
-    classes = ClassTable(spec, reading, class_names)
+    classes = NamedClasses(spec, reading, class_names)
     found = read_xml(spec.annotations, reading)
     if found is None:
         return reading
@@ -67,7 +67,7 @@ class _Document:
         self,
         spec: DatasetSpec,
         reading: DatasetReading,
-        classes: ClassTable,
+        classes: NamedClasses,
         lines: dict[Element, int],
     ) -> None:
         self._path = spec.annotations

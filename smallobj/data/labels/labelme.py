@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from smallobj.data.labels.class_table import ClassTable
 from smallobj.data.labels.image_size import list_images, natural_key
 from smallobj.data.labels.listed_images import ListedImages, slashed
+from smallobj.data.labels.named_classes import NamedClasses
 from smallobj.data.labels.objects import add_object, read_numbers, whole_size
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
@@ -47,7 +47,7 @@ def read_labelme(
         class_names: where they are known without a file.
     """
     reading = DatasetReading(policy=policy)
-    folder = _Folder(spec, reading, ClassTable(spec, reading, class_names))
+    folder = _Folder(spec, reading, NamedClasses(spec, reading, class_names))
     if not os.path.isdir(spec.annotations):
         reading.report(spec.annotations, "label folder", MUST_EXIST, "no such folder")
         return reading
@@ -72,7 +72,7 @@ def _json_files(folder: str) -> list[str]:
 
 
 class _Folder:
-    def __init__(self, spec: DatasetSpec, reading: DatasetReading, classes: ClassTable) -> None:
+    def __init__(self, spec: DatasetSpec, reading: DatasetReading, classes: NamedClasses) -> None:
         self._spec = spec
         self._reading = reading
         self._classes = classes

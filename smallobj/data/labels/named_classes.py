@@ -10,7 +10,7 @@ from smallobj.data.labels.rules import KNOWN_CLASS
 from smallobj.data.labels.spec import DatasetSpec
 
 
-class ClassTable:
+class NamedClasses:
     """Numbers of class names; without a list of names each new one becomes a class.
 
     Attributes:
