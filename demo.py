@@ -141,10 +141,13 @@ def run(args: argparse.Namespace) -> int:
     from smallobj.demo.run import DemoRun
     from smallobj.demo.table import detections_table, frames_line
     from smallobj.inference.detector_config import prepare_detector_config
+    from smallobj.inference.notices import bundled_notice
     from smallobj.inference.predictor import SmallObjectPredictor
 
     quiet_decoders()
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
+    if notice := bundled_notice(cfg):
+        print(f"demo.py: {notice}", file=sys.stderr)
     predictor = SmallObjectPredictor(cfg, args.confidence_threshold)
     demo_run = DemoRun(predictor, show_tiles=args.debug, drawing=DrawingOptions.of(args))
     interrupted = False
@@ -164,7 +167,8 @@ def run(args: argparse.Namespace) -> int:
     if args.input:
         print(detections_table(demo_run.log, args.confidence_threshold))
     else:
-        print(frames_line(demo_run.log, args.video_input or f"webcam {args.webcam}"))
+        video = args.video_input or f"webcam {args.webcam}"
+        print(frames_line(demo_run.log, args.confidence_threshold, video))
     if line := demo_run.labels_line():
         print(f"demo.py: {line}", file=sys.stderr)
     for path in (*demo_run.written, *(p for p in (args.json, args.csv, args.coco) if p)):

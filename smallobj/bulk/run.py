@@ -29,6 +29,7 @@ from smallobj.data.image_file import quiet_decoders
 from smallobj.image_paths import describe_inputs
 from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
+from smallobj.inference.notices import bundled_notice, nothing_found
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.results.coco_ids import CocoIds
 from smallobj.results.result_files import ImageResult, ResultFiles
@@ -147,6 +148,8 @@ class BulkRun:
             self.category_ids = list(range(len(self.predictor.class_names)))
             report.fingerprint = self._fingerprint(cfg)
             if self.rank.index == 0:
+                if notice := bundled_notice(cfg):
+                    print(f"detect.py: {notice}", file=sys.stderr)
                 report.plan = self._prepare(report.fingerprint)
         except (ValueError, OSError) as error:
             report.error = str(error)
@@ -260,6 +263,8 @@ class BulkRun:
         for reason in totals.reasons:
             print(f"skipped: {reason}", file=sys.stderr)
         print(f"{totals.images} images, {totals.broken} broken, {totals.detections} detections")
+        if totals.images > totals.broken and not totals.detections:
+            print(nothing_found(options.threshold, self.predictor.class_names))
         for path in (self.folder.detections_file, *outputs):
             if path:
                 print(f"wrote {path}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from smallobj.inference.notices import nothing_found
 from smallobj.results.detection_log import DetectionLog
 
 
@@ -18,10 +19,11 @@ def detections_table(
         threshold: lowest score of a detection; stated if there are no detections.
         most_images, most_rows: with more images or detections than these, only counts are printed.
     """
-    many = sum(len(image.boxes) for image in log.images) > most_rows
-    if len(log.images) > most_images or many:
+    total = sum(len(image.boxes) for image in log.images)
+    if len(log.images) > most_images or total > most_rows:
         counts = [(image.file, str(len(image.boxes))) for image in log.images]
-        return _columns([("file", "objects"), *counts])
+        hint = "" if total else f"\n{nothing_found(threshold, log.class_names)}"
+        return _columns([("file", "objects"), *counts]) + hint
     rows = [
         (
             os.path.basename(file),
@@ -31,15 +33,18 @@ def detections_table(
         )
         for file, _, name, score, *box in log.rows()
     ]
+    if not log.images:
+        return "no image could be read"
     if not rows:
-        return f"no object with a score of at least {threshold:g}"
+        return nothing_found(threshold, log.class_names)
     return _columns([("file", "class", "score", "x1 y1 x2 y2"), *rows])
 
 
-def frames_line(log: DetectionLog, video: str) -> str:
+def frames_line(log: DetectionLog, threshold: float, video: str) -> str:
     """A line with the number of detections in all frames of a video; ``video`` is its name."""
     count = sum(len(image.boxes) for image in log.images)
-    return f"{video}: {count} detections in {len(log.images)} frames"
+    hint = "" if count else f"\n{nothing_found(threshold, log.class_names)}"
+    return f"{video}: {count} detections in {len(log.images)} frames{hint}"
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:

@@ -116,6 +116,37 @@ def test_many_images_are_summed_up(demo, photos, weights, capsys):
     assert all(int(line.split()[1]) > 0 for line in lines[1:12])
 
 
+def test_no_detection_gives_a_hint(demo, photos, weights, capsys):
+    assert demo("--input", "a/1.jpg", *weights, "--confidence-threshold", "1") == 0
+    printed = capsys.readouterr()
+    assert "lower --confidence-threshold? The model knows red, green, blue" in printed.out
+    assert "bundled" not in printed.err
+
+
+def test_pictures_of_a_tree_mirror_it_and_are_no_input_of_the_next_run(
+    demo, photos, weights, capsys
+):
+    for _ in range(2):
+        words = ["--input", ".", "--output", "found", *weights, "--confidence-threshold", "0.9"]
+        assert demo(*words) == 0
+        assert "3 images in ., 3 of them in subfolders" in capsys.readouterr().err
+    assert sorted(str(p.relative_to(photos)) for p in (photos / "found").rglob("*.*")) == [
+        "found/a/1.jpg",
+        "found/a/2.png",
+        "found/b/1.jpg",
+    ]
+
+
+def test_the_choice_of_labels_is_said_unless_the_user_makes_it(demo, photos, weights, capsys):
+    words = ["--input", "a/1.jpg", *weights, "--confidence-threshold", "0"]
+    assert demo(*words) == 0
+    assert "labels, by the room between the objects: none in 1" in capsys.readouterr().err
+    assert demo(*words, "--labels", "index", "--no-legend", "--line-width", "1") == 0
+    assert "labels, by" not in capsys.readouterr().err
+    assert demo(*words, "--line-width", "0") == 2
+    assert "--line-width" in capsys.readouterr().err
+
+
 def test_an_interrupted_run_keeps_what_it_has(demo, photos, weights, monkeypatch, capsys):
     draw = DemoRun.draw
     calls = []
