@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +32,12 @@ def converted(reading: DatasetReading, source: Source) -> tuple[BoxSet, list[Pro
     """
     _check_scores(reading, source)
     reading.merge_duplicates()
-    return box_set(reading, source.images), reading.problems
+    boxes = box_set(reading, source.images)
+    ids = list(reading.class_ids)
+    # Counted from 0 without gaps they are no ids of a COCO file.
+    if ids != list(range(len(ids))):
+        boxes = dataclasses.replace(boxes, category_ids=ids)
+    return boxes, reading.problems
 
 
 def box_set(

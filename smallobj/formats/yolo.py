@@ -1,7 +1,8 @@
 """YOLO: a .txt file an image, ``class cx cy w h`` or ``class cx cy w h score`` a line.
 
 cx and w are shares of the image's width, cy and h of its height; (cx, cy) is the box's centre.
-Class names stand in classes.txt beside the label files.
+Polygons, oriented boxes and boxes with keypoints are read as boxes. Class names stand in
+classes.txt beside the label files.
 """
 
 from __future__ import annotations

@@ -173,3 +173,16 @@ def test_yolo_with_the_six_decimals_of_other_writers(tmp_path, photographs):
         height, width = image.size
         bound = 0.75e-6 * np.array([width, height, width, height]) + 1e-6
         assert (abs(found[image.file].boxes - image.boxes) <= bound).all()
+
+
+def test_class_ids_of_yolo_with_gaps_become_category_ids(tmp_path):
+    for folder in ("labels", "photos"):
+        (tmp_path / folder).mkdir()
+    PIL.Image.new("L", (40, 20)).save(tmp_path / "photos/a.jpg")
+    (tmp_path / "labels/a.txt").write_text("2 0.5 0.5 0.5 0.5")
+    (tmp_path / "data.yaml").write_text("names: {0: bolt, 2: nut}")
+    places = [str(tmp_path / name) for name in ("labels", "photos", "data.yaml")]
+    write_boxes("coco", read_boxes("yolo", Source(*places)), Target(str(tmp_path / "out.json")))
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert [(c["id"], c["name"]) for c in written["categories"]] == [(0, "bolt"), (2, "nut")]
+    assert [(a["category_id"], a["bbox"]) for a in written["annotations"]] == [(2, [10, 5, 20, 10])]

@@ -7,6 +7,7 @@ from typing import Any
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
 from smallobj.data.labels.image_size import list_images, natural_key, read_sizes
+from smallobj.data.labels.listed_classes import ListedClasses
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import (
@@ -15,6 +16,7 @@ from smallobj.data.labels.reading import (
     make_record,
     read_class_file,
     read_json,
+    read_listed_classes,
 )
 from smallobj.data.labels.rules import is_number, rule, to_float
 from smallobj.data.labels.spec import DatasetSpec
@@ -37,8 +39,10 @@ def read_challenge_classes(spec: DatasetSpec, reading: DatasetReading) -> list[s
 def read_challenge(spec: DatasetSpec, policy: Policy = DEFAULT_POLICY) -> DatasetReading:
     """Reads labels and image sizes; without a label file, lists all images of the folder."""
     reading = DatasetReading(policy=policy)
-    reading.class_names = read_challenge_classes(spec, reading)
-    reading.class_ids = {index: index for index in range(len(reading.class_names))}
+    if spec.classes:
+        reading.take_classes(read_listed_classes(spec.classes, reading))
+    else:
+        reading.take_classes(ListedClasses(dict(enumerate(CHALLENGE_CLASSES_EN))))
     labels: Any
     if spec.annotations:
         labels = read_json(spec.annotations, reading)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 from detectron2.structures import BoxMode
 
+from smallobj.data.labels.listed_classes import ListedClasses, classes_of_lines, listed_classes
 from smallobj.data.labels.problems import ProblemLog, shown
 from smallobj.data.labels.rules import (
     DUPLICATE_BOX,
@@ -21,9 +23,10 @@ from smallobj.data.labels.rules import (
     INSIDE_BOX,
     KNOWN_CLASS,
     broken_box_rule,
-    class_index,
     clip_box,
+    to_float,
 )
+from smallobj.data.labels.text_yaml import load_texts
 
 UNIQUE_KEY = "a JSON key may occur once in an object"
 MUST_EXIST = "the file must exist"
@@ -58,18 +61,34 @@ class DatasetReading(ProblemLog):
         Args:
             file: the file, for reports.
             entry: the place in that file, for reports.
-            class_value: class id in the file, which is also the contiguous class id.
+            class_value: class id in the file.
             box: (x, y, w, h) in pixels.
             size: (h, w) of the image; None if it could not be read.
         """
-        index = class_index(class_value, len(self.class_names))
+        index = self.class_of(class_value)
         if index is None:
-            value = f"{shown(class_value)}; known are 0 to {len(self.class_names) - 1}"
-            self.report(file, entry, KNOWN_CLASS, value)
+            self.report(file, entry, KNOWN_CLASS, f"{shown(class_value)}; {self.known_classes()}")
         good_box = self.box(file, entry, box, size)
         if index is None or good_box is None:
             return None
         return self.make_annotation(good_box, index)
+
+    def take_classes(self, table: ListedClasses) -> None:
+        """Takes the classes of a class file."""
+        self.class_names = list(table.names.values())
+        self.class_ids = table.class_ids
+
+    def class_of(self, value: int | float) -> int | None:
+        """Contiguous class id of a class id in the file; None if there is no such class."""
+        number = to_float(value)
+        return self.class_ids.get(int(number)) if number.is_integer() else None
+
+    def known_classes(self) -> str:
+        """The class ids in the file, for messages."""
+        ids = list(self.class_ids)
+        if ids == list(range(len(ids))):
+            return f"known are 0 to {len(ids) - 1}"
+        return f"known are {', '.join(map(str, ids))}"
 
     @staticmethod
     def make_annotation(box: list[float], index: int, is_crowd: int = 0) -> dict[str, Any]:
@@ -192,10 +211,16 @@ def _parse(text: str, path: str, log: ProblemLog, line: int = 1) -> Any:
 
 
 def read_text(path: str, log: ProblemLog) -> str | None:
-    """Content of a UTF-8 file, or None after reporting why it can't be read."""
+    """Content of a UTF-8 file, or None after reporting why it can't be read.
+
+    UTF-16 with its byte order mark, as Windows writes it, is read, too. Lines end with a line feed.
+    """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read()
+        with open(path, "rb") as file:
+            data = file.read()
+        is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        text = data.decode("utf-16" if is_wide else "utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         log.report(path, "whole file", MUST_EXIST, "no such file")
     except (OSError, UnicodeDecodeError) as error:
@@ -203,54 +228,40 @@ def read_text(path: str, log: ProblemLog) -> str | None:
     return None
 
 
-def read_class_file(path: str, log: ProblemLog) -> list[str]:
-    """Class names from a JSON list, a yaml with ``names``, or a text file with one name per line.
+def read_yaml(path: str, log: ProblemLog) -> Any:
+    """Content of a YAML file with its values as texts, or None after reporting its problem."""
+    text = read_text(path, log)
+    if text is None:
+        return None
+    try:
+        content = load_texts(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        log.report(path, "whole file", "the file must be plain yaml", " ".join(str(error).split()))
+        return None
+    if content is None:
+        log.report(path, "whole file", "the file must hold a mapping or a list", "nothing")
+    return content
 
-    Returns an empty list after reporting a problem of the file.
+
+def read_listed_classes(path: str, log: ProblemLog) -> ListedClasses:
+    """Classes from a class file; without names after reporting a problem of the file.
+
+    Args:
+        path: JSON, YAML, or text with a name or ``id:name`` a line; the content is described at
+            :func:`smallobj.data.labels.listed_classes.listed_classes`.
+        log: receives the problems.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending in (".yaml", ".yml"):
-        text = read_text(path, log)
-        if text is None:
-            return []
-        try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            log.report(path, "whole file", "the file must be plain yaml", str(error))
-            return []
+        content = read_yaml(path, log)
     elif ending == ".json":
         content = read_json(path, log)
-        if content is None:
-            return []
     else:
         text = read_text(path, log)
-        if text is None:
-            return []
-        content = [line.strip() for line in text.strip().splitlines()]
-    names = content.get("names") if isinstance(content, dict) else content
-    return check_class_names(path, _in_order(names), log)
+        content = None if text is None else classes_of_lines(text)
+    return ListedClasses() if content is None else listed_classes(path, content, log)
 
 
-def _in_order(names: Any) -> Any:
-    """The list for a mapping ``{0: name, 1: name}``, as in YOLO's yaml; else ``names`` itself."""
-    if isinstance(names, dict) and sorted(names, key=str) == sorted(range(len(names)), key=str):
-        return [names[index] for index in range(len(names))]
-    return names
-
-
-def check_class_names(path: str, names: Any, log: ProblemLog) -> list[str]:
-    """The names if they are a list of distinct strings; else [] after reporting what they are."""
-    rule = (
-        "class names must be a list of distinct strings, or in yaml a `names` with the ids 0, 1, …"
-    )
-    if not isinstance(names, list) or not names:
-        log.report(path, "class names", rule, shown(names))
-        return []
-    wrong = [name for name in names if not isinstance(name, str) or not name]
-    if wrong:
-        log.report(path, "class names", rule, shown(wrong[0]))
-        return []
-    for name, count in Counter(names).items():
-        if count > 1:
-            log.report(path, f"class {shown(name)}", rule, f"it {count} times")
-    return names
+def read_class_file(path: str, log: ProblemLog) -> list[str]:
+    """Class names from a class file, in the order of their ids; [] after reporting a problem."""
+    return list(read_listed_classes(path, log).names.values())

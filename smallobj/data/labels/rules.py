@@ -77,6 +77,32 @@ DUPLICATE_BOX = rule(
     dropped="box",
 )
 KNOWN_CLASS = rule("class-unknown", "the class must be a known one", dropped="box")
+SHAPE_ENCLOSED = rule(
+    "shape-enclosed",
+    "a shape that isn't an upright box becomes the box around it",
+    FIX,
+    fixed="shape read as the box around it",
+    dropped="shape",
+)
+CLASS_BY_NAME = rule(
+    "class-by-name",
+    "the class must be a number",
+    FIX,
+    fixed="class found by its name",
+    dropped="box",
+)
+CLASS_NAME_TEXT = rule(
+    "class-name-text",
+    "a class name must be a text",
+    FIX,
+    fixed="class name read as it is written",
+)
+CLASS_COUNT = rule(
+    "class-count", "nc must be the number of class names", FIX, fixed="nc passed over"
+)
+CLASS_NAMES_GIVEN = rule(
+    "class-names-missing", "classes must have names", FIX, fixed="classes named by their numbers"
+)
 IMAGE_EXISTS = rule("image-missing", "the image file must exist", dropped="image")
 IMAGE_READABLE = rule("image-unreadable", "the image file must be readable", dropped="image")
 

@@ -1,13 +1,14 @@
 """YOLO's layout: a folder of images and a folder of .txt files with lines ``class cx cy w h``.
 
 cx and w are fractions of the image's width, cy and h of its height; (cx, cy) is the centre of the
-box.
+box. ``labels.yolo_lines`` has the other lines: polygons, oriented boxes, keypoints.
 """
 
 from __future__ import annotations
 
-import math
 import os
+import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 from smallobj.data.labels.image_size import list_images, read_sizes
@@ -17,28 +18,21 @@ from smallobj.data.labels.reading import (
     MUST_EXIST,
     DatasetReading,
     make_record,
-    read_class_file,
+    read_listed_classes,
     read_text,
 )
-from smallobj.data.labels.rules import rule
+from smallobj.data.labels.rules import FIX, SHAPE_ENCLOSED, Rule, rule
+from smallobj.data.labels.shapes import enclosing_box, inside
 from smallobj.data.labels.spec import DatasetSpec
+from smallobj.data.labels.yolo_lines import Line, LineForm, parse_line
 
-_LINE_RULE = rule(
-    "yolo-line",
-    "a line must hold five numbers, class cx cy w h; of detections six, with a score from 0 to 1",
-    dropped="box",
-)
-_SHARE_RULE = rule(
-    "yolo-share", "cx, cy, w and h must be shares of the image's sides, at most 1", dropped="box"
-)
 _PARTNER_RULE = rule(
     "label-without-image", "a label file must have an image of its name", dropped="label file"
 )
 _ONE_IMAGE_RULE = "a label file must belong to one image"
-# Files that labelling tools write beside the label files.
-_NOT_LABELS = ("classes.txt",)
-# Slightly above 1, for fractions rounded to few digits; pixels decide whether the box is inside.
-_LARGEST_SHARE = 1.001
+# Files that tools write beside the label files; none of them belongs to an image.
+_NOT_LABELS = ("classes.txt", "_classes.txt", "predefined_classes.txt", "labels.txt", "notes.txt")
+_SPLIT_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")
 
 
 def read_yolo(
@@ -52,8 +46,8 @@ def read_yolo(
         scores: lines may end with a score, which becomes the annotation's ``score``.
     """
     reading = DatasetReading(policy=policy)
-    reading.class_names = read_class_file(spec.classes, reading)
-    reading.class_ids = {index: index for index in range(len(reading.class_names))}
+    table = read_listed_classes(spec.classes, reading)
+    reading.take_classes(table)
     for folder, what in ((spec.images, "image folder"), (spec.annotations, "label folder")):
         if folder and not os.path.isdir(folder):
             reading.report(folder, what, MUST_EXIST, "no such folder")
@@ -62,67 +56,120 @@ def read_yolo(
     names = list_images(spec.images)
     label_files = _list_labels(spec.annotations)
     _report_unpaired(names, label_files, spec, reading)
-    paths = [os.path.join(spec.images, name) for name in names]
-    sizes = read_sizes(paths)
-    for image_id, (name, path, size) in enumerate(zip(names, paths, sizes, strict=True), start=1):
+    pairs = [
+        (
+            os.path.join(spec.images, name),
+            os.path.join(spec.annotations, label_files.get(_stem(name), "")),
+        )
+        for name in names
+    ]
+    read_pairs(pairs, LineForm(scores, table.keypoints, reading.class_names), reading)
+    return reading
+
+
+def read_pairs(pairs: Sequence[tuple[str, str]], form: LineForm, reading: DatasetReading) -> None:
+    """Reads images with their label files into ``reading``, whose classes are known.
+
+    Args:
+        pairs: path of an image, and of its label file; without such a file it shows no objects.
+        form: what the lines may hold.
+        reading: receives records and problems.
+    """
+    sizes = read_sizes([path for path, _ in pairs])
+    for image_id, ((path, label_path), size) in enumerate(zip(pairs, sizes, strict=True), start=1):
         if isinstance(size, Exception):
             reading.report_image(path, "image file", path, size)
             continue
         record = make_record(path, image_id, size)
-        label_file = os.path.splitext(name)[0] + ".txt"
-        if label_file in label_files:
-            label_path = os.path.join(spec.annotations, label_file)
-            record["annotations"] = _read_labels(label_path, size, reading, scores)
+        if os.path.isfile(label_path):
+            record["annotations"] = _read_labels(label_path, size, form, reading)
         reading.records.append(record)
-    return reading
 
 
-def _list_labels(folder: str) -> set[str]:
-    paths = set()
+def _stem(name: str) -> str:
+    """What an image and its label file have in common, in whatever coding of accents."""
+    return unicodedata.normalize("NFC", os.path.splitext(name)[0])
+
+
+def _list_labels(folder: str) -> dict[str, str]:
+    """Paths below the folder by what they have in common with their images."""
+    found = {}
     for parent, _, names in os.walk(folder) if folder else ():
         for name in names:
-            if name.endswith(".txt") and name not in _NOT_LABELS and not name.startswith("."):
-                paths.add(os.path.relpath(os.path.join(parent, name), folder))
-    return paths
+            if name.lower().endswith(".txt") and name not in _NOT_LABELS and name[0] != ".":
+                path = os.path.relpath(os.path.join(parent, name), folder)
+                found[_stem(path)] = path
+    return found
 
 
 def _report_unpaired(
-    names: list[str], label_files: set[str], spec: DatasetSpec, reading: DatasetReading
+    names: list[str], label_files: dict[str, str], spec: DatasetSpec, reading: DatasetReading
 ) -> None:
     images: dict[str, str] = {}
     for name in names:
-        first = images.setdefault(os.path.splitext(name)[0] + ".txt", name)
+        first = images.setdefault(_stem(name), name)
         if first != name:
             path = os.path.join(spec.images, name)
             reading.report(path, "image file", _ONE_IMAGE_RULE, f"also {first!r}")
-    for label_file in sorted(label_files - set(images)):
-        path = os.path.join(spec.annotations, label_file)
-        reading.report(path, "whole file", _PARTNER_RULE, f"none in {spec.images}")
+    for stem in sorted(label_files.keys() - images.keys()):
+        name = os.path.basename(label_files[stem]).lower()
+        if not (name in _SPLIT_LISTS or name.startswith("readme")):
+            path = os.path.join(spec.annotations, label_files[stem])
+            reading.report(path, "whole file", _PARTNER_RULE, f"none in {spec.images}")
 
 
 def _read_labels(
-    path: str, size: tuple[int, int], reading: DatasetReading, scores: bool
+    path: str, size: tuple[int, int], form: LineForm, reading: DatasetReading
 ) -> list[dict[str, Any]]:
     """Annotations of one label file for an image of size (h, w)."""
     annotations = []
     text = read_text(path, reading) or ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
+    for number, words in enumerate(text.split("\n"), start=1):
+        if not words.strip():
             continue
-        entry = f"line {number}"
-        try:
-            class_value, cx, cy, w, h, *rest = (float(word) for word in line.split())
-        except ValueError:
-            rest = [math.nan]
-        if len(rest) > scores or not all(0 <= score <= 1 for score in rest):
-            reading.report(path, entry, _LINE_RULE, shown(line))
+        entry, line = f"line {number}", parse_line(words, form)
+        rules = [line] if isinstance(line, Rule) else line.rules
+        # All are reported, before one of them leaves the line out.
+        actions = [reading.report(path, entry, broken, shown(words.strip())) for broken in rules]
+        if isinstance(line, Rule) or any(action != FIX for action in actions):
             continue
-        if any(_LARGEST_SHARE < share < float("inf") for share in (cx, cy, w, h)):
-            reading.report(path, entry, _SHARE_RULE, shown(line))
-            continue
-        height, width = size
-        box = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
-        annotation = reading.annotation(path, entry, class_value, box, size)
+        annotation = _annotation(line, (path, entry, words), size, reading)
         if annotation is not None:
-            annotations.append(annotation | ({"score": rest[0]} if rest else {}))
+            annotations.append(annotation)
     return annotations
+
+
+def _annotation(
+    line: Line, place: tuple[str, str, str], size: tuple[int, int], reading: DatasetReading
+) -> dict[str, Any] | None:
+    """The annotation of a line, None after reporting why there is none.
+
+    Args:
+        line: as read.
+        place: file, line's number, and the line itself, for reports.
+        size: (h, w) of the image.
+        reading: receives the problems.
+    """
+    (path, entry, text), (height, width) = place, size
+    points = None
+    if line.box is not None:
+        cx, cy, w, h = line.box
+        box = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
+    else:
+        shares = line.points or []
+        points = [share * (height if at % 2 else width) for at, share in enumerate(shares)]
+        if reading.report(path, entry, SHAPE_ENCLOSED, shown(text.strip())) != FIX:
+            return None
+        box = enclosing_box(points)
+    class_value = line.class_value
+    if isinstance(class_value, str):
+        index = reading.class_names.index(class_value)
+        good_box = reading.box(path, entry, box, size)
+        annotation = None if good_box is None else reading.make_annotation(good_box, index)
+    else:
+        annotation = reading.annotation(path, entry, class_value, box, size)
+    if annotation is not None and points is not None:
+        annotation["segmentation"] = [inside(points, size)]
+    if annotation is not None and line.score is not None:
+        annotation["score"] = line.score
+    return annotation

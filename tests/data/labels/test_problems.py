@@ -11,6 +11,7 @@ from smallobj.data.labels.challenge import read_challenge
 from smallobj.data.labels.coco import read_coco
 from smallobj.data.labels.rules import INSIDE_BOX, OUTSIDE_BOX, Rule, broken_box_rule, clip_box
 from smallobj.data.labels.yolo import read_yolo
+from smallobj.data.labels.yolo_lines import LINE_RULE
 
 
 def make_image(path: Path, width: int = 40, height: int = 30) -> None:
@@ -242,15 +243,13 @@ def test_yolo_reports_all_at_once(tmp_path):
             str(tmp_path / "names.txt"),
         )
     )
-    line_rule = "a line must hold five numbers, class cx cy w h; of detections six, "
-    line_rule += "with a score from 0 to 1"
     assert {entry: rule for entry, (rule, _) in seen(reading.problems).items()} == {
         "image file": "a label file must belong to one image",
         "whole file": "a label file must have an image of its name",
-        "line 2": line_rule,
-        "line 3": line_rule,
-        "line 4": line_rule,
-        "line 5": "cx, cy, w and h must be shares of the image's sides, at most 1",
+        "line 2": str(LINE_RULE),
+        "line 3": "a label must have no score",
+        "line 4": str(LINE_RULE),
+        "line 5": "coordinates must be shares of the image's sides, from 0 to 1",
         "line 6": "the class must be a known one",
         "line 7": "a box must have positive width and height",
         "line 9": "a box must consist of finite numbers",
@@ -264,12 +263,22 @@ def test_yolo_reports_all_at_once(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("c.json", '{"0": "cat"}'),
-        ("c.json", '["cat", 1]'),
+        ("c.json", '["cat", null]'),
         ("c.json", '["cat", "cat"]'),
-        ("c.yaml", "names: {0: cat, 2: dog}"),
+        ("c.json", '{"-1": "cat"}'),
+        ("c.json", "[]"),
+        ("c.json", '{"names": []}'),
+        ("c.yaml", "names: [cat, dog, cat]"),
+        ("c.yaml", "names: {0: cat, 0: dog}"),
+        ("c.yaml", "names: {0: cat, 1: }"),
+        ("c.yaml", "names: {0: cat, x: dog}"),
         ("c.yaml", "names: {0: !!python/object/apply:os.getcwd []}"),
+        ("c.yaml", "names: [cat\n"),
+        ("c.yaml", "nc: 0"),
+        ("c.yaml", ""),
         ("c.txt", ""),
+        ("c.txt", "cat\n\ndog"),
+        ("c.txt", "4:cat\n4:dog"),
     ],
 )
 def test_bad_class_files(tmp_path, name, text):
