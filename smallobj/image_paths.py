@@ -4,38 +4,73 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
+# The one list of endings of images that are read; their first bytes say of what kind they are.
 IMAGE_ENDINGS = (
-    *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
-    *(".jp2", ".j2k"),
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".tif", ".tiff", ".webp"),
+    *(".gif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpx"),
+)
+# Endings of camera raw, and of other images that are not read; a folder's are counted and named.
+RAW_ENDINGS = (
+    *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".erf", ".iiq", ".nef", ".nrw", ".orf"),
+    *(".pef", ".raf", ".raw", ".rw2", ".sr2", ".srf", ".srw", ".x3f"),
+)
+UNREAD_ENDINGS = (
+    *RAW_ENDINGS,
+    *(".heic", ".heif", ".hif", ".svg", ".svgz", ".psd", ".psb", ".jxl", ".jxr", ".exr", ".hdr"),
+    *(".tga", ".pcx", ".xcf", ".eps", ".ico", ".dcm", ".ecw", ".sid", ".vrt"),
 )
 _MISSING = "{}: no such file or folder"
 
 
 def is_image_name(path: str) -> bool:
-    """Whether a file's name has the ending of an image format, in upper or lower case.
+    """Whether a file's name has the ending of an image that is read, in upper or lower case.
 
-    >>> is_image_name("photos/a.JPG"), is_image_name("notes.txt")
-    (True, False)
+    Hidden files have not: beside "a.jpg" the file "._a.jpg" holds what macOS knows of it.
+
+    >>> is_image_name("photos/a.JPG"), is_image_name("notes.txt"), is_image_name("photos/._a.jpg")
+    (True, False, False)
     """
-    return path.lower().endswith(IMAGE_ENDINGS)
+    return path.lower().endswith(IMAGE_ENDINGS) and not is_hidden(path)
 
 
-def find_images(inputs: Sequence[str]) -> list[str]:
+def is_hidden(path: str) -> bool:
+    """Whether the name of a file or folder begins with a dot."""
+    return os.path.basename(path).startswith(".")
+
+
+def passed_over(names: Iterable[str]) -> str:
+    """How many files of which ending look like images and are not read; "" if there are none.
+
+    >>> passed_over(["a.jpg", "b.HEIC", "c.heic", "d.NEF", "notes.txt"])
+    '2 .heic, 1 .nef'
+    """
+    endings = Counter(
+        os.path.splitext(name)[1].lower()
+        for name in names
+        if name.lower().endswith(UNREAD_ENDINGS) and not is_hidden(name)
+    )
+    return ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items()))
+
+
+def find_images(inputs: Sequence[str], say: Callable[[str], None] | None = None) -> list[str]:
     """Paths of images, each file once, in the order of ``inputs``.
 
     Args:
         inputs: files (with any ending), folders (their images and those of subfolders) and glob
             patterns with ``*``, ``?``, ``[...]`` and ``**``. Images of a folder or pattern are
-            sorted.
+            sorted; hidden files are passed over.
+        say: is called with a sentence for each folder or pattern that holds images that are not
+            read.
 
     Raises:
         FileNotFoundError: a path does not exist, or a folder or pattern has no image.
     """
     found: dict[str, str] = {}
     for path in inputs:
-        for image in _expand(path):
+        for image in _expand(path, say):
             found.setdefault(os.path.realpath(image), image)
     return list(found.values())
 
@@ -48,22 +83,50 @@ def check_inputs(inputs: Sequence[str]) -> None:
             raise FileNotFoundError(_MISSING.format(path))
 
 
-def _expand(path: str) -> list[str]:
+def _expand(path: str, say: Callable[[str], None] | None) -> list[str]:
     expanded = os.path.expanduser(path)
     if os.path.isfile(expanded):
         return [expanded]
     if os.path.isdir(expanded):
         names = files_below(expanded)
-        rule = f"no image in this folder; an image ends in {', '.join(IMAGE_ENDINGS)}"
+        what = "no image in this folder"
     elif glob.has_magic(expanded):
         names = glob.glob(expanded, recursive=True)
-        rule = f"no image matches this pattern; an image ends in {', '.join(IMAGE_ENDINGS)}"
+        what = "no image matches this pattern"
     else:
         raise FileNotFoundError(_MISSING.format(path))
     images = sorted(name for name in names if is_image_name(name) and os.path.isfile(name))
-    if not images:
-        raise FileNotFoundError(f"{path}: {rule}")
+    tell_passed_over(path, names, bool(images), what, say)
     return images
+
+
+def tell_passed_over(
+    path: str,
+    names: Iterable[str],
+    has_images: bool,
+    what: str,
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """Says how many files of a folder or pattern look like images and are not read.
+
+    Args:
+        path: the folder or pattern.
+        names: all files in it.
+        has_images: whether any is read.
+        what: says that there is no image.
+        say: is called with the sentence.
+
+    Raises:
+        FileNotFoundError: there is no image.
+    """
+    passed = passed_over(names)
+    if not has_images:
+        also = f"; not read: {passed}" if passed else ""
+        raise FileNotFoundError(
+            f"{path}: {what}{also}; an image ends in {', '.join(IMAGE_ENDINGS)}"
+        )
+    if passed and say:
+        say(f"{path}: passed over {passed}, formats that are not read")
 
 
 def path_parts(path: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from smallobj.data.image_file import check_format, read_image
 from smallobj.data.mappers.focus import read_reduced
 from smallobj.data.mappers.registry import build_train_mapper
 from smallobj.data.mappers.squash import squash_of
+from smallobj.images.pixels import PixelConversion
 
 
 class ShuffledTiles(IterableDataset):
@@ -132,9 +133,10 @@ class WholeImageMapper:
     def __init__(self, cfg: CfgNode) -> None:
         self.resize = resize_on_reading(cfg)
         self.image_format = cfg.INPUT.FORMAT
+        self.conversion = PixelConversion.from_config(cfg)
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        image = read_image(dataset_dict["file_name"])
+        image = read_image(dataset_dict["file_name"], conversion=self.conversion)
         return {
             **{key: value for key, value in dataset_dict.items() if key != "annotations"},
             "height": image.shape[0],
@@ -149,9 +151,10 @@ class ReducedImageMapper:
     def __init__(self, cfg: CfgNode) -> None:
         self.reduction = cfg.MODEL.FOCUS.REDUCTION
         self.image_format = cfg.INPUT.FORMAT
+        self.conversion = PixelConversion.from_config(cfg)
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        image = read_reduced(dataset_dict, self.reduction)
+        image = read_reduced(dataset_dict, self.reduction, self.conversion)
         return {
             "height": image.shape[0] * self.reduction,
             "width": image.shape[1] * self.reduction,

@@ -35,7 +35,9 @@ def detect_images(run: DemoRun, jobs: Sequence[ImageJob]) -> None:
             run.skip(prediction.error)
             continue
         # With a focus network that chose no region, only the reduced image was decoded.
-        image = read_image(job.path) if prediction.image is None else prediction.image
+        image = prediction.image
+        if image is None:
+            image = read_image(job.path, conversion=run.predictor.conversion)
         write_picture(job.picture, run.draw(image, prediction.instances, prediction.tiles))
         run.written.append(job.picture)
         run.log.add(job.path, job.image_id, prediction.instances)

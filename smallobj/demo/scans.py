@@ -15,6 +15,7 @@ from detectron2.structures import Instances
 from smallobj.demo.images import ImageJob
 from smallobj.demo.run import DemoRun
 from smallobj.demo.scan_options import MOST_PIXELS, ScanOptions
+from smallobj.images.pixels import PixelConversion
 from smallobj.images.raster import Raster
 from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
 from smallobj.results.picture_files import write_picture
@@ -28,15 +29,12 @@ _LONGEST_PICTURE = 4000
 def needs_scan(path: str) -> bool:
     """Whether an image is scanned in windows: large, JPEG 2000 or georeferenced.
 
-    False for an image with an EXIF orientation, which decoding the whole image turns upright, and
-    for a broken file, which decoding reports.
+    False for a broken file, which decoding reports.
     """
     try:
         with Raster(path) as raster:
             is_large = raster.size[0] * raster.size[1] > MOST_PIXELS
-            return raster.orientation == 1 and (
-                is_large or raster.is_georeferenced or raster.format == "JPEG 2000"
-            )
+            return is_large or raster.is_georeferenced or raster.format == "JPEG 2000"
     except (ValueError, OSError):
         return False
 
@@ -96,6 +94,7 @@ class FileScanner:
         self.options = options
         self._run = run
         predictor = run.predictor
+        self._conversion = predictor.conversion
         self.scanner = Scanner(predictor, predictor.score_threshold or 0.0)
         self.fingerprint = detector_fingerprint(
             predictor.cfg, predictor.model, torch.get_num_threads()
@@ -110,7 +109,7 @@ class FileScanner:
                 holds rows of another scan, or any rows while ``resume`` is not set.
         """
         progress = f"{job.picture}.progress"
-        with _open_raster(job.path) as raster:
+        with _open_raster(job.path, self._conversion) as raster:
             if self.options.geojson:
                 require_georeferenced(raster)
             fingerprint = {**_file_fingerprint(raster), **self.fingerprint}
@@ -168,9 +167,9 @@ def detect_scans(run: DemoRun, scan: FileScanner, jobs: Sequence[ImageJob]) -> N
             run.written.append(scan.options.geojson)
 
 
-def _open_raster(path: str) -> Raster:
+def _open_raster(path: str, conversion: PixelConversion) -> Raster:
     try:
-        return Raster(path)
+        return Raster(path, conversion)
     except (ValueError, OSError) as error:
         raise BrokenFileError(str(error)) from error
 

@@ -2,124 +2,132 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import os
-import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
 import cv2
 import numpy as np
-import rasterio
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window
 
-# The first bytes choose the driver, not the file's name: some of GDAL's formats refer to other
-# files or hosts, which an untrusted file must not make us open.
-_SIGNATURES = (
-    (b"II*\0", "GTiff"),
-    (b"MM\0*", "GTiff"),
-    (b"II+\0", "GTiff"),  # BigTIFF
-    (b"MM\0+", "GTiff"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\0\0\0\x0cjP  \r\n\x87\n", "JP2OpenJPEG"),
-    (b"\xffO\xffQ", "JP2OpenJPEG"),  # bare codestream
-    (b"BM", "BMP"),
+from smallobj.images.decoding import decode_file
+from smallobj.images.gdal_file import DRIVERS, GdalFile
+from smallobj.images.kinds import KINDS, read_start
+from smallobj.images.layout import MissingBandError
+from smallobj.images.orientation import (
+    Box,
+    is_turned_sideways,
+    orientation_of,
+    stored_from_upright,
+    stored_window,
+    turn,
 )
-_FORMATS = {
-    "GTiff": "TIFF",
-    "JP2OpenJPEG": "JPEG 2000",
-    "PNG": "PNG",
-    "JPEG": "JPEG",
-    "BMP": "BMP",
-}
-_OPTIONS = {
-    # Listing a folder of a million files to look for sidecar files takes longer than reading one.
-    "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE",
-    # For a truncated file libjpeg only warns, and fills in the missing part with grey.
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
-}
+from smallobj.images.pixels import DEFAULT_CONVERSION, Limits, PixelConversion, Scale
+from smallobj.images.size import read_size
+
 _CHUNK_BYTES = 32 << 20
-_LEAST_CACHE, _MOST_CACHE = 64 << 20, 512 << 20
+# Up to this many pixels, a file of these kinds is decoded whole by the decoder of whole images,
+# so that a scan sees the very same pixels.
+MOST_WHOLE_PIXELS = 100_000_000
+_EITHER_WAY = ("JPEG", "PNG", "BMP")
 # Windows per side of the grid that the contrast stretch samples, and their side in pixels.
 _SAMPLES, _SAMPLE_SIDE = 8, 256
-_STRETCH_PERCENTILES = (0.5, 99.5)
-
-Box = tuple[int, int, int, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Layout:
-    """How a file's pixel values are converted to colours."""
-
-    # Numbers, from 1, of the grey band, or of the red, green and blue bands.
-    bands: tuple[int, ...]
-    alpha: int | None
-    # Whether the file has a mask of the pixels without data.
-    is_masked: bool
-    nodata: float | None
-    # Palette (N, 3) uint8 BGR; look-up table (256,) uint8 for the values of a band.
-    palette: np.ndarray | None = None
-    table: np.ndarray | None = None
 
 
 class Raster(AbstractContextManager["Raster"]):
     """An image file that is read by windows; a context manager that closes the file.
 
-    Reads TIFF (tiled or not, BigTIFF, GeoTIFF), JPEG 2000, PNG, JPEG and BMP. The colours are the
-    bands that the file marks as red, green and blue; otherwise the first three bands, or the first
-    band as grey if there are fewer than three besides alpha. Values of more than 8 bits are
-    stretched to 0-255 between the 0.5th and the 99.5th percentile of 8 x 8 windows of 256 x 256
-    pixels spread evenly over the file; all bands share one stretch. Pixels without data (nodata
-    value, mask, alpha 0, not a number) are black.
+    Reads TIFF (tiled or not, BigTIFF, GeoTIFF), JPEG 2000, PNG, JPEG, BMP, WebP, GIF, AVIF and
+    netpbm. The colours are those of INPUT.BANDS; otherwise the bands that the file marks as red,
+    green and blue; otherwise the first three bands, or the first band as grey if there are fewer
+    than three besides alpha. Values of more than 8 bits are converted as a
+    :class:`PixelConversion` says; its percentiles are those of 8 x 8 windows of 256 x 256 pixels
+    spread evenly over the file, of all bands together. In TIFF and JPEG 2000, pixels without data
+    (nodata value, mask, alpha 0, not a number) are black. Orientation is applied.
 
-    Reading from top to bottom in strips as wide as the file decodes each pixel about once, in
-    every format. Only the strip and a cache of at most 512 MiB are in memory.
+    JPEG, PNG and BMP of 8 bits with at most 100 megapixels, and the kinds from WebP on, are decoded
+    whole. Others are read by windows: from top to bottom in strips as wide as the file each pixel
+    is decoded about once, in every format, if no orientation turns the lines. Only the strip and a
+    cache of at most 512 MiB are in memory.
 
     Attributes:
         path: the file.
-        format: "TIFF", "JPEG 2000", "PNG", "JPEG" or "BMP".
-        size: (h, w).
-        bands: number of bands in the file.
+        format: one of :data:`smallobj.images.kinds.KINDS`.
+        size: (h, w) of the upright image.
+        bands: number of bands in the file; 3 where that isn't known.
         dtype: NumPy's name of the type of the file's values.
         crs: rasterio's coordinate reference system, or None.
-        transform: affine map from (column, row) of pixel corners to the system's coordinates.
-        orientation: EXIF orientation of a JPEG; 1 is upright. It is not applied.
+        transform: affine map from (column, row) of pixel corners to the system's coordinates; None
+            for kinds without.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        conversion: PixelConversion = DEFAULT_CONVERSION,
+    ) -> None:
         """
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: an unsupported format, a broken header, or pixels that are not real numbers.
+            ValueError: an unsupported format, a broken header, pixels that are not real numbers, or
+                a band of INPUT.BANDS is lacking.
         """
         self.path = os.fspath(path)
-        driver = _driver(self.path)
-        self.format = _FORMATS[driver]
-        if driver == "PNG":
-            _check_png_end(self.path)
-        with warnings.catch_warnings(), rasterio.Env(**_OPTIONS):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            try:
-                self._file = rasterio.open(self.path, driver=driver)
-            except RasterioError as error:
-                reason = _reason(error, self.path)
-                raise ValueError(f"{self.path}: broken file ({reason})") from error
-            self.size: tuple[int, int] = self._file.shape
-            self.bands: int = self._file.count
-            self.dtype: str = self._file.dtypes[0]
-            self.crs = self._file.crs
-            self.transform = self._file.transform
-            self.orientation = int(self._file.tags().get("EXIF_Orientation", 1))
-            self._cache = self._cache_bytes()
-            self._stretch: tuple[float, float] | None = None
-            try:
-                self._layout = _layout(self._file, self.path)
-            except BaseException:
-                self._file.close()
-                raise
+        self.conversion = conversion
+        start = read_start(self.path)
+        if not start.kind:
+            raise ValueError(f"{self.path}: not one of the formats {', '.join(KINDS)}")
+        self.format = start.kind
+        self._gdal: GdalFile | None = None
+        self._pixels: np.ndarray | None = None
+        self._scale: Scale | None = None
+        self._orientation = 1
+        is_whole = not start.is_deep and self.format not in ("TIFF", "JPEG 2000")
+        if self.format in DRIVERS:
+            self._gdal = self._open(is_whole)
+        self._is_whole = is_whole and not self._exceeds(start.kind)
+        if self._gdal:
+            self._orientation = orientation_of(self.path, self.format)
+            self.size = self._upright(self._gdal.size)
+        else:
+            self.size = _header_size(self.path)
+        self._describe()
+
+    def _open(self, is_whole: bool) -> GdalFile | None:
+        try:
+            return GdalFile(self.path, self.format, self.conversion.bands)
+        except MissingBandError:
+            raise
+        except ValueError:
+            # Of a file that is decoded whole GDAL only knows more, such as a coordinate system.
+            if is_whole:
+                return None
+            raise
+
+    def _exceeds(self, kind: str) -> bool:
+        """Whether a file that could be decoded whole is read by windows all the same."""
+        if kind not in _EITHER_WAY or self._gdal is None:
+            return False
+        # The decoder of whole images gives colours alone, without alpha.
+        chosen = bool(self.conversion.bands) and kind != "JPEG"
+        return chosen or self._gdal.size[0] * self._gdal.size[1] > MOST_WHOLE_PIXELS
+
+    def _describe(self) -> None:
+        gdal = self._gdal
+        self.bands = gdal.count if gdal else 3
+        self.dtype = str(gdal.dtype) if gdal else "uint8"
+        self.crs: Any = gdal.crs if gdal else None
+        self.transform: Any = gdal.transform if gdal else None
+        if gdal and self._orientation != 1:
+            coefficients = stored_from_upright(gdal.size, self._orientation)
+            self.transform = gdal.transform @ type(gdal.transform)(*coefficients)
+
+    def _stored(self) -> GdalFile:
+        assert self._gdal is not None
+        return self._gdal
+
+    def _upright(self, size: tuple[int, int]) -> tuple[int, int]:
+        return size[::-1] if is_turned_sideways(self._orientation) else size
 
     @property
     def is_georeferenced(self) -> bool:
@@ -144,13 +152,35 @@ class Raster(AbstractContextManager["Raster"]):
         if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
             raise ValueError(f"a window must lie in the {width}x{height} image; got {window}")
         image = np.empty((y1 - y0, x1 - x0, 3), dtype=np.uint8) if out is None else out
+        if self._is_whole:
+            image[:] = self._whole()[y0:y1, x0:x1]
+        elif self._orientation == 1:
+            self._read_stored(window, image)
+        else:
+            stored = stored_window(window, self._stored().size, self._orientation)
+            shape = (stored[3] - stored[1], stored[2] - stored[0], 3)
+            turned = self._read_stored(stored, np.empty(shape, dtype=np.uint8))
+            image[:] = turn(turned, self._orientation)
+        return image
+
+    def _whole(self) -> np.ndarray:
+        if self._pixels is None:
+            pixels = decode_file(self.path, self.format, bands=self.conversion.bands)
+            if pixels.shape[:2] != self.size:
+                told, found = (f"{w}x{h}" for h, w in (self.size, pixels.shape[:2]))
+                raise ValueError(f"{self.path}: its header says {told} pixels, it has {found}")
+            self._pixels = pixels
+        return self._pixels
+
+    def _read_stored(self, window: Box, image: np.ndarray) -> np.ndarray:
+        x0, y0, x1, y1 = window
         lines = self._chunk_lines(x1 - x0)
         top = y0
         while top < y1:
             # Chunks end on the borders of the file's blocks, so that no block is decoded twice.
             bottom = min((top // lines + 1) * lines, y1)
             part = image[top - y0 : bottom - y0]
-            self._convert(self._read_bands((x0, top, x1, bottom)), part)
+            self._convert(self._stored().read((x0, top, x1, bottom)), part)
             top = bottom
         return image
 
@@ -166,15 +196,16 @@ class Raster(AbstractContextManager["Raster"]):
             ValueError: as :meth:`read`.
         """
         factor = max(1.0, max(self.size) / longest)
-        levels = [
-            (level, step) for level, step in enumerate(self._file.overviews(1)) if step <= factor
-        ]
-        if levels:
-            with _Overview(self, levels[-1][0]) as overview:
-                return overview.reduced(longest)
-        height, width = (max(1, round(side / factor)) for side in self.size)
         if factor == 1.0:
             return self.read((0, 0, self.size[1], self.size[0]))
+        height, width = (max(1, round(side / factor)) for side in self.size)
+        if self._is_whole:
+            return cv2.resize(self._whole(), (width, height), interpolation=cv2.INTER_AREA)
+        steps = self._stored().overview_steps()
+        levels = [level for level, step in enumerate(steps) if step <= factor]
+        if levels:
+            with self._overview(levels[-1]) as overview:
+                return overview.reduced(longest)
         image = np.empty((height, width, 3), dtype=np.uint8)
         step = max(1, self._chunk_lines(self.size[1]) * height // self.size[0])
         for row in range(0, height, step):
@@ -184,176 +215,74 @@ class Raster(AbstractContextManager["Raster"]):
             cv2.resize(strip, (width, end - row), dst=image[row:end], interpolation=cv2.INTER_AREA)
         return image
 
+    def _overview(self, level: int) -> Raster:
+        """A reduced copy stored in the file, with the contrast stretch of the full image."""
+        if self.dtype != "uint8":
+            self._scaling()
+        overview = copy.copy(self)
+        overview._gdal = self._stored().overview(level)
+        overview.size = self._upright(overview._gdal.size)
+        return overview
+
     def close(self) -> None:
         """Closes the file."""
-        self._file.close()
+        self._pixels = None
+        if self._gdal:
+            self._gdal.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _line_bytes(self, width: int) -> int:
-        return width * self.bands * np.dtype(self.dtype).itemsize
-
-    def _cache_bytes(self) -> int:
-        """Size of GDAL's cache: two rows of the file's blocks, within limits."""
-        rows = 2 * self._file.block_shapes[0][0] * self._line_bytes(self.size[1])
-        return min(max(rows, _LEAST_CACHE), _MOST_CACHE)
-
     def _chunk_lines(self, width: int) -> int:
-        lines = max(1, _CHUNK_BYTES // self._line_bytes(width))
-        block = self._file.block_shapes[0][0]
-        return max(lines // block * block, min(lines, block))
-
-    def _read_bands(self, window: Box) -> tuple[np.ndarray, np.ndarray | None]:
-        """The chosen bands (B, h, w) as stored, and which pixels have data, (h, w) bool or None."""
-        x0, y0, x1, y1 = window
-        layout, place = self._layout, Window(x0, y0, x1 - x0, y1 - y0)
-        bands = layout.bands if layout.alpha is None else (*layout.bands, layout.alpha)
-        valid = None
-        try:
-            with rasterio.Env(GDAL_CACHEMAX=self._cache, **_OPTIONS):
-                data = self._file.read(bands, window=place)
-                if layout.is_masked:
-                    valid = self._file.read_masks(1, window=place) > 0
-        except RasterioError as error:
-            raise ValueError(
-                f"{self.path}: lines {y0} to {y1} can't be read ({_reason(error, self.path)})"
-            ) from error
-        if layout.alpha is not None:
-            data, valid = data[:-1], data[-1] > 0
-        holes = None
-        if layout.nodata is not None and layout.palette is None:
-            holes = (data == layout.nodata).all(axis=0)
-        if data.dtype.kind == "f":
-            not_numbers = np.isnan(data).any(axis=0)
-            holes = not_numbers if holes is None else holes | not_numbers
-        if holes is not None:
-            valid = ~holes if valid is None else valid & ~holes
-        return data, valid
+        gdal = self._stored()
+        lines = max(1, _CHUNK_BYTES // gdal.line_bytes(width))
+        return max(lines // gdal.block_lines * gdal.block_lines, min(lines, gdal.block_lines))
 
     def _convert(self, read: tuple[np.ndarray, np.ndarray | None], image: np.ndarray) -> None:
         """Converts bands and valid pixels to colours; writes to ``image`` (h, w, 3) uint8, BGR."""
-        (data, valid), layout = read, self._layout
+        (data, valid), layout = read, self._stored().layout
         if layout.palette is not None:
             image[:] = layout.palette[data[0]]
         else:
-            planes = list(data) if data.dtype == np.uint8 else [self._stretched(b) for b in data]
+            planes = list(data) if data.dtype == np.uint8 else [self._scaling()(b) for b in data]
             if layout.table is not None:
                 planes = [cv2.LUT(plane, layout.table) for plane in planes]
+            if layout.is_white_zero:
+                planes = [255 - plane for plane in planes]
             cv2.merge(planes[::-1] if len(planes) == 3 else planes * 3, dst=image)
         if valid is not None:
             image[~valid] = 0
 
-    def _stretched(self, band: np.ndarray) -> np.ndarray:
-        if self._stretch is None:
-            self._stretch = self._find_stretch()
-        low, high = self._stretch
-        numbers: Any = band.astype(np.float32 if band.dtype.itemsize <= 2 else np.float64)
-        scaled = (numbers - low) * (255 / (high - low))
-        return np.nan_to_num(scaled.round().clip(0, 255)).astype(np.uint8)
+    def _scaling(self) -> Scale:
+        if self._scale is None:
+            gdal = self._stored()
+            self._scale = Scale(gdal.dtype, self.limits())
+        return self._scale
 
-    def _find_stretch(self) -> tuple[float, float]:
-        """The values that are mapped to 0 and 255."""
-        height, width = self.size
+    def limits(self) -> Limits:
+        """The values that become 0 and 255, of a file of more than 8 bits."""
+        gdal = self._stored()
+        return self.conversion.limits_of(self.path, gdal.dtype, gdal.layout.bits, self.sample)
+
+    def sample(self) -> np.ndarray:
+        """(N,) stored values of the chosen bands, of pixels with data, in windows over the file.
+
+        Raises:
+            ValueError: the file is broken.
+        """
+        gdal = self._stored()
+        height, width = gdal.size
         tall, wide = min(_SAMPLE_SIDE, height), min(_SAMPLE_SIDE, width)
         values = []
         for y in np.unique(np.linspace(0, height - tall, _SAMPLES).astype(int)).tolist():
             for x in np.unique(np.linspace(0, width - wide, _SAMPLES).astype(int)).tolist():
-                data, valid = self._read_bands((x, y, x + wide, y + tall))
+                data, valid = gdal.read((x, y, x + wide, y + tall))
                 values.append((data if valid is None else data[:, valid]).ravel())
-        every = np.concatenate(values)
-        every = every[np.isfinite(every)]
-        if not len(every):
-            return 0.0, 1.0
-        low, high = np.percentile(every, _STRETCH_PERCENTILES).tolist()
-        return (low, high) if high > low else (low, low + 1.0)
+        return np.concatenate(values)
 
 
-class _Overview(Raster):
-    """A reduced copy stored in the file, with the contrast stretch of the full image."""
-
-    def __init__(self, raster: Raster, level: int) -> None:
-        super().__init__(raster.path)
-        if np.dtype(raster.dtype) != np.uint8 and raster._stretch is None:
-            raster._stretch = raster._find_stretch()
-        whole = self._file
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            self._file = rasterio.open(raster.path, driver=whole.driver, overview_level=level)
-        whole.close()
-        self.size = self._file.shape
-        self._stretch = raster._stretch
-
-
-def _driver(path: str) -> str:
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path}: no such image file")
-    with open(path, "rb") as stream:
-        start = stream.read(12)
-    for signature, driver in _SIGNATURES:
-        if start.startswith(signature):
-            return driver
-    raise ValueError(f"{path}: not one of the formats {', '.join(_FORMATS.values())}")
-
-
-def _check_png_end(path: str) -> None:
-    """Raises ValueError for a truncated PNG, which GDAL reads without an error."""
-    with open(path, "rb") as stream:
-        stream.seek(max(0, os.path.getsize(path) - 4096))
-        if b"IEND" not in stream.read():
-            raise ValueError(f"{path}: truncated PNG, its end marker is missing")
-
-
-def _reason(error: BaseException, path: str) -> str:
-    """GDAL's error message in one line; rasterio keeps it in the error's cause."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    text = str(getattr(error, "errmsg", "") or error).split("\n")[0]
-    for name in (path, os.path.basename(path)):
-        text = text.replace(f"{name}: ", "").replace(f"{name}, ", "")
-    return text.rstrip(". ")
-
-
-def _layout(file: Any, path: str) -> _Layout:
-    """
-    Raises:
-        ValueError: pixels are not real numbers.
-    """
-    if np.dtype(file.dtypes[0]).kind not in "uif":
-        raise ValueError(f"{path}: pixels must be real numbers; got {file.dtypes[0]}")
-    colors = list(file.colorinterp)
-    alpha = colors.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in colors else None
-    named = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-    plain = [number for number in range(1, file.count + 1) if number != alpha]
-    if all(color in colors for color in named):
-        bands = tuple(colors.index(color) + 1 for color in named)
-    else:
-        bands = tuple(plain[:3] if len(plain) >= 3 else plain[:1])
-    flags = file.mask_flag_enums[bands[0] - 1]
-    return _Layout(
-        bands=bands,
-        alpha=alpha,
-        is_masked=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
-        nodata=file.nodata,
-        palette=_palette(file) if colors[0] is ColorInterp.palette else None,
-        table=_table(file),
-    )
-
-
-def _palette(file: Any) -> np.ndarray:
-    colors = np.zeros((np.iinfo(file.dtypes[0]).max + 1, 3), dtype=np.uint8)
-    for value, (red, green, blue, alpha) in file.colormap(1).items():
-        if alpha > 0 and value != file.nodata:
-            colors[value] = blue, green, red
-    return colors
-
-
-def _table(file: Any) -> np.ndarray | None:
-    """Look-up table for 8-bit bands that use fewer bits, or in which 0 is white; else None."""
-    bits = int(file.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
-    is_white_zero = file.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES"
-    if file.dtypes[0] != "uint8" or (bits >= 8 and not is_white_zero):
-        return None
-    most = (1 << min(bits, 8)) - 1
-    values = np.arange(256).clip(0, most) * 255 // most
-    return (255 - values if is_white_zero else values).astype(np.uint8)
+def _header_size(path: str) -> tuple[int, int]:
+    size = read_size(path)
+    if isinstance(size, Exception):
+        raise ValueError(f"{path}: {size}") from size
+    return size

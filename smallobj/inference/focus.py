@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from smallobj.checks import check_between, check_positive
 from smallobj.config import load_config
-from smallobj.data.image_file import reduce_image
 from smallobj.geometry.regions import check_windows, choose_regions
+from smallobj.images.reduction import reduce_image
 from smallobj.inference.detector_config import BUNDLED_FOLDER
 from smallobj.inference.model import load_model
 
@@ -175,7 +175,7 @@ def build_focus(cfg: CfgNode) -> RegionChooser:
 
 
 def reduce_tensor(image: torch.Tensor, reduction: int) -> torch.Tensor:
-    """:func:`smallobj.data.image_file.reduce_image` for (C, H, W) uint8, on any device."""
+    """:func:`smallobj.images.reduction.reduce_image` for (C, H, W) uint8, on any device."""
     if reduction == 1:
         return image
     if image.device.type == "cpu":

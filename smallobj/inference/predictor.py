@@ -18,8 +18,9 @@ from detectron2.structures import Instances
 from smallobj.checks import check_between
 from smallobj.data.build import image_tensor, resize_on_reading
 from smallobj.data.image_file import read_image
-from smallobj.data.labels.image_size import read_size
 from smallobj.data.prefetch import map_ahead
+from smallobj.images.pixels import PixelConversion
+from smallobj.images.size import read_size
 from smallobj.inference.batching import stream_through
 from smallobj.inference.detector import load_detector
 from smallobj.inference.focus import FocusedDetector
@@ -66,6 +67,7 @@ class SmallObjectPredictor(DefaultPredictor):
         model: the detector, tiled if TEST.TILE.ENABLED.
         class_names: names of the classes, in the order of pred_classes.
         score_threshold: lowest score of a detection, or None.
+        conversion: how the values of files become pixels.
     """
 
     def __init__(self, cfg: CfgNode, score_threshold: float | None = None) -> None:
@@ -90,6 +92,7 @@ class SmallObjectPredictor(DefaultPredictor):
         self.model: Any = load_detector(self.cfg, score_threshold)
         self.aug = resize_on_reading(self.cfg)
         self.input_format = cfg.INPUT.FORMAT
+        self.conversion = PixelConversion.from_config(cfg)
         self.class_names = list(cfg.MODEL.CLASS_NAMES) or [
             f"class {index}" for index in range(cfg.MODEL.ROI_HEADS.NUM_CLASSES)
         ]
@@ -156,7 +159,7 @@ class SmallObjectPredictor(DefaultPredictor):
 
     def _open(self, path: str) -> _Opened:
         try:
-            image = read_image(path)
+            image = read_image(path, conversion=self.conversion)
         except (ValueError, OSError) as error:
             return _Opened(path, error=str(error))
         return _Opened(path, image, self._item(image))
@@ -164,7 +167,8 @@ class SmallObjectPredictor(DefaultPredictor):
     def _read_reduced(self, path: str) -> _Opened:
         """Decodes a file at reduced scale; "image" is a placeholder of the full size."""
         try:
-            reduced = read_image(path, self.model.chooser.network.reduction)
+            reduction = self.model.chooser.network.reduction
+            reduced = read_image(path, reduction, self.conversion)
         except (ValueError, OSError) as error:
             return _Opened(path, error=str(error))
         size = read_size(path)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from smallobj.image_paths import IMAGE_ENDINGS, is_image_name, path_parts
+from smallobj.image_paths import is_image_name, path_parts
 from smallobj.whole_file import write_whole
 
-# Formats without colour and JPEG 2000, which few programs show, are read but not written.
-_PICTURE_ENDINGS = tuple(sorted({*IMAGE_ENDINGS} - {".pgm", ".pbm", ".jp2", ".j2k"}))
+# Others are read but not written: they have no colour or few colours, or few programs show them.
+_PICTURE_ENDINGS = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 def write_picture(path: str, image: np.ndarray) -> None:

@@ -139,13 +139,8 @@ class Scanner:
             Instances in the raster's pixels, on the CPU, by falling score.
 
         Raises:
-            ValueError: the file is broken or too wide, or its EXIF orientation isn't upright.
+            ValueError: the file is broken or too wide.
         """
-        if raster.orientation != 1:
-            raise ValueError(
-                f"{raster.path}: a scan reads lines as they lie in the file, and EXIF orientation "
-                f"{raster.orientation} asks for a turned image; store it upright"
-            )
         strip = raster.size[1] * min(self.detector.tile, raster.size[0]) * 3
         if strip > _MOST_STRIP_BYTES:
             raise ValueError(

@@ -7,7 +7,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from smallobj.data.image_file import read_image, reduce_image
+from smallobj.data.image_file import read_image
+from smallobj.images.reduction import reduce_image
 
 
 def rows(height=40, width=60):

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
-from PIL import Image
 from rasterio.enums import ColorInterp
 
 from smallobj.data.image_file import read_image
@@ -77,12 +76,14 @@ def test_lossless_formats_give_the_pixels_back(name, write, photograph):
 
 
 @pytest.mark.parametrize("options", [{}, {cv2.IMWRITE_JPEG_PROGRESSIVE: 1}])
-def test_a_jpeg_is_decoded_as_other_parts_decode_it(options, tmp_path, photograph):
+def test_a_jpeg_too_large_to_be_decoded_whole(options, tmp_path, photograph, monkeypatch):
     path = str(tmp_path / "a.jpg")
     cv2.imwrite(path, photograph, list(sum(options.items(), (cv2.IMWRITE_JPEG_QUALITY, 95))))
+    np.testing.assert_array_equal(whole(path), read_image(path))
+    monkeypatch.setattr("smallobj.images.raster.MOST_WHOLE_PIXELS", 100)
     difference = np.abs(whole(path).astype(int) - read_image(path))
     # Two builds of libjpeg round and interpolate colours differently.
-    assert difference.max() <= 8
+    assert 0 < difference.max() <= 8
     assert difference.mean() < 0.8
 
 
@@ -90,6 +91,7 @@ def test_a_jpeg_is_decoded_as_other_parts_decode_it(options, tmp_path, photograp
 def test_strips_downwards_and_jumps_back_give_the_same(name, write, photograph, monkeypatch):
     # A few lines at a time, as in a file of 40,000 px.
     monkeypatch.setattr("smallobj.images.raster._CHUNK_BYTES", WIDTH * 3 * 20)
+    monkeypatch.setattr("smallobj.images.raster.MOST_WHOLE_PIXELS", 100)
     profile = WRITTEN.get(name, {"driver": "JPEG", "quality": 95})
     path = write(rgb(photograph), name, **profile)
     expected = whole(path)
@@ -243,16 +245,6 @@ def test_georeferences(write, photograph):
         assert raster.transform == transform
 
 
-def test_the_orientation_of_a_jpeg_is_told(tmp_path, photograph):
-    image = Image.fromarray(photograph)
-    exif = image.getexif()
-    exif[0x112] = 6
-    image.save(tmp_path / "turned.jpg", exif=exif)
-    image.save(tmp_path / "upright.jpg")
-    with Raster(tmp_path / "turned.jpg") as turned, Raster(tmp_path / "upright.jpg") as upright:
-        assert (turned.orientation, upright.orientation) == (6, 1)
-
-
 TRUNCATED = ["tiled.tif", "strips.tif", "a.png", "a.jp2", "a.jpg"]
 
 
@@ -281,7 +273,7 @@ def test_a_png_broken_in_the_middle_is_told(write, photograph):
     with open(path, "r+b") as stream:
         stream.seek(os.path.getsize(path) // 2)
         stream.write(b"\0" * 2000)
-    with pytest.raises(ValueError, match=r"a\.png: lines \d+ to \d+ can't be read"):
+    with pytest.raises(ValueError, match=r"a\.png: not an image that OpenCV can decode"):
         whole(path)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from smallobj import load_config
 from smallobj.checkpoint import save_weights
-from smallobj.data.image_file import reduce_image
+from smallobj.images.reduction import reduce_image
 from smallobj.inference.focus import (
     FocusedDetector,
     RegionChooser,

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
-from smallobj.data.labels.image_size import list_images, natural_key, read_sizes
+from smallobj.data.labels.image_size import list_images, natural_key
 from smallobj.data.labels.listed_classes import ListedClasses
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
@@ -20,6 +20,7 @@ from smallobj.data.labels.reading import (
 )
 from smallobj.data.labels.rules import is_number, rule, to_float
 from smallobj.data.labels.spec import DatasetSpec
+from smallobj.images.size import read_sizes
 
 _FILE_RULE = 'the file must be a JSON object {"0.jpg": [[class, x, y, w, h], ...], ...}'
 _LIST_RULE = "an image must have a list of boxes"

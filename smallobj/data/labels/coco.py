@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from smallobj.data.labels.image_size import read_sizes
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, make_record, read_json
 from smallobj.data.labels.rules import FIX, KNOWN_CLASS, Rule, is_number, rule, to_float
 from smallobj.data.labels.segmentations import read_segmentation
 from smallobj.data.labels.spec import DatasetSpec
+from smallobj.images.size import read_sizes
 
 _FILE_RULE = "the file must be a JSON object with the lists images, annotations and categories"
 _IMAGE_RULE = rule(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from smallobj.data.labels.image_size import read_sizes
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import DatasetReading, make_record
+from smallobj.images.size import read_sizes
 
 UNIQUE_IMAGE = "an image may be named once"
 

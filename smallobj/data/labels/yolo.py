@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from smallobj.data.labels.image_size import list_images, read_sizes
+from smallobj.data.labels.image_size import list_images
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import (
@@ -25,6 +25,7 @@ from smallobj.data.labels.rules import FIX, SHAPE_ENCLOSED, Rule, rule
 from smallobj.data.labels.shapes import enclosing_box, inside
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.yolo_lines import Line, LineForm, parse_line
+from smallobj.images.size import read_sizes
 
 _PARTNER_RULE = rule(
     "label-without-image", "a label file must have an image of its name", dropped="label file"

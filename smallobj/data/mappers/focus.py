@@ -12,6 +12,7 @@ from smallobj.data.image_file import read_image
 from smallobj.data.mappers.registry import MAPPER_REGISTRY
 from smallobj.data.mappers.tile import TileMapper, single_objects
 from smallobj.geometry.boxes import annotation_boxes
+from smallobj.images.pixels import DEFAULT_CONVERSION, PixelConversion
 
 
 @MAPPER_REGISTRY.register()
@@ -33,7 +34,7 @@ class FocusMapper(TileMapper):
         return {**super().from_config(cfg), "reduction": cfg.MODEL.FOCUS.REDUCTION}
 
     def _read(self, dataset_dict: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
-        image = read_reduced(dataset_dict, self.reduction)
+        image = read_reduced(dataset_dict, self.reduction, self.conversion)
         annotations = single_objects(dataset_dict)
         boxes = annotation_boxes(annotations) / self.reduction
         reduced = [
@@ -43,13 +44,17 @@ class FocusMapper(TileMapper):
         return image, reduced
 
 
-def read_reduced(dataset_dict: dict[str, Any], reduction: int) -> np.ndarray:
+def read_reduced(
+    dataset_dict: dict[str, Any],
+    reduction: int,
+    conversion: PixelConversion = DEFAULT_CONVERSION,
+) -> np.ndarray:
     """Reads the image of a dataset dict at 1/reduction of its size, (H, W, 3) uint8 BGR.
 
     Raises:
         ValueError: the image's size isn't that in the dataset dict.
     """
-    image = read_image(dataset_dict["file_name"], reduction)
+    image = read_image(dataset_dict["file_name"], reduction, conversion)
     height, width = (dataset_dict.get(key) for key in ("height", "width"))
     if height and width:
         expected = (-(-height // reduction), -(-width // reduction))

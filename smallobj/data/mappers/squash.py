@@ -71,7 +71,7 @@ class SquashMapper(TileMapper):
     def _read(self, dataset_dict: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """The squashed image, (h, w, 3) uint8 BGR, and its annotations in that frame."""
         path = dataset_dict["file_name"]
-        how = f"squashed to {tuple(self.squash.shape)}"
+        how = f"squashed to {tuple(self.squash.shape)}, {self.conversion}"
         kept = self.cache(path, how, lambda: self._make(dataset_dict))
         height, width = kept["original_size"].tolist()
         annotations = single_objects(dataset_dict)
@@ -84,7 +84,7 @@ class SquashMapper(TileMapper):
         return kept["image"], squashed
 
     def _make(self, dataset_dict: dict[str, Any]) -> Arrays:
-        image = read_image(dataset_dict["file_name"])
+        image = read_image(dataset_dict["file_name"], conversion=self.conversion)
         detection_utils.check_image_size(dict(dataset_dict), image)
         return {
             "image": self.squash.get_transform(image).apply_image(image),

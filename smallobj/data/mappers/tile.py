@@ -19,6 +19,7 @@ from smallobj.data.mappers.registry import MAPPER_REGISTRY
 from smallobj.data.object_mask import object_mask
 from smallobj.geometry.boxes import annotation_boxes
 from smallobj.geometry.tiling import sample_training_tiles, visible_fraction
+from smallobj.images.pixels import DEFAULT_CONVERSION, PixelConversion
 
 MASK_FORMATS = ("polygon", "bitmask")
 
@@ -46,6 +47,7 @@ class TileMapper:
         image_format: str,
         with_masks: bool,
         mask_format: str = "polygon",
+        conversion: PixelConversion = DEFAULT_CONVERSION,
     ) -> None:
         check_positive("INPUT.TILE.SIZE", tile)
         check_positive("INPUT.TILE.PER_IMAGE", per_image)
@@ -67,6 +69,7 @@ class TileMapper:
         self.image_format = check_format(image_format)
         self.with_masks = with_masks
         self.mask_format = mask_format
+        self.conversion = conversion
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> dict[str, Any]:
@@ -90,6 +93,7 @@ class TileMapper:
             "image_format": cfg.INPUT.FORMAT,
             "with_masks": cfg.MODEL.MASK_ON,
             "mask_format": cfg.INPUT.MASK_FORMAT,
+            "conversion": PixelConversion.from_config(cfg),
         }
 
     def __call__(self, dataset_dict: dict[str, Any]) -> list[dict[str, Any]]:
@@ -126,7 +130,7 @@ class TileMapper:
 
     def _read(self, dataset_dict: dict[str, Any]) -> tuple[np.ndarray, list[dict[str, Any]]]:
         """The image, (H, W, 3) uint8 BGR, and its annotations in the frame of those pixels."""
-        image = read_image(dataset_dict["file_name"])
+        image = read_image(dataset_dict["file_name"], conversion=self.conversion)
         detection_utils.check_image_size(dataset_dict, image)
         return image, single_objects(dataset_dict)
 

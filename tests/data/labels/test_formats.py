@@ -12,9 +12,10 @@ import pytest
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
 from smallobj.data.labels.challenge import read_challenge
 from smallobj.data.labels.coco import read_coco
-from smallobj.data.labels.image_size import list_images, read_size, read_sizes
+from smallobj.data.labels.image_size import list_images
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.yolo import read_yolo
+from smallobj.images.size import read_size, read_sizes
 
 
 def make_image(path: Path, width: int = 40, height: int = 30, **options) -> None:

@@ -118,7 +118,7 @@ def test_share_of_background_tiles(write_sample, ratio):
 def test_one_decode_for_all_tiles_of_an_image(write_sample, monkeypatch):
     calls = []
 
-    def counted(path):
+    def counted(path, conversion):
         calls.append(path)
         return cv2.imread(path)
 
