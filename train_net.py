@@ -68,7 +68,7 @@ def train(args: argparse.Namespace) -> dict[str, Any] | None:
     """Trains in OUTPUT_DIR, which is locked meanwhile."""
     from smallobj.engine import Trainer, lock_run, prepare_config, setup, write_config
 
-    cfg = prepare_config(args.config_file, args.opts, args.num_gpus)
+    cfg = prepare_config(args.config_file, args.opts, args.num_gpus, resume=args.resume)
     with lock_run(cfg.OUTPUT_DIR):
         setup(cfg, args)
         trainer = Trainer(cfg)

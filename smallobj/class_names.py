@@ -18,11 +18,17 @@ class NamedClasses(NamedTuple):
 
     Attributes:
         names: K distinct names; none where they aren't known.
-        source: for messages, such as "dataset bolts (val.json)".
+        source: for messages: "dataset bolts", say.
+        file: where the names stand, if not in the source itself.
     """
 
     names: list[str]
     source: str
+    file: str = ""
+
+    @property
+    def described(self) -> str:
+        return f"{self.source} ({self.file})" if self.file else self.source
 
 
 def positions(names: Sequence[str], others: Sequence[str]) -> list[int]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Exports a trained model to share: half-precision weights and their config.
+"""Exports a trained model to share: half-precision weights, which name its classes, and its config.
 
 python tools/export_weights.py --run output --weights output/model_best.pth --output models/parts
 
@@ -27,15 +27,19 @@ def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
 
     Raises:
         FileNotFoundError: there is no such run or checkpoint.
+        ValueError: the checkpoint names other classes than the run's config.
     """
     check_file("config file", run / "config.yaml")
     check_file("checkpoint", weights)
     from smallobj import get_cfg, load_config
-    from smallobj.checkpoint import load_weights, save_weights
+    from smallobj.checkpoint import load_weights, read_class_names, save_weights
+    from smallobj.class_names import NamedClasses
+    from smallobj.data.datasets import adopt_class_names
     from smallobj.modeling import build_model
 
     cfg = load_config(str(run / "config.yaml"))
     cfg.MODEL.DEVICE = "cpu"
+    adopt_class_names(cfg, NamedClasses(read_class_names(weights), str(weights)))
     model = build_model(cfg)
     load_weights(model, weights)
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -73,6 +73,9 @@ def _add_metric_keys(cfg: CfgNode) -> None:
     # size, best F1, missed objects, types of errors, calibration; with their pictures), "focus"
     # (share of objects kept and of area read by a network that chooses regions), or your own.
     cfg.TEST.METRICS = ["coco", "challenge", "analysis"]
+    # Where a dataset has other classes than the model, evaluate those that both have: False makes
+    # the difference an error. Labels and detections of the other classes are left out.
+    cfg.TEST.COMMON_CLASSES_ONLY = False
     # Bins of object size (square root of the area) in "analysis": bounds in px, or "default"
     # (10,20,40,70,100), "coco", "ai-tod".
     cfg.TEST.SIZE_BINS = "default"

@@ -17,7 +17,10 @@ from detectron2.evaluation import inference_context
 from torch import nn
 
 from smallobj.checkpoint import read_checkpoint
+from smallobj.checkpoint.class_rows import names_entry
 from smallobj.data.build import build_test_mapper
+from smallobj.data.class_map import ClassMap
+from smallobj.data.datasets import class_names
 from smallobj.geometry.regions import choose_regions
 from smallobj.inference import wrap_for_test
 from smallobj.results.comparison import draw_comparison
@@ -71,8 +74,13 @@ class BestCheckpoint(HookBase):
         self.seen_iteration = iteration
         if value > self.best:
             self.best = value
-            model = self.checkpointer.model.state_dict()
-            state = {"model": model, "metric": float(value), "iteration": int(iteration)}
+            model = self.checkpointer.model
+            state = {
+                "model": model.state_dict(),
+                "metric": float(value),
+                "iteration": int(iteration),
+                **names_entry(model),
+            }
             with whole_path(self.path) as path:
                 torch.save(state, path)
             logger.info("%s %.2f is the best so far; saved %s", self.metric, value, self.FILE)
@@ -111,12 +119,11 @@ class DetectionImages(HookBase):
     def _picture(self, sample: dict, output: dict) -> np.ndarray:
         if "focus" in output:
             return self._focus_picture(sample, output)
-        instances = output["instances"].to("cpu")
-        return draw_comparison(
-            sample,
-            instances[instances.scores >= self.cfg.TEST.VIS_SCORE_THRESH],
-            list(self.cfg.MODEL.CLASS_NAMES),
-        )
+        names = class_names(self.cfg.DATASETS.TEST[0])
+        by_name = ClassMap(list(self.cfg.MODEL.CLASS_NAMES) or names, names)
+        instances = by_name(output["instances"].to("cpu"))
+        shown = instances[instances.scores >= self.cfg.TEST.VIS_SCORE_THRESH]
+        return draw_comparison(sample, shown, names)
 
     def _focus_picture(self, sample: dict, output: dict) -> np.ndarray:
         node = self.cfg.TEST.FOCUS

@@ -11,7 +11,8 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
-from smallobj.checkpoint import SafeCheckpointer
+from smallobj.checkpoint import SafeCheckpointer, read_class_names
+from smallobj.class_names import NamedClasses
 from smallobj.config import load_config
 from smallobj.data import datasets
 from smallobj.data.yolo_anchors import resolve_yolo_anchors
@@ -37,7 +38,11 @@ def check_gpus(requested: int) -> None:
 
 
 def prepare_config(
-    config_file: str, opts: Sequence[str], num_gpus: int, eval_only: bool = False
+    config_file: str,
+    opts: Sequence[str],
+    num_gpus: int,
+    eval_only: bool = False,
+    resume: bool = False,
 ) -> CfgNode:
     """Reads a config, registers and checks its datasets, and fills in the keys set by the data.
 
@@ -45,14 +50,17 @@ def prepare_config(
         config_file: yaml file.
         opts: KEY VALUE pairs.
         num_gpus: 0 puts the model on the CPU.
-        eval_only: don't read DATASETS.TRAIN; its files need not exist.
+        eval_only: don't read DATASETS.TRAIN; its files need not exist. The classes are those of
+            MODEL.WEIGHTS, where the file names them, and those of the data are matched by name.
+        resume: the classes are those of the last checkpoint in OUTPUT_DIR, if there is one.
 
     Returns:
         A frozen config.
 
     Raises:
         FileNotFoundError, ValueError: as :func:`load_config`; or a dataset with invalid labels, a
-            number of classes that differs from the data's, or precomputed proposals (pickles).
+            number of classes that differs from the data's, classes that differ from those of the
+            weights, or precomputed proposals (pickles).
     """
     cfg = load_config(config_file, opts)
     if num_gpus == 0:
@@ -66,12 +74,30 @@ def prepare_config(
     needed = list(cfg.DATASETS.TEST) if eval_only else None
     if cfg.DATASETS.CHECK:
         datasets.check_datasets(cfg, needed)
-    cfg = datasets.resolve_num_classes(cfg, needed)
+    weights = _classes_of_weights(cfg, eval_only, resume)
+    cfg = datasets.resolve_num_classes(cfg, needed, weights)
     if not eval_only:
         cfg = resolve_yolo_anchors(cfg)
         cfg = datasets.resolve_class_frequencies(cfg)
     cfg.freeze()
     return cfg
+
+
+def _classes_of_weights(cfg: CfgNode, eval_only: bool, resume: bool) -> NamedClasses | None:
+    """Classes of the weights that are evaluated or resumed; None where there are none of these."""
+    path = cfg.MODEL.WEIGHTS if eval_only else ""
+    if resume:
+        path = SafeCheckpointer(None, cfg.OUTPUT_DIR).get_checkpoint_file()
+    if not path:
+        return None
+    found = NamedClasses(read_class_names(path), path)
+    is_detector = cfg.MODEL.META_ARCHITECTURE != "FocusNet"
+    if is_detector and not (found.names or cfg.MODEL.CLASS_NAMES):
+        logger.warning(
+            f"neither {path} nor MODEL.CLASS_NAMES names the model's classes: they are taken to be "
+            "those of the data, and their order could not be checked"
+        )
+    return found
 
 
 def setup(cfg: CfgNode, args: argparse.Namespace) -> None:
@@ -108,7 +134,9 @@ def setup_evaluation(args: argparse.Namespace) -> CfgNode:
     Raises:
         FileNotFoundError, ValueError: as :func:`prepare_config`; or no weights or no test set.
     """
-    cfg = prepare_config(args.config_file, args.opts, args.num_gpus, eval_only=True)
+    cfg = prepare_config(
+        args.config_file, args.opts, args.num_gpus, eval_only=True, resume=args.resume
+    )
     if not cfg.DATASETS.TEST:
         raise ValueError("--eval-only needs a data set to test on; DATASETS.TEST is empty")
     weights = cfg.MODEL.WEIGHTS

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import torch
 from detectron2.config import CfgNode
 
+from smallobj.checkpoint import read_class_names
 from smallobj.checks import check_device_kind
+from smallobj.class_names import NamedClasses
 from smallobj.config import load_config
 from smallobj.config_files import find_config
 from smallobj.data import datasets
@@ -112,11 +114,16 @@ def _check_device(device: str) -> None:
 
 
 def _fill_in_classes(cfg: CfgNode, config_file: str) -> None:
-    """Fills in the classes that the config leaves open, from its datasets if they exist.
+    """Fills in the classes that the config leaves open: the weights' own, or its datasets' if any.
 
     Raises:
-        ValueError: neither the config nor a dataset gives the number of classes.
+        ValueError: neither weights, config nor a dataset give the number of classes; or the config
+            names other classes than the weights.
     """
+    weights = cfg.MODEL.WEIGHTS
+    # Whether there are such weights is found when they are loaded.
+    if cfg.MODEL.META_ARCHITECTURE != "FocusNet" and os.path.isfile(weights):
+        datasets.adopt_class_names(cfg, NamedClasses(read_class_names(weights), weights))
     numbers = (cfg.MODEL.ROI_HEADS.NUM_CLASSES, cfg.MODEL.RETINANET.NUM_CLASSES)
     if cfg.MODEL.CLASS_NAMES:
         datasets.resolve_num_classes(cfg, names=())

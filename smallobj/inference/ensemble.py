@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import tee
@@ -12,7 +13,9 @@ from detectron2.config import CfgNode
 from detectron2.data import transforms as T
 from torch import nn
 
+from smallobj.class_names import NamedClasses, differing_classes, same_classes
 from smallobj.data.build import image_tensor, resize_at_test
+from smallobj.data.class_map import ClassMap
 from smallobj.inference.batching import stream_through
 from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.model import load_model
@@ -20,6 +23,7 @@ from smallobj.inference.tiled import image_size
 from smallobj.merging import ModelMerger, build_model_merger
 from smallobj.modeling.score_threshold import lower_score_threshold
 
+_logger = logging.getLogger(__name__)
 Item = dict[str, Any]
 Wrap = Callable[[CfgNode, nn.Module], nn.Module]
 
@@ -59,6 +63,7 @@ class EnsembleDetector(nn.Module):
         merger: ModelMerger,
         max_detections: int,
         configs: Sequence[CfgNode] = (),
+        class_maps: Sequence[ClassMap] = (),
     ) -> None:
         """
         Args:
@@ -67,6 +72,8 @@ class EnsembleDetector(nn.Module):
             merger: merges the boxes of all members.
             max_detections: most detections of an image.
             configs: configs of all members but the first.
+            class_maps: one for each member, which numbers its classes as the first member's; ():
+                all have the same classes in the same order.
         """
         super().__init__()
         self.members = nn.ModuleList(members)
@@ -74,6 +81,7 @@ class EnsembleDetector(nn.Module):
         self.merger = merger
         self.max_detections = max_detections
         self.configs = list(configs)
+        self.class_maps = list(class_maps) or [ClassMap((), ())] * len(self.members)
         self.train(members[0].training)
 
     def train(self, mode: bool = True) -> EnsembleDetector:
@@ -109,7 +117,9 @@ class EnsembleDetector(nn.Module):
         copies = tee(items, len(self.members))
         streams = [self._outputs(copy, index) for index, copy in enumerate(copies)]
         for outputs in zip(*streams, strict=True):
-            merged = self.merger([output["instances"] for output in outputs])
+            found = [output["instances"] for output in outputs]
+            numbered = [self.class_maps[k](one) for k, one in enumerate(found)]
+            merged = self.merger(numbered)
             result: Item = {"instances": merged[: self.max_detections]}
             if "tiles" in outputs[0]:
                 result["tiles"] = outputs[0]["tiles"]
@@ -120,6 +130,8 @@ def build_ensemble(
     cfg: CfgNode, own: nn.Module, wrap: Wrap, score_threshold: float | None = None
 ) -> EnsembleDetector:
     """Builds the ensemble of a config's own detector and TEST.ENSEMBLE.MEMBERS.
+
+    Classes that a member numbers in another order are matched by name.
 
     Args:
         cfg: config of the first member.
@@ -136,14 +148,17 @@ def build_ensemble(
     names = list(cfg.TEST.ENSEMBLE.MEMBERS)
     merger = build_model_merger(cfg, 1 + len(names))
     members, views, configs = [own], [InputView(resize_at_test(cfg))], []
+    class_maps = [ClassMap((), ())]
     for name in names:
         other = _member_config(cfg, name)
         if score_threshold is not None:
             lower_score_threshold(other, score_threshold)
         members.append(wrap(other, load_model(other)))
         views.append(InputView(resize_at_test(other), other.INPUT.FORMAT != cfg.INPUT.FORMAT))
+        class_maps.append(_class_map(cfg, other, name))
         configs.append(other)
-    return EnsembleDetector(members, views, merger, cfg.TEST.DETECTIONS_PER_IMAGE, configs)
+    most = cfg.TEST.DETECTIONS_PER_IMAGE
+    return EnsembleDetector(members, views, merger, most, configs, class_maps)
 
 
 def _member_config(cfg: CfgNode, name: Any) -> CfgNode:
@@ -159,24 +174,31 @@ def _member_config(cfg: CfgNode, name: Any) -> CfgNode:
             f"{config_file} in TEST.ENSEMBLE.MEMBERS is an ensemble itself; list its members, or "
             "empty the key there"
         )
-    _check_classes(cfg, other, config_file)
     return other
 
 
-def _check_classes(cfg: CfgNode, other: CfgNode, config_file: str) -> None:
-    names = list(cfg.MODEL.CLASS_NAMES), list(other.MODEL.CLASS_NAMES)
-    counts = cfg.MODEL.ROI_HEADS.NUM_CLASSES, other.MODEL.ROI_HEADS.NUM_CLASSES
-    if all(names) and names[0] != names[1]:
-        differing = [i for i, pair in enumerate(zip(*names, strict=False)) if pair[0] != pair[1]]
-        first = differing[0] if differing else min(map(len, names))
-        ours, theirs = (repr(own[first]) if first < len(own) else "none" for own in names)
+def _class_map(cfg: CfgNode, other: CfgNode, member: str) -> ClassMap:
+    """Numbers a member's classes as the config's.
+
+    Raises:
+        ValueError: they find other classes; or other numbers of classes, where not both name them.
+    """
+    ours = NamedClasses(list(cfg.MODEL.CLASS_NAMES), "this config")
+    theirs = NamedClasses(list(other.MODEL.CLASS_NAMES), member)
+    if not (ours.names and theirs.names):
+        counts = cfg.MODEL.ROI_HEADS.NUM_CLASSES, other.MODEL.ROI_HEADS.NUM_CLASSES
+        if counts[0] != counts[1]:
+            raise ValueError(
+                "the models of an ensemble must find the same classes; this config has "
+                f"{counts[0]} and {member} has {counts[1]}"
+            )
+        return ClassMap((), ())
+    if not same_classes(ours.names, theirs.names):
         raise ValueError(
-            "the models of an ensemble must find the same classes in the same order; class "
-            f"{first} is {ours} in this config ({len(names[0])} classes) and {theirs} in "
-            f"{config_file} ({len(names[1])} classes)"
+            "the models of an ensemble must find the same classes; "
+            f"{differing_classes(ours, theirs)}"
         )
-    if counts[0] != counts[1]:
-        raise ValueError(
-            "the models of an ensemble must find the same classes; this config has "
-            f"{counts[0]} and {config_file} has {counts[1]}"
-        )
+    if ours.names != theirs.names:
+        text = "%s in TEST.ENSEMBLE.MEMBERS: its classes, in another order, are matched by name"
+        _logger.warning(text, member)
+    return ClassMap(theirs.names, ours.names)

@@ -8,7 +8,7 @@ from detectron2.structures import Boxes, Instances
 from torch import nn
 
 from smallobj import load_config
-from smallobj.checkpoint import save_weights
+from smallobj.checkpoint import load_weights, save_weights
 from smallobj.data.build import WholeImageMapper, resize_at_test
 from smallobj.inference import SmallObjectPredictor
 from smallobj.inference.detector import load_detector, wrap_for_test
@@ -248,20 +248,43 @@ def test_no_member_s_own_threshold_hides_what_is_asked_for(tiny_config, members)
     assert floors(0.7) == [0.6, 0.7]
 
 
+def test_classes_in_another_order_are_matched_by_name(members, predict, caplog):
+    """The same detector twice, the second time with its classes numbered in another way."""
+    order = ["blue", "red", "green"]
+    first = members("first")
+    cfg = load_config(first.split(":")[0], ["MODEL.CLASS_NAMES", repr(order)])
+    model = build_model(cfg)
+    load_weights(model, first.split(":")[1])
+    second = first.replace("first", "second")
+    save_weights(model, second.split(":")[1])
+    with open(second.split(":")[0], "w") as file:
+        file.write(cfg.dump())
+    found = predict(first)(photo())["instances"]
+    turned = predict(second)(photo())["instances"]
+    assert turned.pred_classes.tolist() == [(k + 1) % 3 for k in found.pred_classes.tolist()]
+    assert len(found.pred_classes.unique()) > 1
+    # Each finds what the other finds, so nothing is added and no score changes.
+    both = predict(first, second)(photo())["instances"]
+    assert "first" not in caplog.text
+    assert "second.safetensors in TEST.ENSEMBLE.MEMBERS: its classes" in caplog.text
+    torch.testing.assert_close(both.scores, found.scores, rtol=0, atol=1e-5)
+    assert both.pred_classes.tolist() == found.pred_classes.tolist()
+
+
 def test_members_that_find_other_classes_are_told(tiny_config, members):
     member = members("other")
-    path = member.split(":")[0]
 
     def wrap(*options):
         cfg = tiny_config("TEST.ENSEMBLE.MEMBERS", repr([member]), *options)
         wrap_for_test(cfg, nn.Identity())
 
-    with pytest.raises(ValueError, match=rf"class 1 is 'blue' in this .* and 'green' in {path}"):
-        wrap("MODEL.CLASS_NAMES", "['red', 'blue', 'green']")
-    more = ["MODEL.CLASS_NAMES", "['red', 'green', 'blue', 'grey']", "MODEL.ROI_HEADS.NUM_CLASSES"]
-    with pytest.raises(ValueError, match=rf"class 3 is 'grey' .*4 classes.* and none in {path}"):
-        wrap(*more, 4)
-    with pytest.raises(ValueError, match=rf"this config has 4 and {path} has 3"):
+    names = ("MODEL.CLASS_NAMES", "['red', 'Green', 'blue', 'grey']")
+    with pytest.raises(ValueError, match="must find the same classes") as error:
+        wrap(*names, "MODEL.ROI_HEADS.NUM_CLASSES", 4)
+    text = str(error.value)
+    assert f"only in this config: 'Green', 'grey'; only in {member}: 'green'" in text
+    assert "'Green' and 'green' differ only by case" in text
+    with pytest.raises(ValueError, match=rf"this config has 4 and {member} has 3"):
         wrap("MODEL.ROI_HEADS.NUM_CLASSES", 4)
 
 

@@ -5,7 +5,7 @@ from smallobj.data.datasets.checks import (
     check_datasets,
     load_checked,
 )
-from smallobj.data.datasets.class_agreement import resolve_num_classes
+from smallobj.data.datasets.class_agreement import adopt_class_names, resolve_num_classes
 from smallobj.data.datasets.frequencies import class_frequencies, resolve_class_frequencies
 from smallobj.data.datasets.register import (
     class_names,
@@ -24,6 +24,7 @@ __all__ = [
     "DatasetError",
     "DatasetSpec",
     "Problem",
+    "adopt_class_names",
     "check_datasets",
     "class_frequencies",
     "class_names",

@@ -10,7 +10,12 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from smallobj.checks import did_you_mean
-from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
+from smallobj.data.datasets.class_order import (
+    forget_classes,
+    in_shown_order,
+    own_classes,
+    publish_classes,
+)
 from smallobj.data.labels.challenge import read_challenge_classes
 from smallobj.data.labels.coco import read_coco_classes
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
@@ -92,7 +97,7 @@ def register_dataset(spec: DatasetSpec | str) -> DatasetSpec:
         early = DatasetReading()
         names = _read_class_names(spec, early)
         if not early.problems:  # otherwise reported when the dataset is read
-            _set_class_names(name, names)
+            publish_classes(name, names)
     return spec
 
 
@@ -108,22 +113,10 @@ def _read_class_names(spec: DatasetSpec, reading: DatasetReading) -> list[str]:
     return whole.class_names
 
 
-def _put(metadata: Any, key: str, value: object) -> None:
-    # Metadata refuses to change a value, but the files may have changed.
-    if hasattr(metadata, key) and getattr(metadata, key) != value:
-        delattr(metadata, key)
-    setattr(metadata, key, value)
-
-
-def _set_class_names(name: str, class_names: list[str]) -> None:
-    metadata = MetadataCatalog.get(name)
-    _put(metadata, "thing_classes", class_names)
-    if tuple(class_names) == CHALLENGE_CLASSES_EN:
-        _put(metadata, "thing_classes_ko", list(CHALLENGE_CLASSES_KO))
-
-
 def class_names(name: str) -> list[str]:
     """Class names of a dataset by contiguous id; reads label files if needed, but no image headers.
+
+    They are in the order of a model where :func:`show_classes` said so.
 
     Raises:
         ValueError: there is no dataset of that name.
@@ -142,8 +135,19 @@ def class_names(name: str) -> list[str]:
     names = _read_class_names(spec, reading)
     if reading.problems:
         raise DatasetError(reading.problems)
-    _set_class_names(name, names)
-    return list(names)
+    publish_classes(name, names)
+    return list(MetadataCatalog.get(name).thing_classes)
+
+
+def own_class_names(name: str) -> list[str]:
+    """As :func:`class_names`, in the order of the dataset's own files.
+
+    Raises:
+        ValueError, DatasetError: as there.
+    """
+    shown = class_names(name)
+    own = own_classes(name)
+    return shown if own is None else own
 
 
 def _known_names(name: str) -> str:
@@ -176,8 +180,7 @@ def read_dataset(name: str) -> DatasetReading:
         if reading.problems:
             return reading  # not kept, so that a fixed file can be read again in this process
         entry.reading = reading
-        _set_class_names(name, reading.class_names)
-        _put(MetadataCatalog.get(name), "thing_dataset_id_to_contiguous_id", reading.class_ids)
+        publish_classes(name, reading.class_names, reading.class_ids)
     return entry.reading
 
 
@@ -197,10 +200,11 @@ def load_records(name: str) -> list[dict[str, Any]]:
     reading = read_dataset(name)
     if reading.problems:
         raise DatasetError(reading.problems)
-    return [
+    records = [
         {**record, "annotations": [dict(box) for box in record["annotations"]]}
         for record in reading.records
     ]
+    return in_shown_order(name, records)
 
 
 def _builtin_spec(name: str) -> DatasetSpec:
@@ -234,6 +238,7 @@ def unregister_dataset(name: str) -> None:
     if _registered.pop(name, None) is not None:
         DatasetCatalog.remove(name)
         MetadataCatalog.remove(name)
+        forget_classes(name)
 
 
 def register_from_config(cfg: CfgNode) -> None:

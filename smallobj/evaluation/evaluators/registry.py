@@ -9,6 +9,7 @@ from detectron2.config import CfgNode
 from detectron2.evaluation import DatasetEvaluators
 
 from smallobj.evaluation.evaluators.analysis import AnalysisEvaluator, Watch
+from smallobj.evaluation.evaluators.by_name import EvaluatorsByName
 from smallobj.evaluation.evaluators.challenge import ChallengeEvaluator
 from smallobj.evaluation.evaluators.coco import FastCOCOEvaluator, MaskCOCOEvaluator
 from smallobj.evaluation.evaluators.focus import FocusEvaluator
@@ -32,6 +33,8 @@ def build_evaluator(
 ) -> DatasetEvaluators:
     """The metrics that ``TEST.METRICS`` names, as one evaluator.
 
+    Classes of MODEL.CLASS_NAMES are matched with the dataset's by name.
+
     Args:
         cfg: TEST.METRICS, and what the evaluators read of it.
         dataset_name: a registered dataset.
@@ -39,7 +42,8 @@ def build_evaluator(
         watch: as :class:`AnalysisEvaluator`.
 
     Raises:
-        ValueError: a metric that does not exist, or one named twice; TEST.SIZE_BINS isn't right.
+        ValueError: a metric that does not exist, or one named twice; TEST.SIZE_BINS isn't right;
+            the model and the dataset have other classes.
     """
     names = list(cfg.TEST.METRICS)
     kinds = [EVALUATOR_REGISTRY.find(name, "TEST.METRICS") for name in names]
@@ -51,7 +55,10 @@ def build_evaluator(
         if isinstance(evaluator, AnalysisEvaluator):
             # Set afterwards: registered evaluators are all made with the same three arguments.
             evaluator.watch = watch
-    return DatasetEvaluators(evaluators)
+    # A focus network finds objects of any class.
+    is_detector = cfg.MODEL.META_ARCHITECTURE != "FocusNet"
+    classes = cfg.MODEL.CLASS_NAMES if is_detector else ()
+    return EvaluatorsByName(evaluators, dataset_name, classes, cfg.TEST.COMMON_CLASSES_ONLY)
 
 
 def headline_of(names: Iterable[str]) -> str | None:
