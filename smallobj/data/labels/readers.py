@@ -16,11 +16,13 @@ from smallobj.data.labels.reading import DatasetReading
 from smallobj.data.labels.roboflow import read_roboflow, roboflow_splits
 from smallobj.data.labels.rules import RULES
 from smallobj.data.labels.spec import DatasetSpec
+from smallobj.data.labels.ultralytics import read_ultralytics, ultralytics_splits
 from smallobj.data.labels.yolo import read_yolo
 
 # Names of the datasets in one place, for the formats that have several there.
 SPLITS: dict[str, Callable[[str, ProblemLog], list[str]]] = {
     "roboflow": roboflow_splits,
+    "ultralytics": ultralytics_splits,
 }
 READERS: dict[str, Callable[[DatasetSpec, Policy], DatasetReading]] = {
     "challenge": read_challenge,
@@ -29,6 +31,7 @@ READERS: dict[str, Callable[[DatasetSpec, Policy], DatasetReading]] = {
     "cvat": read_cvat,
     "labelme": read_labelme,
     "roboflow": read_roboflow,
+    "ultralytics": read_ultralytics,
     "yolo": read_yolo,
 }
 

@@ -27,10 +27,10 @@ from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.yolo_lines import Line, LineForm, parse_line
 from smallobj.images.size import read_sizes
 
-_PARTNER_RULE = rule(
+PARTNER_RULE = rule(
     "label-without-image", "a label file must have an image of its name", dropped="label file"
 )
-_ONE_IMAGE_RULE = "a label file must belong to one image"
+ONE_IMAGE_RULE = "a label file must belong to one image"
 # Files that tools write beside the label files; none of them belongs to an image.
 _NOT_LABELS = ("classes.txt", "_classes.txt", "predefined_classes.txt", "labels.txt", "notes.txt")
 _SPLIT_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")
@@ -60,7 +60,7 @@ def read_yolo(
     pairs = [
         (
             os.path.join(spec.images, name),
-            os.path.join(spec.annotations, label_files.get(_stem(name), "")),
+            os.path.join(spec.annotations, label_files.get(stem(name), "")),
         )
         for name in names
     ]
@@ -87,7 +87,7 @@ def read_pairs(pairs: Sequence[tuple[str, str]], form: LineForm, reading: Datase
         reading.records.append(record)
 
 
-def _stem(name: str) -> str:
+def stem(name: str) -> str:
     """What an image and its label file have in common, in whatever coding of accents."""
     return unicodedata.normalize("NFC", os.path.splitext(name)[0])
 
@@ -97,10 +97,21 @@ def _list_labels(folder: str) -> dict[str, str]:
     found = {}
     for parent, _, names in os.walk(folder) if folder else ():
         for name in names:
-            if name.lower().endswith(".txt") and name not in _NOT_LABELS and name[0] != ".":
+            if is_label_name(name):
                 path = os.path.relpath(os.path.join(parent, name), folder)
-                found[_stem(path)] = path
+                found[stem(path)] = path
     return found
+
+
+def is_label_name(name: str) -> bool:
+    """Whether a file may be the label file of an image, by its name."""
+    return name.lower().endswith(".txt") and name not in _NOT_LABELS and name[0] != "."
+
+
+def is_other_text(path: str) -> bool:
+    """Whether a text without an image of its name is known not to be a label file."""
+    name = os.path.basename(path).lower()
+    return name in _SPLIT_LISTS or name.startswith("readme")
 
 
 def _report_unpaired(
@@ -108,15 +119,14 @@ def _report_unpaired(
 ) -> None:
     images: dict[str, str] = {}
     for name in names:
-        first = images.setdefault(_stem(name), name)
+        first = images.setdefault(stem(name), name)
         if first != name:
             path = os.path.join(spec.images, name)
-            reading.report(path, "image file", _ONE_IMAGE_RULE, f"also {first!r}")
-    for stem in sorted(label_files.keys() - images.keys()):
-        name = os.path.basename(label_files[stem]).lower()
-        if not (name in _SPLIT_LISTS or name.startswith("readme")):
-            path = os.path.join(spec.annotations, label_files[stem])
-            reading.report(path, "whole file", _PARTNER_RULE, f"none in {spec.images}")
+            reading.report(path, "image file", ONE_IMAGE_RULE, f"also {first!r}")
+    for lonely in sorted(label_files.keys() - images.keys()):
+        path = os.path.join(spec.annotations, label_files[lonely])
+        if not is_other_text(path):
+            reading.report(path, "whole file", PARTNER_RULE, f"none in {spec.images}")
 
 
 def _read_labels(
