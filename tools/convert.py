@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Converts labels and detections between COCO, CSV, YOLO, LabelMe and CVAT.
+"""Converts labels and detections between COCO, CSV, YOLO, LabelMe, CVAT and demo.py's JSON.
 
     python tools/convert.py --from coco --to cvat --input train.json --output train.xml
     python tools/convert.py --from csv --to yolo --input found.csv --output found/ --images photos/
@@ -23,7 +23,7 @@ from smallobj.command_line import (
 )
 
 # The names in smallobj.formats.FORMATS, whose import is slow.
-FORMAT_NAMES = ("coco", "coco-results", "csv", "cvat", "labelme", "yolo")
+FORMAT_NAMES = ("coco", "coco-results", "csv", "cvat", "json", "labelme", "yolo")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -41,9 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", metavar="PATH", required=True, help="file or folder to write")
     images_help = "folder of the images: for their sizes, and for images that a file leaves out"
     parser.add_argument("--images", metavar="FOLDER", default="", help=images_help)
-    classes_help = "class names of csv, yolo, labelme or cvat input (.txt, .json or data.yaml)"
+    classes_help = "class names of csv, yolo, labelme or cvat input (.txt, .json, data.yaml, or a "
+    classes_help += "COCO file, whose category ids are taken, too)"
     parser.add_argument("--classes", metavar="FILE", default="", help=classes_help)
-    ids_help = "COCO annotation file that holds the image and category ids of coco-results"
+    ids_help = "COCO annotation file that holds the image and category ids: needed for "
+    ids_help += "coco-results; other formats get them back by name"
     parser.add_argument("--coco-images", metavar="FILE", default="", help=ids_help)
     scores_help = "turn detections into labels"
     parser.add_argument("--drop-scores", action="store_true", help=scores_help)

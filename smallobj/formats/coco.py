@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from smallobj.data.labels.problems import Problem
@@ -61,6 +62,22 @@ def write(boxes: BoxSet, target: Target) -> None:
     ]
     content = {"images": images, "annotations": annotations, "categories": categories}
     write_file(target, target.path, json.dumps(content, ensure_ascii=False))
+
+
+def with_image_ids(boxes: BoxSet, path: str) -> BoxSet:
+    """The same with the image ids of a COCO file, if it has all images by their names.
+
+    Args:
+        boxes: of images named as in the file.
+        path: the file, which is JSON.
+    """
+    with open(path, encoding="utf-8-sig") as file:
+        entries = json.load(file).get("images", [])
+    ids = {entry.get("file_name"): entry.get("id") for entry in entries if isinstance(entry, dict)}
+    if not all(type(ids.get(image.file)) is int for image in boxes.images):
+        return boxes
+    images = [replace(image, image_id=ids[image.file]) for image in boxes.images]
+    return replace(boxes, images=images)
 
 
 def _image_ids(boxes: BoxSet) -> list[int]:

@@ -1,6 +1,7 @@
 """CSV with a box a row: file, class_id, class, score, x1, y1, x2, y2; detection writes it, too.
 
-The score is empty for labels. Images without boxes have no row.
+The score is empty for labels. Images without boxes have no row. Classes without boxes stand in the
+list that goes along with it: see :mod:`smallobj.formats.class_list`.
 """
 
 from __future__ import annotations

@@ -30,9 +30,16 @@ _json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def own_detection(
-    class_name: str, class_id: int, score: float, box: Sequence[float], mask: Rle | None = None
+    class_name: str,
+    class_id: int,
+    score: float | None,
+    box: Sequence[float],
+    mask: Rle | None = None,
 ) -> dict[str, Any]:
-    """One detection; ``box`` is XYXY in pixels, ``mask`` its run-length code."""
+    """One detection; ``box`` is XYXY in pixels, ``mask`` its run-length code.
+
+    A score of None marks a label.
+    """
     detection = {"class": class_name, "class_id": class_id, "score": score, "box": box}
     return detection if mask is None else {**detection, "mask": mask}
 
@@ -47,7 +54,16 @@ def image_entry(
 class OwnResultsWriter:
     """Writes a file image by image, a line for each detection: any number of them fits."""
 
-    def __init__(self, stream: TextIO, class_names: Sequence[str]) -> None:
+    def __init__(
+        self, stream: TextIO, class_names: Sequence[str], category_ids: Sequence[int] = ()
+    ) -> None:
+        """
+        Args:
+            stream: opened for text.
+            class_names: K names.
+            category_ids: K ids of a COCO file, or none.
+        """
+        self._category_ids = list(category_ids)
         self._stream = stream
         self._class_names = list(class_names)
         self._images = 0
@@ -73,13 +89,19 @@ class OwnResultsWriter:
 
     def close(self) -> None:
         """Writes the end; the stream stays open."""
-        self._stream.write(f'\n], "classes": {_json(self._class_names)}}}\n')
+        ids = f', "category_ids": {_json(self._category_ids)}' if self._category_ids else ""
+        self._stream.write(f'\n], "classes": {_json(self._class_names)}{ids}}}\n')
 
 
 def read_lines(path: str, log: ProblemLog) -> dict[str, Any] | None:
     """Content of a .jsonl file as that of a JSON file, None after reporting what is wrong."""
     images = read_json_lines(path, log)
     return None if images is None else {"images": images, "classes": _ClassNames(images)}
+
+
+def names_in(images: list[Any]) -> dict[int, str]:
+    """Class names by class id, as detections carry them."""
+    return _ClassNames(images)
 
 
 class _ClassNames(dict[int, str]):

@@ -12,6 +12,7 @@ import numpy as np
 from detectron2.structures import Instances
 
 from smallobj.formats import csv_table
+from smallobj.formats.class_list import ClassList, list_beside
 from smallobj.formats.coco_results import CocoResultsWriter, coco_result
 from smallobj.formats.own_results import OwnResultsWriter, image_entry, own_detection
 from smallobj.geometry.masks import Rle, mask_rles
@@ -134,7 +135,8 @@ class ResultFiles(ExitStack):
         """
         Args:
             class_names, category_ids: names, and ids in COCO results, by class index.
-            json_file, csv_file, coco_file: the files to write; None for no file.
+            json_file, csv_file, coco_file: the files to write; None for no file. The list of
+                classes is written beside a CSV, which names only those that occur.
         """
         super().__init__()
         self.class_names = list(class_names)
@@ -148,6 +150,8 @@ class ResultFiles(ExitStack):
         if json_file:
             self._json = self.enter_context(_own_results(json_file, self.class_names))
         if csv_file:
+            classes = ClassList(self.class_names, self.category_ids)
+            self.enter_context(whole_text(list_beside(csv_file))).write(classes.text())
             self._csv = csv_table.TableWriter(self.enter_context(whole_text(csv_file)))
         if coco_file:
             self._coco = self.enter_context(_coco_results(coco_file))

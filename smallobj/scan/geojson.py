@@ -54,7 +54,10 @@ def write_geojson(
     """
     head = {"type": "name", "properties": {"name": crs_name(crs)}}
     with whole_text(path) as text:
+        names = json.dumps(list(class_names), ensure_ascii=False)
         text.write('{"type": "FeatureCollection", "crs": ' + json.dumps(head))
+        # A member of our own, which RFC 7946, section 6.1, allows: classes without a feature.
+        text.write(f', "classes": {names}')
         text.write(', "features": [')
         for number, feature in enumerate(_features(image, class_names, transform)):
             text.write((",\n" if number else "\n") + json.dumps(feature, ensure_ascii=False))

@@ -55,7 +55,10 @@ def test_files_written_by_image_are_those_written_at_once(tmp_path, counts):
     lines = (tmp_path / "d.csv").read_text().splitlines()
     assert lines[0] == "file,class_id,class,score,x1,y1,x2,y2"
     assert lines[1:] == [",".join(map(str, r)) for image in images for r in image.rows(NAMES)]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["c.json", "d.csv", "d.json"]
+    beside = json.loads((tmp_path / "d.csv.classes.json").read_text())
+    assert beside == {"names": NAMES, "category_ids": [5, 7]}
+    written = ["c.json", "d.csv", "d.csv.classes.json", "d.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == written
 
 
 def test_masks_are_written_as_run_lengths_and_read_back(tmp_path):

@@ -70,6 +70,7 @@ def test_pixels_of_a_large_image_do_not_lose_their_place():
 def test_what_a_feature_says(tmp_path):
     content = written(tmp_path, detections([[10, 20, 30, 50], [1, 2, 3, 4]]))
     assert content["type"] == "FeatureCollection"
+    assert "SD카드" in content["classes"]
     first, second = content["features"]
     assert first["type"] == "Feature"
     assert first["properties"] == {"class": "SD카드", "class_id": 0, "score": 0.9}

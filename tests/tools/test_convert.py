@@ -155,3 +155,45 @@ def test_coco_results_of_other_tools(convert, found, capsys):
         (found / "bad.json").write_text(json.dumps(bad))
         assert convert([*words, "--input", "bad.json", "--output", "bad.csv"]) == 1
         assert told in capsys.readouterr().err
+
+
+def test_the_way_back_as_the_docs_have_it(convert, found, repository):
+    """The commands of docs/formats.md, on what detection has written; class 0 was not found."""
+    text = (repository / "docs/formats.md").read_text(encoding="utf-8")
+    section = text.split("## The way back\n", 1)[1].split("\n## ", 1)[0]
+    lines = section.replace("\\\n", " ").splitlines()
+    commands = [line.split()[2:] for line in lines if line.startswith("python tools/convert.py")]
+    assert len(commands) == 5
+    names, ids = ["never found", "bolt", "너트, groß"], [11, 12, 40]
+    box = np.array([[10, 20, 30, 44]], np.float32)
+    with ResultFiles(names, ids, csv_file="found.csv") as files:
+        for file, index in (("a.jpg", 2), ("Süd/b.jpg", 1)):
+            row = (np.ones(1), np.array([index]))
+            files.add(ImageResult(f"photos/{file}", 1, 480, 640, box, *row))
+    categories = [{"id": k, "name": name} for k, name in zip(ids, names, strict=True)]
+    content = {"images": [], "annotations": [], "categories": categories}
+    (found / "val.json").write_text(json.dumps(content))
+    for words in commands:
+        if "--classes" in words:
+            (found / "corrected.classes.json").unlink()
+        assert convert(words) == 0, words
+    for name in ("train.json", "cvat.json", "again.json"):
+        content = json.loads((found / name).read_text())
+        assert content["categories"] == categories, name
+        files = {image["id"]: image["file_name"] for image in content["images"]}
+        labels = {files[row["image_id"]]: row["category_id"] for row in content["annotations"]}
+        assert labels == {"a.jpg": 40, "Süd/b.jpg": 12}, name
+
+
+def test_json_of_detection_is_a_format(convert, found):
+    """With the paths that detection was given, and with those below the folder of images."""
+    with ResultFiles(["bolt", "nut"], [1, 2], json_file="demo.json") as files:
+        box = np.array([[10, 20, 30, 44]], np.float32)
+        files.add(ImageResult("photos/a.jpg", 1, 480, 640, box, np.array([0.5]), np.array([1])))
+    words = ["--from", "json", "--to", "csv", "--input", "demo.json"]
+    assert convert([*words, "--output", "given.csv"]) == 0
+    assert (found / "given.csv").read_text().splitlines()[1] == "photos/a.jpg,1,nut,0.5,10,20,30,44"
+    assert convert([*words, "--output", "below.csv", "--images", "photos"]) == 0
+    assert (found / "below.csv").read_text().splitlines()[1] == "a.jpg,1,nut,0.5,10,20,30,44"
+    lists = json.loads((found / "below.csv.classes.json").read_text())
+    assert lists == {"names": ["bolt", "nut"]}

@@ -17,7 +17,7 @@ from smallobj.data.labels.objects import add_object, read_numbers
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_text
-from smallobj.data.labels.rules import KNOWN_CLASS, rule
+from smallobj.data.labels.rules import rule
 from smallobj.data.labels.spec import DatasetSpec
 
 COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
@@ -30,7 +30,7 @@ _ROW_RULE = rule(
 )
 _ID_RULE = rule("csv-class-id", "class_id must be a whole number from 0", dropped="box")
 _NAME_RULE = "a class_id must stand for one class"
-_GAP_RULE = "without a file of class names, class ids must run from 0 without gaps"
+_ONE_ID = "a class must have one class_id"
 _VALID_CSV = "the file must be valid CSV"
 
 
@@ -38,6 +38,9 @@ def read_csv(
     spec: DatasetSpec, policy: Policy = DEFAULT_POLICY, class_names: Sequence[str] = ()
 ) -> DatasetReading:
     """Labels or detections; with a folder of images, the images without boxes as well.
+
+    Where the class names are known, a row's name decides its class, else its class_id does, and
+    these may have gaps.
 
     Args:
         spec: the dataset; its folder of images may be "".
@@ -68,9 +71,10 @@ class _Table:
     ) -> None:
         self._spec = spec
         self._reading = reading
-        classes = NamedClasses(spec, reading, class_names)
-        self._is_open = classes.is_open
-        self._names = dict(enumerate(reading.class_names))
+        self._classes = NamedClasses(spec, reading, class_names)
+        # As the rows have them, where there is no list.
+        self._names: dict[int, str] = {}
+        self._ids: dict[str, int] = {}
         self._images = ListedImages(spec.images, reading)
         if spec.images and not os.path.isdir(spec.images):
             reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
@@ -106,25 +110,35 @@ class _Table:
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             self._reading.report(*place, _ID_RULE, shown(text))
             return None
-        index = int(text)
-        if self._is_open:
-            self._names.setdefault(index, name)
-        if index not in self._names:
-            value = f"{index}; known are 0 to {len(self._names) - 1}"
-            self._reading.report(*place, KNOWN_CLASS, value)
-            return None
-        if self._names[index] != name:
-            value = f"{index} for {shown(self._names[index])} and {shown(name)}"
+        if not self._classes.is_open:
+            return self._known_index(int(text), name, place)
+        identity = int(text)
+        known = self._names.setdefault(identity, name)
+        if known != name:
+            value = f"{identity} for {shown(known)} and {shown(name)}"
             self._reading.report(*place, _NAME_RULE, value)
             return None
-        return index
+        first = self._ids.setdefault(name, identity)
+        if first != identity:
+            value = f"{first} and {identity} for {shown(name)}"
+            self._reading.report(*place, _ONE_ID, value)
+            return None
+        return identity
+
+    def _known_index(self, identity: int, name: str, place: tuple[str, str]) -> int | None:
+        """The class where the names are known: the name decides, as a model may number others."""
+        if not name and identity < len(self._reading.class_names):
+            return identity
+        return self._classes.index(name, place)
 
     def finish(self) -> None:
-        names = self._names
-        missing = sorted(set(range(max(names, default=-1) + 1)) - set(names))
-        if missing:
-            place = (self._spec.annotations, "class ids")
-            self._reading.report(*place, _GAP_RULE, f"no class {missing[0]}")
-        self._reading.class_names = [names[index] for index in sorted(names)]
-        self._reading.class_ids = {index: index for index in range(len(names))}
+        """Numbers the classes where only the rows name them; their ids may have gaps."""
         self._reading.records = self._images.readable()
+        if not self._classes.is_open:
+            return
+        ids = sorted(self._names)
+        self._reading.class_names = [self._names[identity] for identity in ids]
+        self._reading.class_ids = {identity: index for index, identity in enumerate(ids)}
+        for record in self._images.records.values():
+            for annotation in record["annotations"]:
+                annotation["category_id"] = self._reading.class_ids[annotation["category_id"]]

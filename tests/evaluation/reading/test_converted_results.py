@@ -73,6 +73,13 @@ def test_a_few_classes_of_many_are_enough(files):
     assert read(files, path).categories.tolist() == [2]
 
 
+def test_a_model_with_its_classes_in_another_order(files):
+    path = files / "found.csv"
+    rows = "b.jpg,0,bolt,0.5,1,1,9,9\nb.jpg,7,nut,0.5,1,1,9,9\nb.jpg,2,,0.5,1,1,9,9\n"
+    path.write_text(f"file,class_id,class,score,x1,y1,x2,y2\n{rows}")
+    assert read(files, path).categories.tolist() == [1, 0, 2]
+
+
 def test_nothing_found(files):
     path = files / "found.csv"
     path.write_text("file,class_id,class,score,x1,y1,x2,y2\n")
@@ -86,8 +93,7 @@ def test_nothing_found(files):
     [
         ("z.jpg,0,nut,0.5,1,1,9,9", ResultsError, r"found\.csv: z\.jpg: the image must be one"),
         ("b.jpg,0,nut,,1,1,9,9", ResultsError, r"b\.jpg: detections must have scores"),
-        ("b.jpg,5,screw,0.5,1,1,9,9", DatasetError, r"found\.csv: line 2: .*got 5; known"),
-        ("b.jpg,0,bolt,0.5,1,1,9,9", DatasetError, r"line 2: a class_id must stand for one class"),
+        ("b.jpg,5,screw,0.5,1,1,9,9", DatasetError, r"found\.csv: line 2: .*got 'screw'; known"),
         ("b.jpg,0,nut,nan,1,1,9,9", DatasetError, r"line 2: a score must be a number from 0 to 1"),
         ("b.jpg,0,nut,0.5,9,1,1,9", DatasetError, r"found\.csv: line 2: "),
     ],
