@@ -63,7 +63,7 @@ def add_label_rules(parser: argparse.ArgumentParser) -> None:
     rules_help += "for every other rule (check.py --list-rules names the rules and their defaults)"
     parser.add_argument("--rules", nargs="+", default=[], metavar="RULE=ACTION", help=rules_help)
     outside_help = "largest share of a box's area beyond the image's edge that is clipped away"
-    outside_help += " (default: 0.5)"
+    outside_help += " (default: 0.75)"
     parser.add_argument("--max-outside", type=float, metavar="SHARE", help=outside_help)
     bad_help = "short for --rules all=drop: leave out what breaks a rule instead of stopping"
     parser.add_argument("--drop-bad-boxes", action="store_true", help=bad_help)

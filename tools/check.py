@@ -10,6 +10,7 @@ Exit status: 0 no problems, 1 problems, 2 wrong arguments.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from functools import partial
 
@@ -73,6 +74,8 @@ def check(arguments: argparse.Namespace) -> int:
     )
 
     try:
+        # Printed below, in its place.
+        logging.getLogger("smallobj.data.datasets.checks").setLevel(logging.ERROR)
         cfg = load_config(arguments.config_file or None, arguments.opts)
         cfg.DATASETS.RULES = [*cfg.DATASETS.RULES, *label_rules(arguments)]
         if arguments.max_outside is not None:

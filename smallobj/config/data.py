@@ -23,7 +23,7 @@ def _add_dataset_keys(cfg: CfgNode) -> None:
     # "all=drop" drops all that would be errors. `tools/check.py --list-rules` names the rules.
     cfg.DATASETS.RULES = []
     # The largest share of a box's area beyond the edge of its image that is clipped away.
-    cfg.DATASETS.MAX_OUTSIDE = 0.5
+    cfg.DATASETS.MAX_OUTSIDE = 0.75
     # Short for "all=drop" at the front of RULES.
     cfg.DATASETS.DROP_BAD_BOXES = False
 

@@ -22,8 +22,11 @@ def read(source: Source) -> tuple[BoxSet, list[Problem]]:
 
 
 def category_ids(reading: DatasetReading) -> list[int]:
-    """K ids in the file, by class."""
-    return sorted(reading.class_ids, key=reading.class_ids.__getitem__)
+    """K ids in the file, by class; the first of those that were merged."""
+    ids: dict[int, int] = {}
+    for identity, index in reading.class_ids.items():
+        ids.setdefault(index, identity)
+    return [ids[index] for index in sorted(ids)]
 
 
 def write(boxes: BoxSet, target: Target) -> None:

@@ -70,7 +70,7 @@ def test_problems_of_all_datasets_come_in_one_error(root):
 
 
 def test_dropping_keeps_the_good_boxes_and_counts_the_dropped_ones(root, caplog):
-    bad = [[9, 1, 1, 5, 5], [0, 1, 1, -1, 5], [0, 38, 1, 5, 5], [9, 1, 1, -1, 5]]
+    bad = [[9, 1, 1, 5, 5], [0, 1, 1, -1, 5], [0, 39, 1, 5, 5], [9, 1, 1, -1, 5]]
     register(root, "mixed", {"0.jpg": [GOOD, *bad], "1.jpg": [[1, -0.5, 1, 5, 5]]})
     with pytest.raises(DatasetError):
         DatasetCatalog.get("mixed")

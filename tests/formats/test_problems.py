@@ -81,7 +81,7 @@ def test_csv_as_a_whole(tmp_path, photos):
     expect(csv_error(tmp_path, mixed), "a.jpg", "either all boxes have a score, or none has")
     unknown = csv_error(tmp_path, "b.jpg,0,bolt,,1,2,3,4\n", str(photos))
     expect(unknown, "line 2", "must lie in the folder of images", "'b.jpg'")
-    outside = csv_error(tmp_path, "a.jpg,0,bolt,,1,2,90,4\n", str(photos))
+    outside = csv_error(tmp_path, "a.jpg,0,bolt,,1,2,500,4\n", str(photos))
     expect(outside, "line 2", "may lie outside its image", "40 wide and 30 high")
     (tmp_path / "names.txt").write_text("bolt\nnut\n")
     known = csv_error(tmp_path, "a.jpg,2,pin,,1,2,3,4\n", "", str(tmp_path / "names.txt"))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from detectron2.config import CfgNode
 
 EVERY_RULE = "all"
-MAX_OUTSIDE = 0.5
+MAX_OUTSIDE = 0.75
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,14 +9,23 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pycocotools import mask as mask_utils
+
 from smallobj.data.labels.problems import shown
-from smallobj.data.labels.rules import Rule, is_number, rule
+from smallobj.data.labels.rules import FIX, Rule, is_number, rule
 from smallobj.geometry.masks import Rle, compressed
 
 SEGMENTATION_RULE = rule(
     "mask-kind",
     "segmentation must be a list of polygons or a run-length mask",
     fixed="mask left out",
+    dropped="box",
+)
+FLAT_RULE = rule(
+    "mask-flat",
+    "segmentation must be a list of polygons, each a list of numbers",
+    FIX,
+    fixed="numbers taken as one polygon",
     dropped="box",
 )
 POLYGON_RULE = rule(
@@ -69,7 +78,8 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Any, tuple[Rul
 
     Returns:
         Polygons of at least three points, or a run-length mask with counts as a string, or None if
-        there is no mask; and the broken rule as (rule, value), or None.
+        there is no mask; and the broken rule as (rule, value), or None. What is usable after fixing
+        is given with a broken rule, too.
     """
     if value is None:
         return None, None
@@ -77,6 +87,9 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Any, tuple[Rul
         return _read_rle(value, size)
     if not isinstance(value, list):
         return None, (SEGMENTATION_RULE, shown(value))
+    flat = None
+    if len(value) >= 6 and len(value) % 2 == 0 and all(map(_is_finite, value)):
+        flat, value = (FLAT_RULE, shown(value)), [value]
     polygons = []
     for polygon in value:
         if not isinstance(polygon, list) or len(polygon) % 2 or not all(map(_is_finite, polygon)):
@@ -87,7 +100,38 @@ def read_segmentation(value: Any, size: tuple[int, int]) -> tuple[Any, tuple[Rul
         if max(xs) <= 0 or max(ys) <= 0 or min(xs) >= size[1] or min(ys) >= size[0]:
             return None, (INSIDE_RULE, f"{shown(polygon)} in {size[1]}x{size[0]}")
         polygons.append(polygon)
-    return polygons or None, None
+    return polygons or None, flat
+
+
+def mask_box(mask: list[list[float]] | Rle) -> list[float]:
+    """(x, y, w, h) around polygons or a run-length mask of :func:`read_segmentation`.
+
+    >>> mask_box([[2, 3, 6, 3, 6, 8]])
+    [2.0, 3.0, 4.0, 5.0]
+    """
+    if isinstance(mask, dict):
+        return [float(value) for value in mask_utils.toBbox(mask)]
+    xs = [float(x) for polygon in mask for x in polygon[::2]]
+    ys = [float(y) for polygon in mask for y in polygon[1::2]]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+
+
+def scaled(segmentation: Any, scale: tuple[float, float]) -> Any:
+    """Polygons multiplied by (x, y) factors; anything else, and broken polygons, as it is.
+
+    >>> scaled([[1, 2, 3, 4, 5, 6]], (2, 1))
+    [[2, 2, 6, 4, 10, 6]]
+    """
+    if scale == (1.0, 1.0) or not isinstance(segmentation, list):
+        return segmentation
+    if segmentation and all(map(is_number, segmentation)):
+        return [value * scale[at % 2] for at, value in enumerate(segmentation)]
+    return [
+        scaled(polygon, scale)
+        if isinstance(polygon, list) and all(map(is_number, polygon))
+        else polygon
+        for polygon in segmentation
+    ]
 
 
 def _is_finite(value: object) -> bool:

@@ -62,7 +62,6 @@ def test_no_mask_is_no_error(value):
     ("value", "rule"),
     [
         ("polygon", "list of polygons or a run-length"),
-        (POLYGON, "a polygon must be a list of finite"),
         ([[1, 1, 9, 1, 9, 9, 3]], "a polygon must be a list of finite"),
         ([[1, 1, 9, 1, 9, "9"]], "a polygon must be a list of finite"),
         ([[1, 1, 9, 1, 9, float("nan")]], "a polygon must be a list of finite"),
