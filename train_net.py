@@ -13,6 +13,7 @@ another training's files; an evaluation writes to OUTPUT_DIR/eval-<name of the w
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from functools import partial
@@ -48,11 +49,20 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
-    """What each process runs."""
+    """What a process runs."""
     from smallobj.engine import start_console
 
     start_console()
     return evaluate(args) if args.eval_only else train(args)
+
+
+def main_of_several(args: argparse.Namespace) -> None:
+    """What each of several processes runs; errors end as in :func:`cli`."""
+
+    def run() -> None:
+        main(args)
+
+    sys.exit(run_command("train_net.py", run))
 
 
 def evaluate(args: argparse.Namespace) -> dict[str, Any]:
@@ -66,7 +76,15 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
 
 def train(args: argparse.Namespace) -> dict[str, Any] | None:
     """Trains in OUTPUT_DIR, which is locked meanwhile."""
-    from smallobj.engine import Trainer, lock_run, prepare_config, setup, write_config
+    from smallobj.engine import (
+        Stopped,
+        Trainer,
+        lock_run,
+        prepare_config,
+        say_how_to_continue,
+        setup,
+        write_config,
+    )
 
     cfg = prepare_config(args.config_file, args.opts, args.num_gpus, resume=args.resume)
     with lock_run(cfg.OUTPUT_DIR):
@@ -75,7 +93,11 @@ def train(args: argparse.Namespace) -> dict[str, Any] | None:
         trainer.resume_or_load(resume=args.resume)
         # Only now: a start that fails leaves no config.yaml, and can be repeated.
         write_config(cfg, cfg.OUTPUT_DIR)
-        return trainer.train()
+        try:
+            return trainer.train()
+        except Stopped as stop:
+            say_how_to_continue(trainer)
+            sys.exit(stop.status)
 
 
 def start(args: argparse.Namespace) -> None:
@@ -85,7 +107,7 @@ def start(args: argparse.Namespace) -> None:
     from detectron2.engine import launch
 
     from smallobj.config import load_config
-    from smallobj.engine import check_gpus, refuse_used_folder
+    from smallobj.engine import check_gpus, refuse_used_folder, stopping_together
     from smallobj.plugins import load_plugins
 
     # Here already: an error in a process of several ends with its traceback.
@@ -93,14 +115,16 @@ def start(args: argparse.Namespace) -> None:
     check_gpus(args.num_gpus)
     if not args.eval_only and args.machine_rank == 0:
         refuse_used_folder(load_config(args.config_file, args.opts).OUTPUT_DIR, args.resume)
-    launch(
-        main,
-        args.num_gpus,
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(args,),
-    )
+    several = args.num_gpus * args.num_machines > 1
+    with stopping_together() if several else contextlib.nullcontext():
+        launch(
+            main_of_several if several else main,
+            args.num_gpus,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+            args=(args,),
+        )
 
 
 def cli() -> int:

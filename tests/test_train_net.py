@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import time
@@ -160,6 +161,32 @@ def test_a_killed_run_is_resumed_where_it_was_saved(run_script, repository, tiny
     momentum = final["trainer"]["_trainer"]["optimizer"]["state"]
     assert momentum
     assert all(torch.isfinite(state["momentum_buffer"]).all() for state in momentum.values())
+
+
+def test_ctrl_c_saves_and_says_how_to_continue(repository, tiny_dataset, tmp_path):
+    options = ["SOLVER.MAX_ITER", 5000, "DATASETS.TEST", "()", "DATALOADER.NUM_WORKERS", 1]
+    words = arguments(tiny_dataset, tmp_path, *options, "SOLVER.CHECKPOINT_PERIOD", 5000)
+    process = subprocess.Popen(
+        [sys.executable, *words],
+        cwd=repository,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    told = ""
+    for line in process.stdout:
+        told += line
+        if "Starting training" in line:
+            # As a terminal: to the processes that load data as well.
+            os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130, told
+    assert "Traceback" not in told
+    assert "--resume --config-file" in told
+    (saved,) = tmp_path.glob("model_*.pth")
+    assert (tmp_path / "last_checkpoint").read_text() == saved.name
+    assert saved.name in told
 
 
 @pytest.mark.parametrize(

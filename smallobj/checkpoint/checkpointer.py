@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from detectron2.checkpoint import DetectionCheckpointer
 
 from smallobj.checkpoint.class_rows import (
@@ -17,7 +19,18 @@ from smallobj.checkpoint.class_rows import (
     names_of,
 )
 from smallobj.checkpoint.darknet import DARKNET_SUFFIX, read_darknet_weights
-from smallobj.checkpoint.reading import check_weights_path, read_checkpoint, some_of
+from smallobj.checkpoint.reading import (
+    BrokenFileError,
+    check_weights_path,
+    read_checkpoint,
+    some_of,
+)
+from smallobj.checkpoint.run_checkpoints import (
+    LAST_CHECKPOINT,
+    find_last_checkpoint,
+    list_checkpoints,
+)
+from smallobj.whole_file import whole_path, whole_text
 
 _logger = logging.getLogger(__name__)
 
@@ -44,7 +57,29 @@ class SafeCheckpointer(DetectionCheckpointer):
         self._need: Literal["nothing", "classes", "order"] = "nothing"
 
     def save(self, name: str, **kwargs: Any) -> None:
-        super().save(name, **{**names_entry(self.model), **kwargs})
+        """As in Detectron2; a file appears only when it is complete."""
+        if not self.save_dir or not self.save_to_disk:
+            return
+        parts = {key: part.state_dict() for key, part in self.checkpointables.items()}
+        path = os.path.join(self.save_dir, f"{name}.pth")
+        self.logger.info(f"Saving checkpoint to {path}")
+        state = {"model": self.model.state_dict(), **parts, **names_entry(self.model), **kwargs}
+        with whole_path(path) as beside:
+            torch.save(state, beside)
+        self.tag_last_checkpoint(f"{name}.pth")
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Writes the name of the last checkpoint to last_checkpoint."""
+        with whole_text(os.path.join(self.save_dir, LAST_CHECKPOINT)) as file:
+            file.write(last_filename_basename)
+
+    def has_checkpoint(self) -> bool:
+        """Whether the folder has a checkpoint to resume from."""
+        return bool(list_checkpoints(self.save_dir))
+
+    def get_checkpoint_file(self) -> str:
+        """As :func:`find_last_checkpoint` in the folder."""
+        return find_last_checkpoint(self.save_dir)
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Loads the model and the checkpointables; an empty path loads nothing.
@@ -64,15 +99,23 @@ class SafeCheckpointer(DetectionCheckpointer):
     def resume_or_load(self, path: str, *, resume: bool = True) -> dict[str, Any]:
         """As in Detectron2; a training that resumes loads all tensors, whatever ``parts`` is.
 
+        A broken checkpoint is left out with a warning, and the next older one resumed.
+
         Raises:
-            ValueError: as ``load``; or a training resumes with other classes, or in another order,
-                which the optimiser's state doesn't have.
+            ValueError: as ``load``; all checkpoints are broken; or a training resumes with other
+                classes, or in another order, which the optimiser's state doesn't have.
         """
-        if resume and self.has_checkpoint():
-            whole = SafeCheckpointer(self.model, self.save_dir, **self.checkpointables)
-            whole._need = "order"
-            return whole.load(self.get_checkpoint_file())
-        return super().resume_or_load(path, resume=resume)
+        if not (resume and self.get_checkpoint_file()):
+            return super().resume_or_load(path, resume=False)
+        whole = SafeCheckpointer(self.model, self.save_dir, **self.checkpointables)
+        whole._need = "order"
+        *files, last = list_checkpoints(self.save_dir)
+        for file in files:
+            try:
+                return whole.load(file)
+            except BrokenFileError as error:
+                self.logger.warning(f"{error}; trying an older checkpoint")
+        return whole.load(last)
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         if Path(filename).suffix.lower() == DARKNET_SUFFIX:

@@ -37,6 +37,10 @@ class UnsafeFileError(ValueError):
         super().__init__(f"{path}: refused, {reason}. {_ADVICE}")
 
 
+class BrokenFileError(ValueError):
+    """A file whose content can't be read, such as one that was cut off."""
+
+
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Reads a checkpoint onto the CPU.
 
@@ -46,6 +50,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError, UnsafeFileError: as in ``SafeCheckpointer.load``.
+        BrokenFileError: the file is broken.
         ValueError: as there; also for Darknet's weights, which have no names.
     """
     path = os.fspath(path)
@@ -102,7 +107,7 @@ def _read_torch(path: str, mmap: bool = False) -> Any:
     except Exception as error:  # a broken file fails in many ways, from zip to unicode
         if "TorchScript" in str(error):
             raise UnsafeFileError(path, "it is a TorchScript program") from error
-        raise ValueError(f"{path}: not readable as weights: {_reason(error)}") from error
+        raise BrokenFileError(f"{path}: not readable as weights: {_reason(error)}") from error
 
 
 def read_class_names(path: str | os.PathLike[str]) -> list[str]:
@@ -125,7 +130,7 @@ def _read_metadata(path: str) -> dict[str, str]:
         with safe_open(path, "pt") as file:
             return file.metadata() or {}
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path}: not readable as safetensors: {error}") from error
+        raise BrokenFileError(f"{path}: not readable as safetensors: {error}") from error
 
 
 def _read_safetensors(path: str) -> dict[str, Any]:
@@ -139,7 +144,8 @@ def _reason(error: Exception) -> str:
     match = re.search(
         r"(?:WeightsUnpickler error:\s*|(?=Trying to load unsupported GLOBAL))(.+)", text
     )
-    line = match.group(1) if match else text.strip().split("\n")[0]
+    # Behind the cause, torch guesses how the file may have been damaged.
+    line = match.group(1) if match else text.strip().split("\n")[0].split(". This is")[0]
     return line.split(" was not an allowed global")[0].strip(" .") or type(error).__name__
 
 

@@ -24,6 +24,7 @@ from smallobj.data.image_file import check_format, read_image
 from smallobj.data.mappers.focus import read_reduced
 from smallobj.data.mappers.registry import build_train_mapper
 from smallobj.data.mappers.squash import squash_of
+from smallobj.data.worker_signals import outlive_signals
 from smallobj.images.pixels import PixelConversion
 
 
@@ -62,7 +63,7 @@ def build_train_loader(cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
     options = _train_loader_from_config(cfg, mapper=mapper)
     images = MapDataset(DatasetFromList(options["dataset"], copy=False), mapper)
     stream = ToIterableDataset(images, options["sampler"])
-    return build_detection_train_loader(
+    loader = build_detection_train_loader(
         ShuffledTiles(stream, cfg.INPUT.TILE.SHUFFLE_BUFFER),
         mapper=None,
         total_batch_size=options["total_batch_size"],
@@ -70,6 +71,7 @@ def build_train_loader(cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
         aspect_ratio_grouping=False,
         num_workers=options["num_workers"],
     )
+    return outlive_signals(loader)
 
 
 def resize_at_test(cfg: CfgNode) -> T.Augmentation:
@@ -172,4 +174,4 @@ def build_test_loader(cfg: CfgNode, dataset_name: str) -> Iterable[list[dict[str
     """Builds a loader of whole images, one at a time; each rank reads its share."""
     mapper = build_test_mapper(cfg)
     options = _test_loader_from_config(cfg, dataset_name, mapper=mapper)
-    return build_detection_test_loader(**options)
+    return outlive_signals(build_detection_test_loader(**options))

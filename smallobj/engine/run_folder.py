@@ -14,12 +14,12 @@ import yaml
 from detectron2.config import CfgNode
 from detectron2.utils import comm
 
+from smallobj.checkpoint import LAST_CHECKPOINT
 from smallobj.engine.run_lock import refuse_locked_folder
 from smallobj.whole_file import whole_text
 
 CONFIG_FILE = "config.yaml"
 METRICS_FILE = "metrics.json"
-LAST_CHECKPOINT = "last_checkpoint"
 _CHECKPOINT = re.compile(r"model_(\d{7}|final|best|resume_\d+)\.pth")
 # Bytes at the end of metrics.json in which the last whole line is looked for.
 _TAIL = 65536

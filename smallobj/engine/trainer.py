@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import weakref
 from collections.abc import Iterable
 from functools import partial
@@ -22,6 +23,13 @@ from smallobj.data.build import build_test_loader, build_train_loader
 from smallobj.engine.evaluation_pictures import put_evaluation_pictures
 from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
 from smallobj.engine.optimizer import build_optimizer
+from smallobj.engine.stop_request import (
+    Interruptible,
+    StopOnRequest,
+    Stopped,
+    StopRequest,
+    say_that_it_stops,
+)
 from smallobj.engine.time_budget import BudgetSpent, TimeBudget
 from smallobj.evaluation.evaluators.registry import build_evaluator, headline_of
 from smallobj.inference import wrap_for_test
@@ -67,7 +75,7 @@ class Trainer(DefaultTrainer):
                 DetectionImages(self.cfg, period, self.model),
                 MemoryMonitor(),
             ]
-        return hooks
+        return [*hooks, StopOnRequest()]
 
     def build_writers(self) -> list[EventWriter]:
         # With a time limit the last iteration is not known in advance.
@@ -75,10 +83,51 @@ class Trainer(DefaultTrainer):
         return default_writers(self.cfg.OUTPUT_DIR, last)
 
     def train(self) -> dict[str, Any] | None:
+        """As in Detectron2; Ctrl-C and SIGTERM end it after the iteration, with a checkpoint.
+
+        Raises:
+            Stopped: it was stopped by a signal.
+            ValueError: a loss is not finite.
+        """
+        with StopRequest(say_that_it_stops):
+            try:
+                return super().train()
+            except BudgetSpent:
+                return getattr(self, "_last_eval_results", None)
+            except Stopped:
+                self._save_stopped()
+                raise
+
+    def _save_stopped(self) -> None:
+        """Saves what a periodic checkpoint of the last step would hold."""
+        name = f"model_{self.iter:07d}"
+        saved = os.path.basename(self.checkpointer.get_checkpoint_file())
+        done = self.iter >= self.max_iter or saved == f"{name}.pth"
+        if comm.is_main_process() and not done:
+            self.checkpointer.save(name, iteration=self.iter)
+
+    def run_step(self) -> None:
         try:
-            return super().train()
-        except BudgetSpent:
-            return getattr(self, "_last_eval_results", None)
+            super().run_step()
+        except FloatingPointError as error:
+            raise ValueError(self._diverged(str(error))) from error
+
+    def _diverged(self, reported: str) -> str:
+        """The sentence about losses that are not finite, from Detectron2's message."""
+        losses = re.findall(r"'(\w+)': (?:\w+\.\w+\()?(nan|-?inf)", reported)
+        which = ", ".join(f"{name} is {value}" for name, value in losses)
+        which = which or reported.splitlines()[0].rstrip(".")
+        solver = self.cfg.SOLVER
+        tries = [
+            f"a lower SOLVER.BASE_LR (now {solver.BASE_LR:g})",
+            f"a longer SOLVER.WARMUP_ITERS (now {solver.WARMUP_ITERS})",
+        ]
+        if not solver.CLIP_GRADIENTS.ENABLED:
+            tries.append("SOLVER.CLIP_GRADIENTS.ENABLED True")
+        saved = os.path.basename(self.checkpointer.get_checkpoint_file())
+        last = f"; --resume continues from {saved}" if saved else ""
+        told = f"the training has diverged at iteration {self.iter}: {which}"
+        return f"{told}. Try {' or '.join(tries)}{last}"
 
     def state_dict(self) -> dict[str, Any]:
         # Detectron2 0.6 omits the optimiser, so a resumed run would start without momentum.
@@ -107,7 +156,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Iterable[list[dict[str, Any]]]:
-        return build_test_loader(cfg, dataset_name)
+        return Interruptible(build_test_loader(cfg, dataset_name))
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
