@@ -23,7 +23,8 @@ from smallobj.command_line import (
 )
 
 # The names in smallobj.formats.FORMATS, whose import is slow.
-FORMAT_NAMES = ("coco", "coco-results", "csv", "cvat", "json", "labelme", "yolo")
+WRITTEN = ("coco", "coco-results", "csv", "cvat", "json", "labelme", "yolo")
+ONLY_READ = ("challenge", "roboflow", "ultralytics")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,10 +33,14 @@ def build_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--from", dest="source", choices=FORMAT_NAMES, required=True, help="format of the input"
+        "--from",
+        dest="source",
+        choices=(*WRITTEN, *ONLY_READ),
+        required=True,
+        help="format of the input",
     )
     parser.add_argument(
-        "--to", dest="target", choices=FORMAT_NAMES, required=True, help="format of the output"
+        "--to", dest="target", choices=WRITTEN, required=True, help="format of the output"
     )
     parser.add_argument("--input", metavar="PATH", required=True, help="file or folder to read")
     parser.add_argument("--output", metavar="PATH", required=True, help="file or folder to write")
@@ -47,6 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     ids_help = "COCO annotation file that holds the image and category ids: needed for "
     ids_help += "coco-results; other formats get them back by name"
     parser.add_argument("--coco-images", metavar="FILE", default="", help=ids_help)
+    split_help = "which data set of several in one place (roboflow, ultralytics), such as train"
+    parser.add_argument("--split", metavar="NAME", default="", help=split_help)
     scores_help = "turn detections into labels"
     parser.add_argument("--drop-scores", action="store_true", help=scores_help)
     crowd_help = "leave out crowd regions, which csv and yolo cannot mark as such"
@@ -69,7 +76,10 @@ def convert(args: argparse.Namespace) -> int:
     options = ResultsOptions.of(args)
     policy = Policy.of([*options.rules, *label_rules(args)], args.max_outside)
     source = Source(
-        *(args.input, args.images, args.classes, args.coco_images), policy=policy, results=options
+        *(args.input, args.images, args.classes, args.coco_images),
+        policy=policy,
+        split=args.split,
+        results=options,
     )
     target = Target(args.output, args.images, args.coco_images, args.overwrite)
     try:

@@ -1,7 +1,7 @@
 """Labels and detections in the formats of other tools, both ways.
 
 Each module holds one format: a reader ``(Source) -> (BoxSet, problems)`` and a writer
-``(BoxSet, Target) -> None``. docs/formats.md says what each
+``(BoxSet, Target) -> None``. All formats of data sets are read, too. docs/formats.md says what each
 format can hold.
 """
 
@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from smallobj.data.labels.problems import DatasetError, Problem, ProblemLog
+from smallobj.data.labels.readers import READERS, expand, read_labels
 from smallobj.formats import coco, coco_results, csv_table, cvat, labelme, own_json, yolo
 from smallobj.formats.box_set import BoxSet, ImageBoxes
 from smallobj.formats.class_list import (
@@ -21,16 +23,35 @@ from smallobj.formats.class_list import (
     read_class_list,
     with_ids,
 )
+from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, check_free, write_file
 
 
 @dataclass(frozen=True)
 class Format:
-    """Reader and writer of one format."""
+    """Reader and writer of one format; without a writer it is only read."""
 
     read: Callable[[Source], tuple[BoxSet, list[Problem]]]
-    write: Callable[[BoxSet, Target], None]
+    write: Callable[[BoxSet, Target], None] | None = None
+
+
+def _read_dataset(name: str, source: Source) -> tuple[BoxSet, list[Problem]]:
+    """Labels in a format of data sets that is not written.
+
+    Raises:
+        DatasetError: the place cannot be read.
+        ValueError: it holds several data sets, and none is chosen.
+    """
+    specs = expand(source.dataset(name))
+    if len(specs) > 1:
+        names = ", ".join(spec.split for spec in specs)
+        raise ValueError(f"{source.path}: it holds {names}; choose one (--split)")
+    reading = read_labels(specs[0], source.policy)
+    folders = [os.path.dirname(record["file_name"]) for record in reading.records]
+    # Formats that name their images by themselves: below the folder that all of them share.
+    images = source.images or (os.path.commonpath(folders) if folders else "")
+    return converted(reading, replace(source, images=images))
 
 
 # The formats that cannot hold all of the class list; it lies beside their files.
@@ -47,6 +68,7 @@ FORMATS = {
     "labelme": Format(labelme.read, labelme.write),
     "yolo": Format(yolo.read, yolo.write),
 }
+FORMATS |= {name: Format(partial(_read_dataset, name)) for name in READERS if name not in FORMATS}
 
 
 def read_boxes(name: str, source: Source) -> BoxSet:
@@ -92,6 +114,9 @@ def write_boxes(name: str, boxes: BoxSet, target: Target) -> None:
         ValueError: the format is unknown, cannot hold what is in ``boxes``, or a file exists.
     """
     writer = _format(name).write
+    if writer is None:
+        written = [known for known, form in FORMATS.items() if form.write is not None]
+        raise ValueError(f"format {name} is read, not written; written are {', '.join(written)}")
     beside = list_beside(target.path)
     is_listed = name in _ALWAYS_LISTED or (name in _LISTED and len(boxes.category_ids) > 0)
     is_listed = is_listed and len(boxes.class_names) > 0

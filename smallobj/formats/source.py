@@ -22,6 +22,7 @@ class Source:
         coco_images: COCO annotation file that says what the ids in COCO results mean.
         class_names: the class names themselves, where they are known without a file.
         policy: what is done about broken rules.
+        split: which of several data sets in one place, such as "train".
         results: how COCO results are to be understood.
     """
 
@@ -31,8 +32,9 @@ class Source:
     coco_images: str = ""
     class_names: Sequence[str] = ()
     policy: Policy = DEFAULT_POLICY
+    split: str = ""
     results: ResultsOptions = dataclasses.field(default_factory=ResultsOptions)
 
     def dataset(self, name: str) -> DatasetSpec:
         """The same as a data set of the format ``name``."""
-        return DatasetSpec("", name, self.path, self.images, self.classes)
+        return DatasetSpec("", name, self.path, self.images, self.classes, self.split)

@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from smallobj.formats import FORMATS
 from smallobj.results.result_files import ImageResult, ResultFiles
 
 NAMES = ["bolt", "너트"]
@@ -197,3 +198,27 @@ def test_json_of_detection_is_a_format(convert, found):
     assert (found / "below.csv").read_text().splitlines()[1] == "a.jpg,1,nut,0.5,10,20,30,44"
     lists = json.loads((found / "below.csv.classes.json").read_text())
     assert lists == {"names": ["bolt", "nut"]}
+
+
+def test_the_choices_are_the_formats(load_script):
+    script = load_script("tools/convert.py")
+    assert sorted(script.WRITTEN) == sorted(k for k, form in FORMATS.items() if form.write)
+    assert sorted((*script.WRITTEN, *script.ONLY_READ)) == sorted(FORMATS)
+
+
+def test_one_split_of_several_is_converted(convert, tmp_path, capsys):
+    for split in ("train", "valid"):
+        (tmp_path / split).mkdir()
+        PIL.Image.new("RGB", (40, 30)).save(tmp_path / split / "a.jpg")
+        content = {
+            "images": [{"id": 0, "file_name": "a.jpg", "width": 40, "height": 30}],
+            "annotations": [{"id": 0, "image_id": 0, "category_id": 3, "bbox": [1, 2, 3, 4]}],
+            "categories": [{"id": 3, "name": split}],
+        }
+        (tmp_path / split / "_annotations.coco.json").write_text(json.dumps(content))
+    words = ["--from", "roboflow", "--to", "csv", "--input", str(tmp_path)]
+    words += ["--output", str(tmp_path / "o.csv")]
+    assert convert(words) == 2
+    assert "it holds train, valid; choose one (--split)" in capsys.readouterr().err
+    assert convert([*words, "--split", "valid"]) == 0
+    assert "a.jpg,0,valid,,1,2,4,6" in (tmp_path / "o.csv").read_text()
