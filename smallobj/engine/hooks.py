@@ -14,6 +14,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.engine import HookBase
 from detectron2.evaluation import inference_context
+from detectron2.evaluation.testing import flatten_results_dict
 from torch import nn
 
 from smallobj.checkpoint import read_checkpoint
@@ -39,7 +40,8 @@ class BestCheckpoint(HookBase):
     """Saves the model with the best validation metric as model_best.pth.
 
     Detectron2's BestCheckpointer also marks this file as the last checkpoint, so that --resume
-    would continue from it, and loses the best value when a run is resumed.
+    would continue from it, and loses the best value when a run is resumed. After the first
+    evaluation without that metric it is said why no file is written.
     """
 
     FILE = "model_best.pth"
@@ -50,6 +52,7 @@ class BestCheckpoint(HookBase):
         self.metric = metric
         self.best = -math.inf
         self.seen_iteration = -1
+        self.told = False
 
     @property
     def path(self) -> str:
@@ -60,7 +63,9 @@ class BestCheckpoint(HookBase):
             self.best = read_checkpoint(self.path).get("metric", -math.inf)
 
     def after_step(self) -> None:
-        if self.period > 0 and _is_due(self, self.period):
+        # The evaluation after the last step is still to come.
+        is_last = self.trainer.iter + 1 == self.trainer.max_iter
+        if self.period > 0 and _is_due(self, self.period) and not is_last:
             self._compare()
 
     def after_train(self) -> None:
@@ -69,6 +74,8 @@ class BestCheckpoint(HookBase):
 
     def _compare(self) -> None:
         value, iteration = self.trainer.storage.latest().get(self.metric, (math.nan, -1))
+        if math.isnan(value):
+            self._tell_why_not()
         if math.isnan(value) or iteration == self.seen_iteration:
             return
         self.seen_iteration = iteration
@@ -84,6 +91,20 @@ class BestCheckpoint(HookBase):
             with whole_path(self.path) as path:
                 torch.save(state, path)
             logger.info("%s %.2f is the best so far; saved %s", self.metric, value, self.FILE)
+
+    def _tell_why_not(self) -> None:
+        results = getattr(self.trainer, "_last_eval_results", None)  # Detectron2 keeps them there
+        if self.told or results is None or not self.metric or self.best > -math.inf:
+            return
+        self.told = True
+        figures = flatten_results_dict(results)
+        if self.metric in figures:
+            reason = f"{self.metric} is not a number, as where no label counts"
+        elif figures:
+            reason = f"the evaluation gave no {self.metric}, but {', '.join(sorted(figures)[:12])}"
+        else:
+            reason = "the evaluation gave no figures, as where a dataset has no labels"
+        logger.warning(f"{self.FILE} is not written: {reason}")
 
 
 class DetectionImages(HookBase):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import weakref
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
 from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase
 from detectron2.engine.defaults import default_writers
 from detectron2.evaluation import DatasetEvaluators
@@ -31,10 +33,17 @@ from smallobj.engine.stop_request import (
     say_that_it_stops,
 )
 from smallobj.engine.time_budget import BudgetSpent, TimeBudget
-from smallobj.evaluation.evaluators.registry import build_evaluator, headline_of
+from smallobj.evaluation.evaluators.registry import (
+    build_evaluator,
+    headline_of,
+    headlines,
+    needs_labels,
+)
 from smallobj.inference import wrap_for_test
 from smallobj.modeling import build_model
 from smallobj.modeling.norms import check_from_scratch
+
+logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
@@ -68,6 +77,7 @@ class Trainer(DefaultTrainer):
         # First, so that the after_step of the other hooks is not counted.
         hooks = [budget, *super().build_hooks()]
         if comm.is_main_process():
+            tell_no_best(self.cfg)
             period = self.cfg.TEST.EVAL_PERIOD
             # Before the last hook, which writes what the others put into the event storage.
             hooks[-1:-1] = [
@@ -183,7 +193,34 @@ def best_metric(cfg: CfgNode) -> str:
 
     It is mAP50, or for a focus network the share of the area that need not be read.
     """
-    # "none" is not in the storage, so no checkpoint is saved as the best.
-    metric = headline_of(cfg.TEST.METRICS) or "none"
+    metric = headline_of(cfg.TEST.METRICS)
+    if metric is None:
+        return ""  # not in the storage, so no checkpoint is saved as the best
     # With several test sets Detectron2 prefixes the name of the set; the first one decides.
     return metric if len(cfg.DATASETS.TEST) < 2 else f"{cfg.DATASETS.TEST[0]}/{metric}"
+
+
+def tell_no_best(cfg: CfgNode) -> None:
+    """Says at the start why no checkpoint can be chosen as the best one, where that is known."""
+    metric = headline_of(cfg.TEST.METRICS)
+    if not cfg.DATASETS.TEST:
+        logger.info(f"no {BestCheckpoint.FILE}: DATASETS.TEST names no dataset to validate on")
+        return
+    if metric is None:
+        reason = (
+            f"none of TEST.METRICS {list(cfg.TEST.METRICS)} chooses the best checkpoint; these do: "
+            f"{', '.join(headlines())}"
+        )
+    elif needs_labels(metric) and not _has_objects(cfg.DATASETS.TEST[0]):
+        which = "the first of DATASETS.TEST" if len(cfg.DATASETS.TEST) > 1 else "DATASETS.TEST"
+        reason = f"{cfg.DATASETS.TEST[0]}, {which}, has no labelled object for {metric}"
+    else:
+        return
+    logger.warning(f"no best checkpoint ({BestCheckpoint.FILE}) will be chosen: {reason}")
+
+
+def _has_objects(name: str) -> bool:
+    labels = (
+        label for record in DatasetCatalog.get(name) for label in record.get("annotations", ())
+    )
+    return any(not label.get("iscrowd", 0) for label in labels)

@@ -1,7 +1,10 @@
 """Hooks: the best checkpoint, memory; and what the trainer chooses the best by."""
 
+import json
 import os
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from detectron2.engine import SimpleTrainer, hooks
@@ -9,8 +12,9 @@ from detectron2.utils.events import get_event_storage
 from torch import nn
 
 from smallobj.checkpoint import SafeCheckpointer
+from smallobj.data.datasets import register_dataset
 from smallobj.engine.hooks import BestCheckpoint, MemoryMonitor
-from smallobj.engine.trainer import best_metric
+from smallobj.engine.trainer import best_metric, tell_no_best
 
 METRIC = "bbox/AP50"
 
@@ -23,17 +27,18 @@ class Weight(nn.Module):
         self.weight = nn.Parameter(torch.zeros(()))
 
 
-def run(folder, values, start=0, period=2):
+def run(folder, values, start=0, period=2, metric=METRIC):
     """Trains for 2 iterations per value; each value is what an evaluation then says."""
     model = Weight()
     trainer = SimpleTrainer(model, [], torch.optim.SGD(model.parameters(), 0.1))
     trainer.run_step = lambda: model.weight.data.fill_(trainer.iter + 1)
-    best = BestCheckpoint(period, SafeCheckpointer(model, str(folder)), METRIC)
+    best = BestCheckpoint(period, SafeCheckpointer(model, str(folder)), metric)
     left = iter(values)
 
     def evaluate():
         value = next(left)
-        return {} if value is None else {METRIC: value}
+        trainer._last_eval_results = {} if value is None else {METRIC: value}
+        return trainer._last_eval_results
 
     trainer.register_hooks([hooks.EvalHook(2, evaluate), best, MemoryMonitor()])
     trainer.train(start, start + 2 * len(values))
@@ -62,6 +67,28 @@ def test_the_best_is_kept(tmp_path, values, expected):
 
 def test_nothing_is_kept_without_a_metric(tmp_path):
     run(tmp_path, [float("nan"), None])
+    assert not (tmp_path / "model_best.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ([float("nan"), float("nan"), 3.0], "bbox/AP50 is not a number"),
+        ([None, None], "gave no figures"),
+        ([3.0, float("nan")], ""),
+    ],
+)
+def test_it_is_said_once_why_there_is_no_best(tmp_path, caplog, values, reason):
+    run(tmp_path, values)
+    told = [record for record in caplog.records if "is not written" in record.getMessage()]
+    # With a best checkpoint before it, nothing is missing.
+    assert len(told) == (1 if reason else 0)
+    assert reason in caplog.text
+
+
+def test_a_metric_of_another_name_is_told_with_those_there_are(tmp_path, caplog):
+    run(tmp_path, [3.0], metric="bbox/AP05")
+    assert "the evaluation gave no bbox/AP05, but bbox/AP50" in caplog.text
     assert not (tmp_path / "model_best.pth").exists()
 
 
@@ -110,3 +137,31 @@ def test_what_the_best_is_chosen_by(tiny_config):
     assert best_metric(cfg) == "a/challenge/mAP50"
     cfg.DATASETS.TEST = ()
     best_metric(cfg)  # nothing to validate on, and no reason to fail
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "told"),
+    [
+        ({"0.jpg": []}, (), "v, DATASETS.TEST, has no labelled object for bbox/AP50"),
+        (None, (), "v, DATASETS.TEST, has no labelled object for bbox/AP50"),
+        ({"0.jpg": [[0, 1, 1, 5, 5]]}, (), None),
+        ({"0.jpg": []}, ("TEST.METRICS", "['focus']"), None),  # needs no labels to be a number
+        (
+            {"0.jpg": [[0, 1, 1, 5, 5]]},
+            ("TEST.METRICS", "['analysis']"),
+            r"none of TEST.METRICS ['analysis'] chooses the best checkpoint; these do: coco, ",
+        ),
+    ],
+)
+def test_a_best_that_cannot_be_chosen_is_told_at_the_start(
+    tiny_config, tmp_path, catalog, caplog, labels, options, told
+):
+    cv2.imwrite(str(tmp_path / "0.jpg"), np.zeros((40, 40, 3), np.uint8))
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps(labels))
+    register_dataset(f"v=challenge:{'' if labels is None else path}:{tmp_path}")
+    tell_no_best(tiny_config("DATASETS.TEST", "('v',)", *options))
+    if told is None:
+        assert not caplog.text
+    else:
+        assert f"no best checkpoint (model_best.pth) will be chosen: {told}" in caplog.text

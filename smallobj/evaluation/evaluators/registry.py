@@ -12,6 +12,7 @@ from smallobj.evaluation.evaluators.analysis import AnalysisEvaluator, Watch
 from smallobj.evaluation.evaluators.by_name import EvaluatorsByName
 from smallobj.evaluation.evaluators.challenge import ChallengeEvaluator
 from smallobj.evaluation.evaluators.coco import FastCOCOEvaluator, MaskCOCOEvaluator
+from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.evaluators.focus import FocusEvaluator
 from smallobj.registry import NamedRegistry
 
@@ -71,7 +72,16 @@ def headline_of(names: Iterable[str]) -> str | None:
         The headline of the evaluator registered first among those; None if none has one.
     """
     wanted = set(names)
-    headlines = (
-        getattr(kind, "headline", None) for name, kind in EVALUATOR_REGISTRY if name in wanted
-    )
-    return next((headline for headline in headlines if headline), None)
+    return next((headline for name, headline in headlines().items() if name in wanted), None)
+
+
+def headlines() -> dict[str, str]:
+    """The figures that may choose the best checkpoint, by the name of their metric."""
+    found = {name: getattr(kind, "headline", None) for name, kind in EVALUATOR_REGISTRY}
+    return {name: headline for name, headline in found.items() if headline}
+
+
+def needs_labels(headline: str) -> bool:
+    """Whether a figure is of detections on labelled objects, and not defined without these."""
+    kinds = [kind for _, kind in EVALUATOR_REGISTRY if getattr(kind, "headline", "") == headline]
+    return all(isinstance(kind, type) and issubclass(kind, DetectionEvaluator) for kind in kinds)
