@@ -56,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", metavar="NAME", default="", help=split_help)
     scores_help = "turn detections into labels"
     parser.add_argument("--drop-scores", action="store_true", help=scores_help)
+    masks_help = "convert boxes alone, without their masks"
+    parser.add_argument("--drop-masks", action="store_true", help=masks_help)
     crowd_help = "leave out crowd regions, which csv and yolo cannot mark as such"
     parser.add_argument("--drop-crowd", action="store_true", help=crowd_help)
     add_label_rules(parser)
@@ -86,6 +88,8 @@ def convert(args: argparse.Namespace) -> int:
         boxes = read_boxes(args.source, source)
         if args.drop_scores:
             boxes = boxes.without_scores()
+        if args.drop_masks:
+            boxes = boxes.without_masks()
         if args.drop_crowd:
             boxes = boxes.without_crowds()
         write_boxes(args.target, boxes, target)

@@ -9,14 +9,15 @@ from typing import Any
 from smallobj.data.labels.problems import Problem
 from smallobj.data.labels.readers import read_labels
 from smallobj.data.labels.reading import DatasetReading
-from smallobj.formats.box_set import BoxSet, ImageBoxes, short
+from smallobj.data.object_mask import object_mask
+from smallobj.formats.box_set import BoxSet, ImageBoxes, Segmentation, short
 from smallobj.formats.dataset_boxes import box_set
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, write_file
 
 
 def read(source: Source) -> tuple[BoxSet, list[Problem]]:
-    """Labels, with the ids of their images and categories. Polygons are left out."""
+    """Labels, with the ids of their images and categories."""
     reading = read_labels(source.dataset("coco"), source.policy)
     return box_set(reading, source.images, category_ids(reading)), reading.problems
 
@@ -48,23 +49,34 @@ def write(boxes: BoxSet, target: Target) -> None:
     for image, image_id in zip(boxes.images, image_ids, strict=True):
         height, width = image.needed_size("COCO JSON")
         images.append({"id": image_id, "file_name": image.file, "width": width, "height": height})
-        for box, index, crowd in zip(xywh(image), image.classes, image.crowds, strict=True):
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": class_ids[index],
-                    "bbox": box,
-                    "area": short(box[2] * box[3]),
-                    "iscrowd": int(crowd),
-                }
-            )
+        rows = zip(xywh(image), image.classes, image.crowds, image.masks, strict=True)
+        for box, index, crowd, mask in rows:
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": image_id,
+                "category_id": class_ids[index],
+                "bbox": box,
+                "area": short(box[2] * box[3]),
+                "iscrowd": int(crowd),
+            }
+            if mask is not None:
+                # By COCO's rule the area is the mask's.
+                annotation["area"] = short(object_mask(mask).area())
+                annotation["segmentation"] = _written(mask)
+            annotations.append(annotation)
     categories = [
         {"id": identity, "name": name}
         for identity, name in zip(class_ids, boxes.class_names, strict=True)
     ]
     content = {"images": images, "annotations": annotations, "categories": categories}
     write_file(target, target.path, json.dumps(content, ensure_ascii=False))
+
+
+def _written(mask: Segmentation) -> Segmentation:
+    """A mask with coordinates as they are written."""
+    if isinstance(mask, dict):
+        return mask
+    return [[short(value) for value in polygon] for polygon in mask]
 
 
 def with_image_ids(boxes: BoxSet, path: str) -> BoxSet:

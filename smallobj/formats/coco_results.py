@@ -18,6 +18,7 @@ from smallobj.data.labels.problems import Problem, shown
 from smallobj.data.labels.readers import read_labels
 from smallobj.data.labels.reading import DatasetReading, read_json
 from smallobj.data.labels.rules import KNOWN_CLASS, is_number, rule
+from smallobj.data.object_mask import segmentation_rle
 from smallobj.formats.box_set import BoxSet
 from smallobj.formats.coco import category_ids, xywh
 from smallobj.formats.dataset_boxes import box_set, name_below
@@ -156,11 +157,14 @@ def write(boxes: BoxSet, target: Target) -> None:
     file_ids, class_ids = _result_ids(boxes, target)
     results = []
     for image in boxes.images:
-        rows = zip(xywh(image), image.classes.tolist(), image.score_list, strict=True)
-        for box, index, score in rows:
+        columns = (xywh(image), image.classes.tolist(), image.score_list, image.masks)
+        for box, index, score, mask in zip(*columns, strict=True):
             image_id = _known(file_ids, image.file, "image", target)
             category_id = _known(class_ids, boxes.class_names[index], "class", target)
-            results.append(coco_result(image_id, category_id, box, score))
+            code = None
+            if mask is not None and image.size is not None:
+                code = segmentation_rle(mask, image.size)
+            results.append(coco_result(image_id, category_id, box, score, code))
     write_file(target, target.path, json.dumps(results))
 
 

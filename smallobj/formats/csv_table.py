@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Iterable
 from typing import TextIO
 
@@ -17,6 +18,8 @@ from smallobj.formats.box_set import BoxSet, short
 from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, write_file
+
+_logger = logging.getLogger(__name__)
 
 # As the columns; the score is None for labels.
 Row = tuple[str, int, str, float | None, float, float, float, float]
@@ -50,6 +53,9 @@ def write(boxes: BoxSet, target: Target) -> None:
     Raises:
         ValueError: there are crowd regions.
     """
+    masks = sum(mask is not None for image in boxes.images for mask in image.masks)
+    if masks:
+        _logger.warning("CSV holds no masks: only the boxes of %d objects are written", masks)
     text = io.StringIO()
     table = TableWriter(text)
     for image in boxes.images:

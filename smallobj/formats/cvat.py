@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from smallobj.data.labels.cvat import CORNERS, read_cvat
 from smallobj.data.labels.problems import Problem
-from smallobj.formats.box_set import BoxSet, ImageBoxes, short
+from smallobj.formats.box_set import BoxSet, ImageBoxes, only_polygon, short, warn_of_masks
 from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, write_file
@@ -37,6 +37,7 @@ def write(boxes: BoxSet, target: Target) -> None:
     for name in (*boxes.class_names, *(image.file for image in boxes.images)):
         if _NOT_IN_XML.search(name):
             raise ValueError(f"{name!r}: XML cannot hold a character of this name")
+    warn_of_masks(boxes, "CVAT")
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
     task = SubElement(SubElement(root, "meta"), "task")
@@ -44,8 +45,10 @@ def write(boxes: BoxSet, target: Target) -> None:
     SubElement(task, "mode").text = "annotation"
     labels = SubElement(task, "labels")
     used = {"score": boxes.has_scores, "iscrowd": any(any(image.crowds) for image in boxes.images)}
+    has_polygons = any(only_polygon(mask) for image in boxes.images for mask in image.masks)
+    kind = "any" if has_polygons else "rectangle"
     for name in boxes.class_names:
-        _add_label(labels, name, [key for key, is_used in used.items() if is_used])
+        _add_label(labels, name, kind, [key for key, is_used in used.items() if is_used])
     for number, image in enumerate(boxes.images):
         _add_image(root, number, image, boxes.class_names)
     indent(root)
@@ -54,10 +57,10 @@ def write(boxes: BoxSet, target: Target) -> None:
     write_file(target, target.path, text + "\n")
 
 
-def _add_label(labels: Element, name: str, keys: list[str]) -> None:
+def _add_label(labels: Element, name: str, kind: str, keys: list[str]) -> None:
     label = SubElement(labels, "label")
     SubElement(label, "name").text = name
-    SubElement(label, "type").text = "rectangle"
+    SubElement(label, "type").text = kind
     attributes = SubElement(label, "attributes")
     for key in keys:
         attribute = SubElement(attributes, "attribute")
@@ -78,16 +81,20 @@ def _add_image(root: Element, number: int, image: ImageBoxes, names: Sequence[st
     element = SubElement(
         root, "image", id=str(number), name=image.file, width=str(width), height=str(height)
     )
-    rows = zip(
-        image.boxes.tolist(), image.classes.tolist(), image.score_list, image.crowds, strict=True
-    )
-    for corners, index, score, crowd in rows:
+    columns = (image.boxes.tolist(), image.classes.tolist(), image.score_list, image.crowds)
+    for corners, index, score, crowd, mask in zip(*columns, image.masks, strict=True):
+        tag = "box"
         places = {key: str(short(value)) for key, value in zip(CORNERS, corners, strict=True)}
+        polygon = only_polygon(mask)
+        if polygon is not None:
+            tag = "polygon"
+            points = zip(polygon[::2], polygon[1::2], strict=True)
+            places = {"points": ";".join(f"{short(x)},{short(y)}" for x, y in points)}
         source = "manual" if score is None else "auto"
         fixed = {"label": names[index], "source": source, "occluded": "0"}
-        box = SubElement(element, "box", {**fixed, **places, "z_order": "0"})
+        shape = SubElement(element, tag, {**fixed, **places, "z_order": "0"})
         if score is not None:
             # repr reads back as the same float; ``short`` would make equal scores of close ones.
-            SubElement(box, "attribute", name="score").text = repr(score)
+            SubElement(shape, "attribute", name="score").text = repr(score)
         if crowd:
-            SubElement(box, "attribute", name="iscrowd").text = "true"
+            SubElement(shape, "attribute", name="iscrowd").text = "true"

@@ -75,6 +75,7 @@ def _image(
     boxes[:, 2:] += boxes[:, :2]
     # The first box speaks for all: a mix is reported.
     scored = bool(annotations) and "score" in annotations[0]
+    masks = [one.get("segmentation") for one in annotations]
     crowd = np.array([one["iscrowd"] for one in annotations], bool)
     return ImageBoxes(
         file,
@@ -84,6 +85,7 @@ def _image(
         np.array([one.get("score") for one in annotations], np.float64) if scored else None,
         crowd if crowd.any() else None,
         image_id,
+        masks if any(mask is not None for mask in masks) else None,
     )
 
 

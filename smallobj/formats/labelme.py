@@ -1,4 +1,4 @@
-"""LabelMe JSON (version 5): a file an image, rectangles among its ``shapes``.
+"""LabelMe JSON (version 5): a file an image, rectangles and polygons among its ``shapes``.
 
 LabelMe has no field for a score. It stands in the shape's ``description``, which LabelMe shows
 and keeps: ``score=0.93``. A crowd region has the flag ``crowd``.
@@ -14,7 +14,14 @@ from typing import Any
 from smallobj.data.labels.labelme import CROWD, read_labelme
 from smallobj.data.labels.listed_images import slashed
 from smallobj.data.labels.problems import Problem
-from smallobj.formats.box_set import BoxSet, ImageBoxes, short
+from smallobj.formats.box_set import (
+    BoxSet,
+    ImageBoxes,
+    Segmentation,
+    only_polygon,
+    short,
+    warn_of_masks,
+)
 from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, check_name, label_files, write_file
@@ -34,6 +41,7 @@ def write(boxes: BoxSet, target: Target) -> None:
     Raises:
         ValueError: the size of an image is unknown, or files collide.
     """
+    warn_of_masks(boxes, "LabelMe")
     # All are made before the first is written, so that an error leaves no half of a folder.
     files = [
         (path, _content(image, path, boxes.class_names, target.images))
@@ -49,20 +57,18 @@ def _content(image: ImageBoxes, path: str, names: Sequence[str], images: str) ->
     beside = os.path.basename(image.file)
     if images:
         beside = slashed(os.path.relpath(os.path.join(images, image.file), os.path.dirname(path)))
-    rows = zip(
-        image.boxes.tolist(), image.classes.tolist(), image.score_list, image.crowds, strict=True
-    )
+    columns = (image.boxes.tolist(), image.classes.tolist(), image.score_list, image.crowds)
     shapes = [
         {
             "label": names[index],
-            "points": [[short(x1), short(y1)], [short(x2), short(y2)]],
+            "points": [list(map(short, point)) for point in _points(corners, mask)],
             "group_id": None,
             "description": "" if score is None else f"score={score!r}",
-            "shape_type": "rectangle",
+            "shape_type": "rectangle" if only_polygon(mask) is None else "polygon",
             "flags": {CROWD: True} if crowd else {},
             "mask": None,
         }
-        for (x1, y1, x2, y2), index, score, crowd in rows
+        for corners, index, score, crowd, mask in zip(*columns, image.masks, strict=True)
     ]
     return {
         "version": _VERSION,
@@ -74,3 +80,9 @@ def _content(image: ImageBoxes, path: str, names: Sequence[str], images: str) ->
         "imageHeight": height,
         "imageWidth": width,
     }
+
+
+def _points(corners: Sequence[float], mask: Segmentation | None) -> list[tuple[float, float]]:
+    """The points of a polygon, or two corners of a box."""
+    numbers = only_polygon(mask) or corners
+    return list(zip(numbers[::2], numbers[1::2], strict=True))

@@ -15,7 +15,9 @@ from smallobj.data.labels.listed_images import ListedImages, slashed
 from smallobj.data.labels.objects import add_object, read_numbers, whole_size
 from smallobj.data.labels.problems import Problem, shown
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_json
-from smallobj.data.labels.rules import KNOWN_CLASS
+from smallobj.data.labels.rules import FIX, KNOWN_CLASS
+from smallobj.data.labels.segmentations import read_segmentation
+from smallobj.data.object_mask import segmentation_rle
 from smallobj.formats import own_results
 from smallobj.formats.box_set import BoxSet, short
 from smallobj.formats.class_list import IDS_RULE, is_id_list
@@ -120,7 +122,15 @@ def _read_detection(
         return
     assert record is not None
     numbers = read_numbers(reading, place, box)
+    count = len(record["annotations"])
     add_object(reading, record, place, index, numbers, score=one["score"])
+    if one.get("mask") is None or len(record["annotations"]) == count:
+        return
+    mask, broken = read_segmentation(one["mask"], (record["height"], record["width"]))
+    if broken is not None and reading.report(*place, *broken) != FIX:
+        record["annotations"].pop()
+    elif mask:
+        record["annotations"][-1]["segmentation"] = mask
 
 
 def write(boxes: BoxSet, target: Target) -> None:
@@ -138,10 +148,16 @@ def write(boxes: BoxSet, target: Target) -> None:
                 f"{image.file}: JSON results have no crowd regions, which would become objects "
                 "(--drop-crowd leaves them out)"
             )
-        rows = zip(image.boxes.tolist(), image.classes.tolist(), image.score_list, strict=True)
+        columns = (image.boxes.tolist(), image.classes.tolist(), image.score_list, image.masks)
         found = [
-            own_detection(boxes.class_names[index], index, score, list(map(short, corners)))
-            for corners, index, score in rows
+            own_detection(
+                boxes.class_names[index],
+                index,
+                score,
+                list(map(short, corners)),
+                None if mask is None else segmentation_rle(mask, (height, width)),
+            )
+            for corners, index, score, mask in zip(*columns, strict=True)
         ]
         writer.add(image.file, height, width, found)
     writer.close()

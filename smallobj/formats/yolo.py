@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from smallobj.data.labels.problems import Problem
 from smallobj.data.labels.yolo import read_yolo
-from smallobj.formats.box_set import BoxSet, ImageBoxes
+from smallobj.formats.box_set import BoxSet, ImageBoxes, only_polygon, warn_of_masks
 from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, class_list, label_files, write_file
@@ -44,6 +44,7 @@ def write(boxes: BoxSet, target: Target) -> None:
     Raises:
         ValueError: a size is unknown, there are crowd regions, or files collide.
     """
+    warn_of_masks(boxes, "YOLO txt")
     files = list(label_files(boxes, target, ".txt", taken=[CLASS_FILE]))
     # All are made before the first is written, so that an error leaves no half of a folder.
     texts = [_lines(image) for image, _ in files]
@@ -61,12 +62,15 @@ def _lines(image: ImageBoxes) -> str:
             "(--drop-crowd leaves them out)"
         )
     lines = []
-    rows = zip(image.boxes.tolist(), image.classes.tolist(), image.score_list, strict=True)
-    for (x1, y1, x2, y2), index, score in rows:
-        shares = (
+    columns = (image.boxes.tolist(), image.classes.tolist(), image.score_list, image.masks)
+    for (x1, y1, x2, y2), index, score, mask in zip(*columns, strict=True):
+        shares = [
             *((x1 + x2) / 2 / width, (y1 + y2) / 2 / height),
             *((x2 - x1) / width, (y2 - y1) / height),
-        )
+        ]
+        polygon = only_polygon(mask)
+        if polygon is not None:
+            shares = [value / (width, height)[k % 2] for k, value in enumerate(polygon)]
         words = [str(index), *(f"{share:.{_DIGITS}f}" for share in shares)]
         lines.append(" ".join([*words, repr(score)] if score is not None else words) + "\n")
     return "".join(lines)
