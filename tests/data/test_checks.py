@@ -188,3 +188,9 @@ def test_command_line_counts_by_config_and_drops(root, run_check, capsys):
 def test_command_line_refuses_wrong_arguments(run_check, capsys, arguments, message):
     assert run_check(*arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_page_lists_all_rules(run_check, capsys, repository):
+    assert run_check("--list-rules") == 0
+    page = (repository / "docs" / "label-rules.md").read_text(encoding="utf-8")
+    assert page.split("```")[1].strip() == capsys.readouterr().out.strip()
