@@ -15,6 +15,7 @@ from smallobj.checkpoint import SafeCheckpointer, read_class_names
 from smallobj.class_names import NamedClasses
 from smallobj.config import load_config
 from smallobj.data import datasets
+from smallobj.data.bit_depth import resolve_bit_depth
 from smallobj.data.yolo_anchors import resolve_yolo_anchors
 from smallobj.engine.run_folder import changed_keys, evaluation_folder, write_config
 from smallobj.engine.run_log import log_environment, start_log
@@ -78,6 +79,7 @@ def prepare_config(
     cfg = datasets.resolve_num_classes(cfg, needed, weights)
     if not eval_only:
         cfg = resolve_yolo_anchors(cfg)
+        cfg = resolve_bit_depth(cfg)
         cfg = datasets.resolve_class_frequencies(cfg)
     cfg.freeze()
     return cfg
