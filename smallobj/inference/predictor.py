@@ -107,7 +107,11 @@ class SmallObjectPredictor(DefaultPredictor):
         Returns:
             {"instances": Instances} in the image's pixels, by falling score; and "tiles" if the
             detector is tiled.
+
+        Raises:
+            ValueError: the image is no such array.
         """
+        _check_image(original_image)
         return self._above_threshold(self.model([self._item(original_image)])[0])
 
     def _above_threshold(self, output: Item) -> Item:
@@ -195,6 +199,18 @@ class SmallObjectPredictor(DefaultPredictor):
         if opened.item is None:
             return opened
         return replace(opened, item={**opened.item, "tiles": file.item["tiles"]})
+
+
+def _check_image(image: Any) -> None:
+    """Raises ValueError for what a model would misread, such as values from 0 to 1 as black."""
+    wanted = "the predictor takes an image as (H, W, 3) uint8, BGR, values from 0 to 255"
+    if not isinstance(image, np.ndarray):
+        raise ValueError(f"{wanted}; got {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        span = ""
+        if image.size and image.dtype.kind in "uif":
+            span = f", values from {image.min():g} to {image.max():g}"
+        raise ValueError(f"{wanted}; got {image.shape} {image.dtype}{span}")
 
 
 def _decoders() -> int:

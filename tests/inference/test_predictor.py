@@ -147,3 +147,27 @@ def test_a_lower_threshold_than_the_config_s_counts(path, tmp_path):
     some = SmallObjectPredictor(cfg, score_threshold=middle)(image)["instances"].scores
     assert 0 < len(some) < len(everything)
     assert some.min() >= middle
+
+
+IMAGE = np.zeros((20, 30, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        ((IMAGE + 0.5).astype(np.float32), r"\(20, 30, 3\) float32, values from 0.5 to 0.5"),
+        (IMAGE.astype(np.uint16), r"\(20, 30, 3\) uint16, values from 0 to 0"),
+        (IMAGE[:, :, 0], r"\(20, 30\) uint8"),
+        (np.zeros((20, 30, 4), np.uint8), r"\(20, 30, 4\)"),
+        (IMAGE.transpose(2, 0, 1), r"\(3, 20, 30\)"),
+        (IMAGE[:0], r"\(0, 30, 3\)"),
+        (torch.zeros(20, 30, 3), "Tensor"),
+        ("a.jpg", "str"),
+    ],
+)
+def test_arrays_that_a_model_would_take_for_something_else_are_refused(image, told):
+    rule = r"takes an image as \(H, W, 3\) uint8, BGR, values from 0 to 255; got "
+    # Without a model, which is not reached.
+    predictor = SmallObjectPredictor.__new__(SmallObjectPredictor)
+    with pytest.raises(ValueError, match=rule + told):
+        predictor(image)
