@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from smallobj.data.image_file import read_image
 from smallobj.demo.run import DemoRun
-from smallobj.results.picture_files import write_picture
 
 
 class ImageJob(NamedTuple):
@@ -28,6 +27,7 @@ class ImageJob(NamedTuple):
 
 def detect_images(run: DemoRun, jobs: Sequence[ImageJob]) -> None:
     """Detects objects in image files and writes a picture for each; skips broken files."""
+    planned = {job.picture for job in jobs}
     predictions = run.predictor.stream([job.path for job in jobs])
     bar = tqdm(predictions, total=len(jobs), unit="image")
     for prediction, job in zip(bar, jobs, strict=True):
@@ -38,6 +38,6 @@ def detect_images(run: DemoRun, jobs: Sequence[ImageJob]) -> None:
         image = prediction.image
         if image is None:
             image = read_image(job.path, conversion=run.predictor.conversion)
-        write_picture(job.picture, run.draw(image, prediction.instances, prediction.tiles))
-        run.written.append(job.picture)
+        picture = run.draw(image, prediction.instances, prediction.tiles)
+        run.write_picture(job.picture, picture, planned)
         run.log.add(job.path, job.image_id, prediction.instances)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from smallobj.results.detection_log import DetectionLog
 from smallobj.results.drawing import DrawnPicture, draw_picture
 from smallobj.results.drawing_options import DrawingOptions
 from smallobj.results.label_choice import VERBOSE_FIRST
+from smallobj.results.picture_files import write_picture_somehow
 
 # A frame has no legend, which would change its size, and without one numbers tell nothing.
 _KINDS_IN_FRAMES = ("full", "name", "none")
@@ -90,10 +91,28 @@ class DemoRun:
         left = f"; {self.unlabelled} found no room" if self.unlabelled else ""
         return f"labels, by the room between the objects: {kinds}{left} (--labels chooses)"
 
+    def write_picture(self, path: str, picture: np.ndarray, planned: Collection[str] = ()) -> None:
+        """Writes a picture; one that its format can't hold, as PNG under another name.
+
+        Args:
+            path: where to write.
+            picture: (H, W, 3) uint8 BGR.
+            planned: paths of all pictures of this run.
+        """
+        written = write_picture_somehow(path, picture, planned)
+        if written != path:
+            size = f"{picture.shape[1]}x{picture.shape[0]}"
+            self.say(f"{path}: this format can't hold {size} pixels; written as {written}")
+        self.written.append(written)
+
+    def say(self, message: str) -> None:
+        """Prints a line to stderr, above a progress bar."""
+        tqdm.write(message, file=sys.stderr)
+
     def skip(self, reason: str) -> None:
         """Records a broken file and prints the reason to stderr."""
         self.skipped.append(reason)
-        tqdm.write(f"skipped: {reason}", file=sys.stderr)
+        self.say(f"skipped: {reason}")
 
     def remove_progress(self) -> None:
         """Removes ``progress_files``; called once the results are written."""

@@ -18,7 +18,6 @@ from smallobj.demo.scan_options import MOST_PIXELS, ScanOptions
 from smallobj.images.pixels import PixelConversion
 from smallobj.images.raster import Raster
 from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
-from smallobj.results.picture_files import write_picture
 from smallobj.scan.geojson import require_georeferenced, write_geojson
 from smallobj.scan.scan_log import ScanLog
 from smallobj.scan.scanner import Scanner
@@ -159,8 +158,7 @@ def detect_scans(run: DemoRun, scan: FileScanner, jobs: Sequence[ImageJob]) -> N
         image = run.log.add(job.path, job.image_id, result.instances)
         run.progress_files.append(result.progress)
         if result.picture is not None:
-            write_picture(job.picture, result.picture)
-            run.written.append(job.picture)
+            run.write_picture(job.picture, result.picture)
         if scan.options.geojson:
             names = run.predictor.class_names
             write_geojson(scan.options.geojson, image, names, result.crs, result.transform)

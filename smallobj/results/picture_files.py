@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -29,6 +29,28 @@ def write_picture(path: str, image: np.ndarray) -> None:
     if not is_encoded:
         raise ValueError(f"{path}: OpenCV could not encode this image")
     write_whole(path, data.tobytes())
+
+
+def write_picture_somehow(path: str, image: np.ndarray, taken: Collection[str] = ()) -> str:
+    """Writes as :func:`write_picture`, or as PNG what the format can't hold, such as a wide WebP.
+
+    Args:
+        path: where to write.
+        image: (H, W, 3) uint8 BGR.
+        taken: paths that belong to other pictures.
+
+    Returns:
+        The path of what was written: ``path``, or that with .png behind.
+    """
+    try:
+        write_picture(path, image)
+        return path
+    except ValueError:
+        other = f"{path}.png"
+        while other in taken:
+            other = f"{other}.png"
+        write_picture(other, image)
+        return other
 
 
 def plan_pictures(inputs: Sequence[str], output: str, folders: Sequence[str] = ()) -> list[str]:

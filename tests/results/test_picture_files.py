@@ -7,7 +7,7 @@ import pytest
 import smallobj  # noqa: F401
 from smallobj.demo.video import plan_video
 from smallobj.image_paths import IMAGE_ENDINGS
-from smallobj.results.picture_files import plan_pictures, write_picture
+from smallobj.results.picture_files import plan_pictures, write_picture, write_picture_somehow
 
 
 def test_pictures_of_the_same_name_go_to_different_files(tmp_path):
@@ -63,3 +63,12 @@ def test_inputs_are_never_replaced(tmp_path):
         plan_video(str(tmp_path / "film.mp4"), str(tmp_path))
     assert plan_video("film.avi", "found") == "found/film.mp4"
     assert plan_video("film.avi", "found/x.MP4") == "found/x.MP4"
+
+
+def test_what_a_format_cannot_hold_is_written_as_png_beside_it(tmp_path):
+    wide = np.zeros((2, 17000, 3), np.uint8)
+    path, taken = str(tmp_path / "a.webp"), str(tmp_path / "a.webp.png")
+    assert write_picture_somehow(path, wide[:, :10]) == path
+    assert write_picture_somehow(path, wide) == taken
+    assert write_picture_somehow(path, wide, {taken}) == f"{taken}.png"
+    assert cv2.imread(f"{taken}.png").shape == wide.shape
