@@ -109,6 +109,10 @@ def detect_video(args: argparse.Namespace, demo_run: DemoRun) -> None:
         detect_frames(demo_run, video, output, in_window=True)
 
 
+def _say(message: str) -> None:
+    print(f"demo.py: {message}", file=sys.stderr)
+
+
 def check(args: argparse.Namespace) -> list[str]:
     """The images of --input; makes the folders of what will be written.
 
@@ -118,11 +122,11 @@ def check(args: argparse.Namespace) -> list[str]:
     if args.coco_images and not (args.coco and args.input):
         raise ValueError("--coco-images goes with --coco and --input")
     inputs = args.input or []
-    paths = leave_out_pictures(find_images(inputs), inputs, args.output or DEFAULT_OUTPUT)
+    paths = leave_out_pictures(find_images(inputs, _say), inputs, args.output or DEFAULT_OUTPUT)
     if inputs and not paths:
         raise ValueError(f"--input {' '.join(inputs)} holds only the pictures in --output")
     if found := describe_inputs(paths, inputs):
-        print(f"demo.py: {found}", file=sys.stderr)
+        _say(found)
     DrawingOptions.of(args)
     ScanOptions.of(args)
     check_detector_options(args)

@@ -157,6 +157,15 @@ def files_below(folder: str) -> list[str]:
     return files
 
 
+def visible_files(folder: str) -> list[str]:
+    """Paths of the files in a folder and below it that are not hidden and in no hidden folder."""
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        found += [os.path.join(parent, name) for name in names if not is_hidden(name)]
+    return found
+
+
 def leave_out_pictures(paths: Sequence[str], inputs: Sequence[str], output: str) -> list[str]:
     """Images without those in the folder of the output, if this lies below a folder of the input.
 

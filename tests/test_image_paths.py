@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from smallobj.image_paths import describe_inputs, find_images, leave_out_pictures
+from smallobj.image_paths import describe_inputs, find_images, leave_out_pictures, visible_files
 
 
 @pytest.fixture
@@ -78,3 +78,37 @@ def test_what_gives_no_image_is_named(tmp_path, photos, path):
     with pytest.raises(FileNotFoundError) as caught:
         find_images([str(photos), str(tmp_path / path)])
     assert str(tmp_path / path) in str(caught.value)
+
+
+def test_hidden_files_are_passed_over(photos):
+    for name in ("._b.jpg", ".hidden.png", "below/._d.jpg"):
+        (photos / name).write_bytes(b"x")
+    expected = ["a.PNG", "b.jpg", "d.jpg", "c.tif"]
+    assert names(find_images([str(photos)])) == expected
+    assert names(find_images([f"{photos}/*", f"{photos}/below/*"])) == [
+        *("a.PNG", "b.jpg", "c.tif"),
+        "d.jpg",
+    ]
+    with pytest.raises(FileNotFoundError, match="no image matches"):
+        find_images([f"{photos}/.*"])
+
+
+def test_images_that_are_not_read_are_counted_by_ending(photos):
+    for name in ("1.heic", "2.HEIC", "below/3.CR2", "4.svg", "._5.heic"):
+        (photos / name).write_bytes(b"x")
+    said = []
+    find_images([str(photos), str(photos / "b.jpg")], said.append)
+    told = "passed over 1 .cr2, 2 .heic, 1 .svg, formats that are not read"
+    assert said == [f"{photos}: {told}"]
+    with pytest.raises(
+        FileNotFoundError, match=r"no image matches this pattern; not read: 1 .heic;"
+    ):
+        find_images([f"{photos}/*.HEIC"])
+
+
+def test_files_below_a_folder_without_the_hidden_ones(photos):
+    for name in (".checkpoints/b.jpg", "below/._notes.txt"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(b"x")
+    found = sorted(os.path.relpath(path, photos) for path in visible_files(str(photos)))
+    assert found == ["a.PNG", "b.jpg", "below/d.jpg", "c.tif", "notes.txt"]

@@ -6,18 +6,18 @@ import glob
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import overload
 
 import numpy as np
 
-from smallobj.image_paths import IMAGE_ENDINGS, files_below, is_image_name
+from smallobj.image_paths import files_below, is_hidden, is_image_name, tell_passed_over
 from smallobj.whole_file import whole_file
 
 _LIST_ENDING = ".txt"
 
 
-def list_images(inputs: Sequence[str]) -> list[str]:
+def list_images(inputs: Sequence[str], say: Callable[[str], None] | None = None) -> list[str]:
     """Paths of images, without duplicates, in the order of ``inputs``.
 
     Unlike :func:`smallobj.image_paths.find_images` it doesn't check each file, which for a million
@@ -25,40 +25,47 @@ def list_images(inputs: Sequence[str]) -> list[str]:
 
     Args:
         inputs: folders (their images and those of subfolders), glob patterns, image files, and
-            lists (.txt) with one path per line, relative to the list's folder.
+            lists (.txt) with one path per line, relative to the list's folder. Hidden files are
+            passed over, in lists too.
+        say: is called with a sentence for each input that holds images that are not read.
 
     Raises:
         FileNotFoundError: a path doesn't exist, or a folder, pattern or list has no image.
         ValueError: a file name with a line break in it.
     """
-    found = dict.fromkeys(path for name in inputs for path in _expand(os.path.expanduser(name)))
+    found = dict.fromkeys(
+        path for name in inputs for path in _expand(os.path.expanduser(name), say)
+    )
     broken = next((path for path in found if "\n" in path or "\r" in path), None)
     if broken is not None:
         raise ValueError(f"{broken!r}: a file name must not hold a line break")
     return list(found)
 
 
-def _expand(name: str) -> list[str]:
+def _expand(name: str, say: Callable[[str], None] | None) -> list[str]:
     if os.path.isdir(name):
-        images = sorted(filter(is_image_name, files_below(name)))
-        return _require(images, f"{name}: no image in this folder")
-    if name.lower().endswith(_LIST_ENDING) and os.path.isfile(name):
-        with open(name, encoding="utf-8", errors="surrogateescape") as stream:
-            lines = [line.strip() for line in stream]
-        folder = os.path.dirname(name)
-        return _require([os.path.join(folder, line) for line in lines if line], f"{name}: no path")
-    if os.path.isfile(name):
+        files = files_below(name)
+        what = "no image in this folder"
+    elif name.lower().endswith(_LIST_ENDING) and os.path.isfile(name):
+        return _listed(name)
+    elif os.path.isfile(name):
         return [name]
-    if glob.has_magic(name):
-        images = sorted(filter(is_image_name, glob.glob(name, recursive=True)))
-        return _require(images, f"{name}: no image matches this pattern")
-    raise FileNotFoundError(f"{name}: no such file or folder")
-
-
-def _require(images: list[str], complaint: str) -> list[str]:
-    if not images:
-        raise FileNotFoundError(f"{complaint}; an image ends in {', '.join(IMAGE_ENDINGS)}")
+    elif glob.has_magic(name):
+        files = glob.glob(name, recursive=True)
+        what = "no image matches this pattern"
+    else:
+        raise FileNotFoundError(f"{name}: no such file or folder")
+    images = sorted(filter(is_image_name, files))
+    tell_passed_over(name, files, bool(images), what, say)
     return images
+
+
+def _listed(name: str) -> list[str]:
+    with open(name, encoding="utf-8", errors="surrogateescape") as stream:
+        lines = [line.strip() for line in stream]
+    images = [line for line in lines if line and not is_hidden(line)]
+    tell_passed_over(name, [], bool(images), "no path")
+    return [os.path.join(os.path.dirname(name), line) for line in images]
 
 
 class PathList(Sequence[str]):

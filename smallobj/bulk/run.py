@@ -101,6 +101,10 @@ class _SharedError(Exception):
     """An error that every process raises, so that only process 0 prints it."""
 
 
+def _say(message: str) -> None:
+    print(f"detect.py: {message}", file=sys.stderr)
+
+
 @dataclasses.dataclass
 class _Report:
     """What a process sends to the others before the work."""
@@ -197,9 +201,9 @@ class BulkRun:
         require_writable([p for p in (options.json_file, options.csv_file, options.coco_file) if p])
         if options.coco_images and not options.coco_file:
             raise ValueError("--coco-images goes with --coco")
-        paths = list_images(options.inputs) if options.inputs else None
+        paths = list_images(options.inputs, _say) if options.inputs else None
         if paths and (found := describe_inputs(paths, options.inputs)):
-            print(f"detect.py: {found}", file=sys.stderr)
+            _say(found)
         ids = CocoIds(options.coco_images)
         self.category_ids = ids.category_ids(self.predictor.class_names)
         self._image_ids = ids.image_ids(self.folder.known_paths() if paths is None else paths)

@@ -62,3 +62,13 @@ def test_a_list_comes_back(tmp_path, count):
             read[index]
     if count:
         assert read[-1] == paths[-1]
+
+
+def test_hidden_files_are_passed_over_and_others_that_are_not_read_are_counted(folder):
+    for name in ("b/._2.jpg", "b/.3.jpg", "b/1.nef", "b/2.heic"):
+        (folder / name).write_bytes(b"")
+    (folder / "b" / "list.txt").write_text("2.jpg\n._2.jpg\nx/._3.jpg\n")
+    said = []
+    assert list_images(["b"], said.append) == ["b/1.png", "b/10.JPG", "b/2.jpg", "b/deep/0.jpg"]
+    assert list_images(["b/list.txt"], said.append) == ["b/2.jpg"]
+    assert said == ["b: passed over 1 .heic, 1 .nef, formats that are not read"]

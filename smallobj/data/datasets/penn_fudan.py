@@ -62,7 +62,9 @@ def list_names(root: str) -> list[str]:
             problems.append(Problem(path, "whole folder", FOLDER_RULE, "no such folder"))
             continue
         files = os.listdir(path)
-        names = {name.removesuffix(ending) for name in files if name.endswith(ending)}
+        names = {
+            name.removesuffix(ending) for name in files if name.endswith(ending) and name[0] != "."
+        }
         names_by_folder.append(names)
     if not problems:
         images, masks = names_by_folder

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 
-from smallobj.image_paths import is_hidden, is_image_name, passed_over
+from smallobj.image_paths import is_image_name, passed_over, visible_files
 
 _logger = logging.getLogger(__name__)
 
@@ -28,14 +28,8 @@ def list_images(folder: str) -> list[str]:
     Hidden files and folders are passed over, and so are images that are not read; how many of
     those there are is logged.
     """
-    paths, others = [], []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not is_hidden(name)]
-        for name in names:
-            if is_image_name(name):
-                paths.append(os.path.relpath(os.path.join(parent, name), folder))
-            else:
-                others.append(name)
-    if passed := passed_over(others):
+    files = visible_files(folder)
+    if passed := passed_over(files):
         _logger.warning("%s: passed over %s, formats that are not read", folder, passed)
+    paths = [os.path.relpath(path, folder) for path in files if is_image_name(path)]
     return sorted(paths, key=natural_key)

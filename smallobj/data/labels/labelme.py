@@ -20,6 +20,7 @@ from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_json
 from smallobj.data.labels.rules import rule
 from smallobj.data.labels.spec import DatasetSpec
+from smallobj.image_paths import visible_files
 
 CROWD = "crowd"
 _FILE_RULE = "the file must be a JSON object with a text imagePath and a list of shapes"
@@ -65,9 +66,7 @@ def read_labelme(
 
 
 def _json_files(folder: str) -> list[str]:
-    found = []
-    for parent, _, names in os.walk(folder):
-        found += [os.path.join(parent, name) for name in names if name.endswith(".json")]
+    found = [path for path in visible_files(folder) if path.endswith(".json")]
     return sorted(found, key=natural_key)
 
 

@@ -25,6 +25,7 @@ from smallobj.data.labels.rules import FIX, SHAPE_ENCLOSED, Rule, rule
 from smallobj.data.labels.shapes import enclosing_box, inside
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.yolo_lines import Line, LineForm, parse_line
+from smallobj.image_paths import visible_files
 from smallobj.images.size import read_sizes
 
 PARTNER_RULE = rule(
@@ -95,11 +96,10 @@ def stem(name: str) -> str:
 def _list_labels(folder: str) -> dict[str, str]:
     """Paths below the folder by what they have in common with their images."""
     found = {}
-    for parent, _, names in os.walk(folder) if folder else ():
-        for name in names:
-            if is_label_name(name):
-                path = os.path.relpath(os.path.join(parent, name), folder)
-                found[stem(path)] = path
+    for file in visible_files(folder) if folder else ():
+        if is_label_name(os.path.basename(file)):
+            path = os.path.relpath(file, folder)
+            found[stem(path)] = path
     return found
 
 

@@ -15,6 +15,7 @@ from smallobj.evaluation.reading.yolo_results import read_yolo_results
 from smallobj.formats import BoxSet, Source, read_boxes
 from smallobj.formats.results_options import ResultsOptions
 from smallobj.formats.unknown_images import NamedImages
+from smallobj.image_paths import visible_files
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def format_of(path: str) -> str | None:
     """
     if not os.path.isdir(path):
         return _FILES.get(os.path.splitext(path)[1].lower())
-    names = [name for _, _, files in os.walk(path) for name in files]
+    names = visible_files(path)
     found = [known for ending, known in _FOLDERS.items() if any(n.endswith(ending) for n in names)]
     if len(found) != 1:
         raise ValueError(

@@ -25,6 +25,7 @@ from smallobj.formats.image_names import ImageNames
 from smallobj.formats.results_options import ResultsOptions
 from smallobj.formats.unknown_images import ONCE, UnknownImages, counted
 from smallobj.formats.yolo import CLASS_FILE
+from smallobj.image_paths import visible_files
 
 LINE_RULE = "a line must hold class cx cy w h score, or class x1 y1 x2 y2 x3 y3 ... score"
 SCORE_RULE = "a line must end with a score from 0 to 1 (Ultralytics writes it with save_conf=True)"
@@ -65,8 +66,7 @@ def read_yolo_results(folder: str, data: EvaluationSet, options: ResultsOptions)
 
 
 def _label_files(folder: str) -> list[str]:
-    found = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
-    labels = [path for path in found if path.endswith(".txt")]
+    labels = [path for path in visible_files(folder) if path.endswith(".txt")]
     return sorted(
         (path for path in labels if os.path.basename(path) != CLASS_FILE), key=natural_key
     )

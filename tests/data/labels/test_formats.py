@@ -170,3 +170,11 @@ def test_images_are_listed_in_natural_order(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert list_images(str(tmp_path)) == ["a.tiff", "b007.png", "b9.png", "b10.JPG", "sub/1.jpeg"]
+
+
+def test_a_folder_of_images_counts_what_is_not_read(tmp_path, caplog):
+    for name in ("a.jpg", "b.heic", "below/c.NEF", "._a.jpg", ".trash/d.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert list_images(str(tmp_path)) == ["a.jpg"]
+    assert "passed over 1 .heic, 1 .nef" in caplog.text
