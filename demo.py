@@ -168,6 +168,8 @@ def run(args: argparse.Namespace) -> int:
             demo_run.log.write(args.json, args.csv, args.coco)
     if not interrupted:
         demo_run.remove_progress()
+    for cut in predictor.take_cuts():
+        print(f"demo.py: warning: {cut}", file=sys.stderr)
     if args.input:
         print(detections_table(demo_run.log, args.confidence_threshold))
     else:

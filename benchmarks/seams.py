@@ -172,7 +172,7 @@ def _around(boxes: np.ndarray, tiles: np.ndarray) -> np.ndarray:
 
 
 def _merged(detector: TiledDetector, raw: Instances, any_class: bool) -> DetectionTable:
-    instances = detector.merge_tiles(raw)[: detector.max_detections].to("cpu")
+    instances = detector.limit(detector.merge_tiles(raw)).to("cpu")
     classes = instances.pred_classes.numpy()
     return DetectionTable.single_image(
         instances.pred_boxes.tensor.numpy(),

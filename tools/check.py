@@ -64,6 +64,7 @@ def check(arguments: argparse.Namespace) -> int:
         return 0
     check_config_options(arguments.config_file, arguments.opts)
     from smallobj import load_config
+    from smallobj.data.crowding import limit_warnings, measure_crowding, training_limit
     from smallobj.data.datasets import (
         DatasetError,
         check_datasets,
@@ -95,10 +96,16 @@ def check(arguments: argparse.Namespace) -> int:
         if ways:
             print(f"to go on (--rules ...): {ways}")
         return 1
+    crowding = measure_crowding(cfg, list(dict.fromkeys(names)))
     for count in counts:
         print(count)
         for line in count.changes.lines():
             print(f"    {line}")
+    print(crowding)
+    if arguments.config_file:
+        cfg.TEST.DETECTIONS_PER_IMAGE = training_limit(crowding.most, cfg)
+        for warning in limit_warnings(cfg, crowding):
+            print(f"warning: {warning}")
     return 0
 
 

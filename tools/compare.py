@@ -59,8 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
     bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
-    most_help = "most detections per image and class, the most confident ones (100)"
-    parser.add_argument("--max-detections", type=int, default=100, help=most_help)
+    most_help = "most detections per image and class, the most confident ones (1000; COCO's "
+    most_help += "protocol: 100)"
+    parser.add_argument("--max-detections", type=int, default=1000, help=most_help)
     images_help = "images to list of those that gained and of those that lost (10)"
     parser.add_argument("--top", type=int, default=10, metavar="N", help=images_help)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
@@ -81,6 +82,7 @@ def compare(args: argparse.Namespace) -> None:
     check_labels_and_results(args.gt, args.a, args.b, classes=args.classes)
     require_writable([str(args.json)] if args.json else [])
     from smallobj.data.labels.policy import Policy
+    from smallobj.evaluation.metrics.matching import limit_warning
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
     from smallobj.evaluation.reading.load import read_detections, read_labels
     from smallobj.evaluation.statistics.bootstrap import draws_without
@@ -95,6 +97,10 @@ def compare(args: argparse.Namespace) -> None:
         for path in (args.a, args.b)
     )
     most = args.max_detections
+    for path, data in ((args.a, a), (args.b, b)):
+        warning = limit_warning(data, most, "--max-detections")
+        if warning:
+            print(f"compare.py: warning: {path}: {warning}", file=sys.stderr)
     bins = parse_size_bins(args.size_bins)
     pair = PairedSets(a, b, bins=bins, max_detections=most, draws=args.draws, seed=args.seed)
     check_choice("--metric", args.metric, pair.a.keys)

@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", nargs="+", type=float, metavar="W", help=weights_help)
     add_results_options(parser)
     opts_help = "config KEY VALUE pairs: those below TEST.ENSEMBLE, and TEST.DETECTIONS_PER_IMAGE "
-    opts_help += "(100), the number of best detections kept per image; comes last"
+    opts_help += "(1000; challenge's results: 100), the best detections kept per image; comes last"
     parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], help=opts_help)
     return parser
 
@@ -74,6 +74,8 @@ def run(args: argparse.Namespace) -> None:
     from smallobj.evaluation.reading.load import read_labels
     from smallobj.evaluation.reading.results_file import read_results
     from smallobj.evaluation.results_ensemble import describe_files, merge_tables
+    from smallobj.formats.challenge_results import MOST_DETECTIONS
+    from smallobj.formats.result_kinds import CHALLENGE
     from smallobj.formats.results_options import ResultsOptions
     from smallobj.merging import build_model_merger
 
@@ -101,7 +103,10 @@ def run(args: argparse.Namespace) -> None:
     if not args.gt and len(set.union(*seen_by)) == sum(map(len, seen_by)) > 0:
         told = "no image occurs in two files; if they name the same images differently, say --gt"
         print(f"ensemble.py: {told}", file=sys.stderr)
-    merged = merge_tables(data, tables, merger, cfg.TEST.DETECTIONS_PER_IMAGE)
+    most = cfg.TEST.DETECTIONS_PER_IMAGE
+    if described.first_kind == CHALLENGE:
+        most = min(most, MOST_DETECTIONS)
+    merged = merge_tables(data, tables, merger, most)
     ids = sorted(category_ids, key=category_ids.__getitem__)
     write(args.output, described.first_kind, data.with_detections(merged), ids)
     seen, images = len(np.unique(merged.images)), len(data.image_ids)

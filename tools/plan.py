@@ -16,10 +16,16 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smallobj.checks import check_positive
 from smallobj.command_line import check_config_options, run_command
 from smallobj.config_files import find_config
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+
+    from smallobj.planning.recommendation import Recommendation
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -96,12 +102,27 @@ def plan(args: argparse.Namespace) -> None:
         memory_mib=args.memory_mib,
     )
     print(describe(recommendation))
+    for warning in plan_warnings(cfg, recommendation, names):
+        print(f"warning: {warning}")
     if args.output:
         write_plan(recommendation, find_config(args.config_file), args.output)
         print(f"wrote {args.output}")
     if args.plot:
         draw_plan(recommendation, args.plot)
         print(f"wrote {args.plot}")
+
+
+def plan_warnings(cfg: CfgNode, plan: Recommendation, names: list[str]) -> list[str]:
+    """What the plan, which doesn't set all limits, still allows too little of."""
+    from smallobj.data.crowding import limit_warnings, measure_crowding
+
+    planned = cfg.clone()
+    planned.INPUT.TILE.SIZE = plan.training_tile
+    if plan.choice is not None:
+        planned.TEST.TILE.SIZE, planned.TEST.TILE.OVERLAP = plan.choice.tile, plan.choice.overlap
+    if plan.detections is not None:
+        planned.TEST.DETECTIONS_PER_IMAGE = plan.detections
+    return limit_warnings(planned, measure_crowding(planned, names))
 
 
 def cli() -> int:

@@ -48,8 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--title", default="", help="title of the page; default: the results' name")
     bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
-    most_help = "most detections per image and class, the most confident ones"
-    parser.add_argument("--max-detections", type=int, default=100, help=most_help)
+    most_help = "most detections per image and class, the most confident ones (1000; COCO's "
+    most_help += "protocol: 100)"
+    parser.add_argument("--max-detections", type=int, default=1000, help=most_help)
     draws_help = "bootstrap draws for the intervals; 0 leaves them out; default 1000"
     parser.add_argument("--draws", type=int, default=1000, metavar="B", help=draws_help)
     tile_help = "tile and overlap of the run in px, for figures at tiles' edges; "
@@ -102,6 +103,7 @@ def write_report(args: argparse.Namespace) -> None:
     check_not_negative("--draws", args.draws)
     check_labels_and_results(args.gt, args.results, classes=args.classes)
     from smallobj.data.labels.policy import Policy
+    from smallobj.evaluation.metrics.matching import limit_warning
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
     from smallobj.evaluation.reading.load import load_evaluation_set
     from smallobj.evaluation.statistics.seam_figures import with_planned_tiles
@@ -116,6 +118,9 @@ def write_report(args: argparse.Namespace) -> None:
         policy=Policy.of(label_rules(args), args.max_outside),
         options=ResultsOptions.of(args),
     )
+    warning = limit_warning(data, args.max_detections, "--max-detections")
+    if warning:
+        print(f"report.py: warning: {warning}", file=sys.stderr)
     tiles = find_tiles(args)
     if tiles is not None:
         data = with_planned_tiles(data, *tiles)

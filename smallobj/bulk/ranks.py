@@ -92,13 +92,18 @@ def restarts() -> int:
 
 @dataclasses.dataclass
 class Status:
-    """Progress of a process; ``beat`` changes as long as the process is alive."""
+    """Progress of a process; ``beat`` changes as long as the process is alive.
+
+    Attributes:
+        cuts: at the end, fields of each :class:`smallobj.inference.cuts.Cut`.
+    """
 
     state: str = STARTING
     done: int = 0
     broken: int = 0
     seconds: float = 0.0
     beat: int = 0
+    cuts: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
 
 class Board:

@@ -27,6 +27,7 @@ from smallobj.bulk.records import Records, RecordWriter
 from smallobj.checks import check_positive
 from smallobj.data.image_file import quiet_decoders
 from smallobj.image_paths import describe_inputs
+from smallobj.inference.cuts import Cut, sum_cuts
 from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
 from smallobj.inference.notices import bundled_notice, nothing_found
@@ -244,10 +245,13 @@ class BulkRun:
             writer.write(claimed.popleft(), record)
             self.status.done += 1
         writer.close()
+        self.status.cuts = [dataclasses.asdict(cut) for cut in self.predictor.take_cuts()]
 
     def _conclude(self, paths: PathList, statuses: Sequence[Status]) -> int:
         for index, status in enumerate(statuses):
             print(_summary(index, len(statuses), status))
+        for cut in sum_cuts(Cut(**fields) for status in statuses for fields in status.cuts):
+            print(f"detect.py: warning: {cut}", file=sys.stderr)
         records = self.folder.records()
         missing = np.flatnonzero(~records.found)
         if len(missing):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
+# Default of TEST.DETECTIONS_PER_IMAGE.
+MOST_DETECTIONS = 1000
+
 
 def add_test_keys(cfg: CfgNode) -> None:
     """Adds TEST.*."""
@@ -17,7 +20,12 @@ def add_test_keys(cfg: CfgNode) -> None:
 
 
 def _add_tile_keys(cfg: CfgNode) -> None:
-    """Keys of precision and of tiles."""
+    """Keys of precision, of the number of detections, and of tiles."""
+    # Largest number of detections of an image, and of a tile before its detections are merged with
+    # those of other tiles; COCO's maxDets in evaluation. Detectron2's default is 100, as in COCO's
+    # protocol. Training raises this default if images of the data have more than half as many
+    # objects, and writes the number to OUTPUT_DIR/config.yaml.
+    cfg.TEST.DETECTIONS_PER_IMAGE = MOST_DETECTIONS
     # Precision of backbone and heads at test time: float32, bfloat16, float16, or "auto", which
     # takes a 16-bit type if the hardware computes in it natively. Boxes stay in float32.
     cfg.TEST.PRECISION = "auto"

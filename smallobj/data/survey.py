@@ -45,6 +45,11 @@ class Survey:
         """Whether images are resized for the network."""
         return not np.array_equal(self.image_sizes, self.original_sizes)
 
+    @property
+    def most_objects(self) -> int:
+        """The number of objects of the image that has most."""
+        return max(map(len, self.boxes))
+
     def example(self) -> int:
         """Index of the image to illustrate a plan with: the one with most objects."""
         return int(np.argmax([len(boxes) for boxes in self.boxes]))

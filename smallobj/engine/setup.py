@@ -16,6 +16,7 @@ from smallobj.class_names import NamedClasses
 from smallobj.config import load_config
 from smallobj.data import datasets
 from smallobj.data.bit_depth import resolve_bit_depth
+from smallobj.data.crowding import resolve_detection_limit
 from smallobj.data.yolo_anchors import resolve_yolo_anchors
 from smallobj.engine.run_folder import changed_keys, evaluation_folder, write_config
 from smallobj.engine.run_log import log_environment, start_log
@@ -73,8 +74,10 @@ def prepare_config(
         )
     datasets.register_from_config(cfg)
     needed = list(cfg.DATASETS.TEST) if eval_only else None
+    every = list(dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)))
     if cfg.DATASETS.CHECK:
         datasets.check_datasets(cfg, needed)
+        cfg = resolve_detection_limit(cfg, every if needed is None else needed)
     weights = _classes_of_weights(cfg, eval_only, resume)
     cfg = datasets.resolve_num_classes(cfg, needed, weights)
     if not eval_only:

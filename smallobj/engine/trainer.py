@@ -40,6 +40,7 @@ from smallobj.evaluation.evaluators.registry import (
     needs_labels,
 )
 from smallobj.inference import wrap_for_test
+from smallobj.inference.cuts import sum_cuts, take_cuts
 from smallobj.modeling import build_model
 from smallobj.modeling.norms import check_from_scratch
 
@@ -176,7 +177,12 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
-        return super().test(cfg, wrap_for_test(cfg, model), evaluators)
+        detector = wrap_for_test(cfg, model)
+        results = super().test(cfg, detector, evaluators)
+        gathered = comm.gather(take_cuts(detector), dst=0)
+        for cut in sum_cuts(cut for cuts in gathered for cut in cuts):
+            logger.warning("in %s: %s", ", ".join(cfg.DATASETS.TEST), cut)
+        return results
 
 
 def _check_amp(cfg: CfgNode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from smallobj.merging import ModelMerger
 
 # A class beyond these is an error, which is reported when the file is read.
 _MOST_CLASSES = 10_000
+
+_logger = logging.getLogger(__name__)
 
 
 class ResultsFiles(NamedTuple):
@@ -98,15 +101,23 @@ def merge_tables(
     # The tables are ordered by image, so each image is a slice of them.
     bounds = [np.searchsorted(table.images, numbers) for table in tables]
     merged = {}
+    images, cut = 0, 0
     for number, size in enumerate(data.sizes.tolist()):
         found = merger(
             [
                 _instances(table[np.arange(bound[number], bound[number + 1])], tuple(size))
                 for table, bound in zip(tables, bounds, strict=True)
             ]
-        )[:most]
+        )
+        if len(found) > most:
+            images, cut = images + 1, cut + len(found) - most
+            found = found[:most]
         merged[number] = DetectionTable.single_image(
             found.pred_boxes.tensor.numpy(), found.scores.numpy(), found.pred_classes.numpy()
+        )
+    if cut:
+        _logger.warning(
+            "%d detections of %d images are cut: an image keeps at most %d", cut, images, most
         )
     return DetectionTable.from_images(merged)
 

@@ -9,6 +9,8 @@ from smallobj.data.labels.problems import shown
 from smallobj.formats.result_columns import ResultColumns, entry_names
 from smallobj.formats.unknown_images import NamedImages
 
+# The scorer reads no more of an image.
+MOST_DETECTIONS = 100
 LIST_RULE = "an image must have a list of detections"
 ROW_RULE = "a detection must be a list of six numbers, class, x, y, w, h, score"
 

@@ -21,6 +21,7 @@ from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.model import load_model
 from smallobj.inference.tiled import image_size
 from smallobj.merging import ModelMerger, build_model_merger
+from smallobj.modeling.detection_limit import DetectionLimit
 from smallobj.modeling.score_threshold import lower_score_threshold
 
 _logger = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class EnsembleDetector(nn.Module):
         self.members = nn.ModuleList(members)
         self.views = list(views)
         self.merger = merger
-        self.max_detections = max_detections
+        self.limit = DetectionLimit(max_detections)
         self.configs = list(configs)
         self.class_maps = list(class_maps) or [ClassMap((), ())] * len(self.members)
         self.train(members[0].training)
@@ -120,7 +121,7 @@ class EnsembleDetector(nn.Module):
             found = [output["instances"] for output in outputs]
             numbered = [self.class_maps[k](one) for k, one in enumerate(found)]
             merged = self.merger(numbered)
-            result: Item = {"instances": merged[: self.max_detections]}
+            result: Item = {"instances": self.limit(merged)}
             if "tiles" in outputs[0]:
                 result["tiles"] = outputs[0]["tiles"]
             yield result

@@ -22,6 +22,7 @@ from smallobj.data.prefetch import map_ahead
 from smallobj.images.pixels import PixelConversion
 from smallobj.images.size import read_size
 from smallobj.inference.batching import stream_through
+from smallobj.inference.cuts import Cut, count_from, take_cuts
 from smallobj.inference.detector import load_detector
 from smallobj.inference.focus import FocusedDetector
 from smallobj.modeling.score_threshold import lower_score_threshold
@@ -90,6 +91,7 @@ class SmallObjectPredictor(DefaultPredictor):
             self.cfg.defrost()
             lower_score_threshold(self.cfg, score_threshold)
         self.model: Any = load_detector(self.cfg, score_threshold)
+        count_from(self.model, score_threshold or 0.0)
         self.aug = resize_on_reading(self.cfg)
         self.input_format = cfg.INPUT.FORMAT
         self.conversion = PixelConversion.from_config(cfg)
@@ -113,6 +115,10 @@ class SmallObjectPredictor(DefaultPredictor):
         """
         _check_image(original_image)
         return self._above_threshold(self.model([self._item(original_image)])[0])
+
+    def take_cuts(self) -> list[Cut]:
+        """What limits of the number of detections have cut since the last call."""
+        return take_cuts(self.model)
 
     def _above_threshold(self, output: Item) -> Item:
         if self.score_threshold is None:

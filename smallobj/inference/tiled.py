@@ -20,6 +20,7 @@ from smallobj.geometry.tiling import cut_by_seam, plan_tiles, superseded
 from smallobj.inference.batching import BatchRunner
 from smallobj.merging import build_merger
 from smallobj.merging.registry import Merger
+from smallobj.modeling.detection_limit import DetectionLimit
 
 Item = dict[str, Any]
 
@@ -80,7 +81,7 @@ class TiledDetector(nn.Module):
         self.seam_margin = seam_margin
         self.seam_iou = seam_iou
         self.merger = merger
-        self.max_detections = max_detections
+        self.limit = DetectionLimit(max_detections)
         self.mix_images = mix_images
         self.train(model.training)  # after inference this mode is restored, the model's too
 
@@ -174,7 +175,7 @@ class TiledDetector(nn.Module):
         for field in ("tile", "cut"):
             instances.remove(field)
         height, width = item.get("height", size[0]), item.get("width", size[1])
-        found = resized_instances(instances[: self.max_detections], height, width)
+        found = resized_instances(self.limit(instances), height, width)
         scale = np.tile([width / size[1], height / size[0]], 2)
         return {"instances": found, "tiles": tiles * scale}
 

@@ -24,6 +24,7 @@ from smallobj.inference.tiled import image_size
 from smallobj.inference.views import View, make_views, preset_views
 from smallobj.merging import build_merger
 from smallobj.merging.registry import Merger
+from smallobj.modeling.detection_limit import DetectionLimit
 
 Item = dict[str, Any]
 
@@ -47,7 +48,7 @@ class TTADetector(nn.Module):
         self.detector = detector
         self.views = list(views)
         self.merger = merger
-        self.max_detections = max_detections
+        self.limit = DetectionLimit(max_detections)
         self.train(detector.training)  # after inference this mode is restored, the model's too
 
     @classmethod
@@ -148,7 +149,7 @@ class TTADetector(nn.Module):
         ]
         # A single view has no copies, and the detector has already merged.
         found = self.merger(Instances.cat(parts)) if len(parts) > 1 else parts[0]
-        result: Item = {"instances": found[: self.max_detections]}
+        result: Item = {"instances": self.limit(found)}
         if "tiles" in outputs[0]:
             tiles = torch.as_tensor(np.asarray(outputs[0]["tiles"], dtype=np.float64))
             result["tiles"] = self.views[0].boxes_back(tiles, size, frame).numpy()

@@ -8,6 +8,7 @@ from torch import nn
 
 from smallobj.detectron2_compat import allow_group_norm_in_retinanet
 from smallobj.modeling.class_tensors import find_classes
+from smallobj.modeling.detection_limit import limit_and_count
 from smallobj.modeling.norms import begin_at_the_first_level, norms_for_device
 from smallobj.modeling.part_names import check_part_names
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
@@ -42,6 +43,7 @@ def _build(cfg: CfgNode) -> nn.Module:
     model = build_detectron2_model(norms_for_device(_with_one_number_of_classes(cfg)))
     if isinstance(getattr(model, "head", None), nn.Module):
         begin_at_the_first_level(model.head)
+    limit_and_count(model)
     set_precision(model, training, test)
     model.classes = find_classes(cfg, model)
     return model

@@ -262,6 +262,10 @@ class SmallObjectRPN(RPN):
         limit = max(pixels // self.pixels_per_proposal_test, 1)
         return min(candidates, limit * _CANDIDATES), min(most, limit)
 
+    def most_proposals(self, image_size: tuple[int, int]) -> int:
+        """The largest number of proposals of an image of size (h, w), in this mode."""
+        return self._limits([image_size])[1]
+
     def _above_threshold(self, proposals: Instances) -> Instances:
         if not self.score_thresh_test:
             return proposals

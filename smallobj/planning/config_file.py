@@ -66,7 +66,12 @@ def _anchor_lines(plan: Recommendation) -> list[str]:
 def _tile_lines(plan: Recommendation) -> list[str]:
     choice = plan.choice
     if choice is None:
-        return ["# Whole images: no tiles are planned."]
+        detections = _detection_lines(plan)
+        return [
+            "# Whole images: no tiles are planned.",
+            *(["TEST:"] * bool(detections)),
+            *detections,
+        ]
     height, width = choice.largest_side
     covered, longer = f"{plan.covered:.0f}", plan.cover.longer
     shape = "whole image" if choice.whole else f"{plan.costs[0].passes:.1f} tiles an image"
@@ -76,10 +81,20 @@ def _tile_lines(plan: Recommendation) -> list[str]:
         "    # Holds each covered object, and 95% of all objects at twice their length.",
         f"    SIZE: {plan.training_tile}",
         "TEST:",
+        *_detection_lines(plan),
         "  TILE:",
         f"    # {shape}, {width}x{height} at most.",
         f"    SIZE: {choice.tile}",
         f"    # Objects up to {covered} px are seen whole; {longer} are longer.",
         f"    OVERLAP: {choice.overlap}",
         f"    BATCH_SIZE: {plan.batch_size}",
+    ]
+
+
+def _detection_lines(plan: Recommendation) -> list[str]:
+    if plan.detections is None:
+        return []
+    return [
+        f"  # Twice the objects of the image that has most, {plan.survey.most_objects}.",
+        f"  DETECTIONS_PER_IMAGE: {plan.detections}",
     ]

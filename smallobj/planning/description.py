@@ -23,6 +23,11 @@ def describe(plan: Recommendation) -> str:
         parts += [_tiles(plan), _covers(plan)]
     if plan.anchors is not None:
         parts.append(_anchors(plan.anchors))
+    if plan.detections is not None:
+        parts.append(
+            f"TEST.DETECTIONS_PER_IMAGE {plan.detections}: an image has {plan.survey.most_objects} "
+            "objects"
+        )
     parts.append(_costs(plan))
     return "\n\n".join(parts)
 

@@ -12,6 +12,7 @@ from torch import nn
 from smallobj.checks import check_between
 from smallobj.costs.flops import FlopCount, analyse_flops
 from smallobj.costs.memory import MIB
+from smallobj.data.crowding import detections_needed
 from smallobj.data.survey import Survey
 from smallobj.geometry.tile_choice import TileChoice, choose_tile, overlap_for
 from smallobj.planning.anchor_advice import AnchorAdvice, advise_anchors
@@ -57,6 +58,7 @@ class Recommendation:
         anchors: None for a model without anchors.
         costs: of the plan first, then of other ways to run the model.
         counted: operations of one pass, from which the costs are computed.
+        detections: TEST.DETECTIONS_PER_IMAGE that the data need; None if the config's is enough.
     """
 
     survey: Survey
@@ -70,6 +72,7 @@ class Recommendation:
     anchors: AnchorAdvice | None
     costs: list[Cost]
     counted: FlopCount
+    detections: int | None
 
 
 def recommend(
@@ -115,6 +118,7 @@ def recommend(
         _cover(survey, share, cfg, counted, lambda over: chooser(over, max_pixels))
         for share in sorted({cover, *_COVERS}, reverse=True)
     ]
+    needed = detections_needed(survey.most_objects, cfg.TEST.DETECTIONS_PER_IMAGE)
     return Recommendation(
         survey=survey,
         covered=covered,
@@ -127,6 +131,7 @@ def recommend(
         anchors=advise_anchors(cfg, model, survey),
         costs=compare_costs(cfg, survey, counted, choice),
         counted=counted,
+        detections=None if needed == cfg.TEST.DETECTIONS_PER_IMAGE else needed,
     )
 
 

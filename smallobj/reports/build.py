@@ -41,7 +41,7 @@ class ReportOptions:
 
     title: str = "Evaluation"
     size_bins: Sequence[SizeBin] = DEFAULT_BINS
-    max_detections: int = 100
+    max_detections: int = 1000
     gallery_items: int = 120
     most_detections: int = 600_000
     page_bytes: int = 48_000_000

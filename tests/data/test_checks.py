@@ -177,6 +177,20 @@ def test_command_line_counts_by_config_and_drops(root, run_check, capsys):
     assert run_check("--register", spec, "--drop-bad-boxes") == 0
 
 
+def test_command_line_reports_a_limit_below_the_objects_of_an_image(root, run_check, capsys):
+    spec = register(root, "crowd", {"0.jpg": [GOOD, [0, 20, 1, 5, 5]], "1.jpg": [GOOD]})
+    config = root / "c.yaml"
+    config.write_text(f'DATASETS: {{REGISTER: ["{spec}"], TRAIN: ["crowd"], TEST: []}}')
+    assert run_check("--config-file", str(config)) == 0
+    told = capsys.readouterr().out
+    assert "at most 2 objects in an image" in told
+    assert "warning" not in told
+    options = ["--opts", "TEST.DETECTIONS_PER_IMAGE", "1"]
+    assert run_check("--config-file", str(config), *options) == 0
+    told = capsys.readouterr().out
+    assert "warning: 1 of 2 images have more objects than TEST.DETECTIONS_PER_IMAGE 1" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -63,6 +64,7 @@ def test_a_run_from_the_shell(photos, model_folder, repository):
     assert run.returncode == 1, run.stderr
     assert "skipped: a/broken.jpg: truncated JPEG" in run.stderr
     assert "4/4" in run.stderr  # the progress bar
+    assert re.search(r"DETECTIONS_PER_IMAGE 3 cut \d+ detections.* in 3 images", run.stderr)
     assert "Traceback" not in run.stderr
     # a/1.jpg and b/1.jpg don't replace one another
     pictures = ["a_1.jpg", "2.png", "b_1.jpg"]

@@ -243,7 +243,7 @@ def test_a_model_is_tiled_only_if_the_config_says_so(tiny_config):
     assert isinstance(detector, TiledDetector)
     assert (detector.tile, detector.overlap) == (128, 32)
     assert detector.runner.max_pixels == 4 * 128 * 128
-    assert detector.max_detections == 7
+    assert detector.limit.most == 7
 
 
 @pytest.mark.parametrize(

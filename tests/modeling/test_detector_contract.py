@@ -18,6 +18,7 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from smallobj import load_config
+from smallobj.inference.cuts import take_cuts
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling import build_model
 
@@ -159,6 +160,11 @@ def test_fewer_detections_are_the_best_of_more(detector, tiles):
     for all_of_them, best in zip(many, detect(limited, items), strict=True):
         assert len(best) == 3
         torch.testing.assert_close(best.scores, all_of_them.scores[:3])
+    (cut,) = (cut for cut in take_cuts(limited) if cut.detections)
+    assert (cut.what, cut.most, cut.inputs) == ("images", 3, len(many))
+    # Some that were cut lay beyond the limit of the other model, too.
+    assert cut.detections >= sum(len(found) - 3 for found in many)
+    assert cut.highest == pytest.approx(max(float(found.scores[3]) for found in many))
 
 
 def test_empty_detections_are_valid(detector, tiles):

@@ -281,7 +281,7 @@ def test_an_untrained_detector_finds_nothing(build):
 
 @torch.no_grad()
 def test_an_image_has_the_same_detections_alone_and_in_a_batch(build):
-    model = build("MODEL.YOLO.SCORE_THRESH_TEST", 0.0).eval()
+    model = build("MODEL.YOLO.SCORE_THRESH_TEST", 0.0, "TEST.DETECTIONS_PER_IMAGE", 100).eval()
     for scale in model.head.scales:
         scale.predict.weight.normal_(0, 0.3)
         scale.predict.bias.zero_()

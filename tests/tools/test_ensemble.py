@@ -84,6 +84,14 @@ def test_kinds_meet_where_a_data_set_says_what_they_mean(main, folder):
     assert merged["3.jpg"][0][5] == 0.6
 
 
+def test_the_challenge_gets_no_more_than_its_scorer_reads(main, folder, caplog):
+    rows = [[0, 20 * k, 0, 10, 10, 0.5] for k in range(130)]
+    (folder / "a_challenge.json").write_text(json.dumps({"3.jpg": rows}))
+    assert main(["a_challenge.json", "b_challenge.json", "--output", "m.json"]) == 0
+    assert len(json.loads((folder / "m.json").read_text())["3.jpg"]) == 100
+    assert "of 1 images are cut: an image keeps at most 100" in caplog.text
+
+
 def test_weights_and_other_mergers(main, folder):
     words = ["a_coco.json", "b_coco.json", "--output", "m.json", "--weights", "3", "1"]
     assert main(words) == 0

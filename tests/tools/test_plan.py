@@ -65,6 +65,20 @@ def test_it_plans_for_the_config_training_data(tool, tiny_dataset, capsys):
     assert "planned_val" not in told
 
 
+def test_it_raises_and_reports_limits_of_crowded_data(tool, tiny_dataset, tmp_path, capsys):
+    options = [*tiny_dataset.options("crowd"), "TEST.DETECTIONS_PER_IMAGE", 2]
+    options += ["MODEL.RPN.POST_NMS_TOPK_TEST", 1]
+    output = tmp_path / "plan.yaml"
+    words = ["--config-file", CONFIG, "--max-tile", 160, "--output", output]
+    assert tool(*words, "--opts", *options) == 0
+    told = capsys.readouterr().out
+    assert "TEST.DETECTIONS_PER_IMAGE 6: an image has 3 objects" in told
+    assert "warning: a test tile has 2 objects, and MODEL.RPN.POST_NMS_TOPK_TEST 1" in told
+    assert load_config(str(output)).TEST.DETECTIONS_PER_IMAGE == 6
+    assert tool(*words, "--opts", *tiny_dataset.options("crowd2")) == 0
+    assert load_config(str(output)).TEST.DETECTIONS_PER_IMAGE == 1000
+
+
 def test_open_anchors_of_yolo_are_fitted_before_it_plans(tool, tiny_dataset, capsys):
     options = [*tiny_dataset.options("open"), "MODEL.YOLO.ANCHORS", "()"]
     config = "configs/quick/yolov3_tiny.yaml"

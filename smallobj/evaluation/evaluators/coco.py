@@ -15,6 +15,7 @@ from detectron2.utils.logger import create_small_table
 from smallobj.checks import check_at_least
 from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluator
 from smallobj.evaluation.metrics.coco_curves import coco_curves
+from smallobj.evaluation.metrics.matching import limit_warning
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.formats.coco_results import coco_result
 
@@ -77,6 +78,9 @@ class FastCOCOEvaluator(DetectionEvaluator):
 
     def score(self, data: EvaluationSet) -> dict[str, dict[str, float]]:
         """{``task``: {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR", "AP-<class>" ...}}."""
+        warning = limit_warning(data, self.max_detections, "the limit (maxDets)")
+        if warning:
+            self.logger.warning(warning)
         metrics = coco_metrics(data, self.max_detections)
         self.logger.info(
             f"COCO metrics of {self.task}, {self.max_detections} detections:\n"

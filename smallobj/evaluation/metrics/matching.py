@@ -126,6 +126,26 @@ def most_confident(scores: np.ndarray, groups: np.ndarray, most: int) -> np.ndar
     return order[counts[order]]
 
 
+def limit_warning(data: EvaluationSet, most: int, key: str) -> str:
+    """A sentence if a limit of detections per image and class leaves some out, else "".
+
+    Args:
+        data: labels and detections.
+        most: the limit.
+        key: its name.
+    """
+    table = data.detections
+    groups = _group(data, table.images, table.categories)
+    numbers, counts = np.unique(groups, return_counts=True)
+    beyond = (counts - most).clip(min=0)
+    if not beyond.any():
+        return ""
+    images = len(np.unique(numbers[beyond > 0] // len(data.class_names)))
+    return (
+        f"{key} {most} per image and class leaves out {beyond.sum()} detections of {images} images"
+    )
+
+
 def overlapping_boxes(
     detection_groups: np.ndarray,
     detection_boxes: np.ndarray,

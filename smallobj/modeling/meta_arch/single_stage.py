@@ -18,6 +18,7 @@ from detectron2.structures import Instances
 from torch import nn
 
 from smallobj.checks import check_between, check_positive, check_some_of
+from smallobj.modeling.detection_limit import DetectionLimit
 from smallobj.modeling.matching import BipartiteMatcher
 
 
@@ -73,6 +74,7 @@ class SingleStageDetector(DenseDetector):
         self.test_topk_candidates = test_topk_candidates
         self.test_nms_thresh = test_nms_thresh
         self.max_detections_per_image = max_detections_per_image
+        self.limit = DetectionLimit(max_detections_per_image)
 
     @classmethod
     def build_head(
@@ -120,7 +122,7 @@ class SingleStageDetector(DenseDetector):
             candidates.pred_classes,
             self.test_nms_thresh,
         )
-        return candidates[keep[: self.max_detections_per_image]]
+        return self.limit(candidates[keep])
 
 
 class MatchedAnchorsDetector(SingleStageDetector):

@@ -148,13 +148,16 @@ def test_same_as_the_official_summary(register):
     assert ours == pytest.approx([100 * s for s in theirs], abs=1e-9)
 
 
-def test_detections_beyond_a_hundred_count_when_asked(register):
+def test_detections_beyond_a_hundred_count_when_asked(register, caplog):
     boxes = [[x, y, x + 8, y + 8] for x in range(0, 400, 20) for y in range(0, 200, 20)]
     dicts = [record(1, [(0, b, 0) for b in boxes])]
     outputs = [output([(0, b, 0.9) for b in boxes])]
     name = register(dicts)
     assert run(FastCOCOEvaluator(name, max_detections=200), dicts, outputs)["bbox"]["AR"] == 100
+    told = "the limit (maxDets) 100 per image and class leaves out 100 detections of 1 images"
+    assert told not in caplog.text
     assert run(FastCOCOEvaluator(name, max_detections=100), dicts, outputs)["bbox"]["AR"] == 50
+    assert told in caplog.text
 
 
 def test_nothing_found_is_zero_and_nothing_to_find_is_nan(register):

@@ -1,0 +1,89 @@
+"""What the limits of a detector have cut, as sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+from torch import nn
+
+from smallobj.inference.tiled import TiledDetector
+from smallobj.modeling.detection_limit import ProposalLimit, limits_of
+
+IMAGES, TILES = "images", "tiles"
+DETECTIONS_KEY = "TEST.DETECTIONS_PER_IMAGE"
+PROPOSALS_ADVICE = (
+    f"raise {ProposalLimit.key} and MODEL.RPN.PRE_NMS_TOPK_TEST, and lower "
+    "MODEL.RPN.PIXELS_PER_PROPOSAL_TEST"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """Detections beyond one of the limits of a detector.
+
+    Attributes:
+        key: the config key of the limit.
+        what: IMAGES or TILES, to whose detections the limit applies.
+        most: the limit; 0 if it depends on the tile, as that of proposals does.
+        inputs: number of images or tiles that had more.
+        detections: number of detections cut; 0 if unknown, as for proposals.
+        highest: their highest score.
+    """
+
+    key: str
+    what: str
+    most: int
+    inputs: int
+    detections: int = 0
+    highest: float = 0.0
+
+    def __str__(self) -> str:
+        what = self.what.removesuffix("s") if self.inputs == 1 else self.what
+        if self.key == ProposalLimit.key:
+            return (
+                f"in {self.inputs} {what} over half of the proposals are objects, so proposals "
+                f"probably ran out and objects are missing; {PROPOSALS_ADVICE}"
+            )
+        return (
+            f"{self.key} {self.most} cut {self.detections} detections, with scores of up to "
+            f"{self.highest:.2f}, in {self.inputs} {what}; set it higher to keep them"
+        )
+
+
+def count_from(detector: nn.Module, lowest_score: float) -> None:
+    """From now on only cut detections of at least this score are counted."""
+    for _, limit in limits_of(detector):
+        limit.lowest_score = lowest_score
+
+
+def take_cuts(detector: nn.Module) -> list[Cut]:
+    """What the limits of a detector have cut since the last call; empty if nothing."""
+    is_tiled = any(isinstance(module, TiledDetector) for module in detector.modules())
+    cuts = []
+    for module, limit in limits_of(detector):
+        inputs, detections, highest = limit.take()
+        is_wrapper = module.__module__.startswith(__package__)
+        what = TILES if is_tiled and not is_wrapper else IMAGES
+        if detections:
+            cuts.append(Cut(DETECTIONS_KEY, what, limit.most, inputs, detections, highest))
+        proposals = getattr(module, "proposal_limit", None)
+        crowded = proposals.take() if isinstance(proposals, ProposalLimit) else 0
+        if crowded:
+            cuts.append(Cut(ProposalLimit.key, what, 0, crowded))
+    return sum_cuts(cuts)
+
+
+def sum_cuts(cuts: Iterable[Cut]) -> list[Cut]:
+    """One entry for each limit, of what several detectors or processes have cut."""
+    sums: dict[tuple[str, str, int], Cut] = {}
+    for cut in cuts:
+        limit = (cut.key, cut.what, cut.most)
+        old = sums.get(limit, Cut(*limit, inputs=0))
+        sums[limit] = Cut(
+            *limit,
+            old.inputs + cut.inputs,
+            old.detections + cut.detections,
+            max(old.highest, cut.highest),
+        )
+    return list(sums.values())
