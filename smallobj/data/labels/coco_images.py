@@ -9,10 +9,9 @@ from smallobj.data.labels.ids import Ids
 from smallobj.data.labels.image_lookup import ImageLookup, unslashed
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import DatasetReading, make_record
-from smallobj.data.labels.rules import FIX, rule
+from smallobj.data.labels.rules import FIX, IMAGE_TWICE, rule
 from smallobj.data.labels.spec import DatasetSpec
-from smallobj.images.kinds import read_start
-from smallobj.images.orientation import is_turned_sideways, orientation_of
+from smallobj.data.labels.told_size import UNKNOWN_SIZE, scale_of
 from smallobj.images.size import read_sizes
 
 _IMAGE_RULE = rule(
@@ -20,41 +19,7 @@ _IMAGE_RULE = rule(
     "an image must be an object with an id and a file_name, a string",
     dropped="image",
 )
-_TWICE = rule(
-    "image-twice",
-    "a file_name may occur once",
-    fixed="image entry merged with the first of its name",
-    dropped="image",
-)
 _ID_TWICE = rule("image-id-twice", "an image's id may occur once", dropped="image")
-_SIZE_RULE = rule(
-    "image-size",
-    "width and height must be those of the image",
-    FIX,
-    fixed="size taken from the image",
-    dropped="image",
-)
-_TURNED_RULE = rule(
-    "image-turned",
-    "width and height must be those of the upright image (EXIF orientation applied): boxes drawn "
-    "in the image as it is stored lie elsewhere",
-    fixed="size taken from the upright image",
-    dropped="image",
-)
-_SCALED_RULE = rule(
-    "image-scaled",
-    "width and height must be those of the image: boxes drawn in a smaller or larger copy lie "
-    "elsewhere",
-    fixed="image whose boxes are scaled to it",
-    dropped="image",
-)
-_TOLD_SIZE_RULE = rule(
-    "image-size-unknown",
-    "without a folder of images, an image must have a whole width and height",
-    dropped="image",
-)
-# Sides in the same ratio up to this share are those of a scaled copy.
-_SAME_RATIO = 0.02
 
 
 @dataclasses.dataclass
@@ -98,8 +63,8 @@ def read_images(
         path = lookup.path(name, place, reading) if lookup else unslashed_name(name)
         if path in named:
             if identity in images and images[identity] is named[path]:
-                reading.report(*place, _TWICE, f"{shown(name)} again")
-            elif reading.report(*place, _TWICE, f"{shown(name)} again") == FIX:
+                reading.report(*place, IMAGE_TWICE, f"{shown(name)} again")
+            elif reading.report(*place, IMAGE_TWICE, f"{shown(name)} again") == FIX:
                 images.setdefault(identity, named[path])
             else:
                 images.setdefault(identity, CocoImage(None))
@@ -140,34 +105,17 @@ def _fill(
     if found is None:
         if told is None:
             value = f"{shown(entry.get('width'))} and {shown(entry.get('height'))}"
-            reading.report(*place, _TOLD_SIZE_RULE, value)
+            reading.report(*place, UNKNOWN_SIZE, value)
             return
         found = told
     size: tuple[int, int] = found
     if told != size and ("width" in entry or "height" in entry):
-        value = f"{shown(entry.get('width'))} wide, {shown(entry.get('height'))} high; the image "
-        value += f"is {size[1]} and {size[0]}"
-        broken = _SIZE_RULE
-        if told is not None and told == size[::-1] and _is_stored_sideways(path):
-            broken = _TURNED_RULE
-        elif told is not None and _is_scaled(told, size):
-            broken = _SCALED_RULE
-        if reading.report(*place, broken, value) != FIX:
+        value = f"{shown(entry.get('width'))} wide, {shown(entry.get('height'))} high"
+        scale = scale_of(told, size, path, place, reading, value)
+        if scale is None:
             return
-        if broken is _SCALED_RULE and told is not None:
-            image.scale = (size[1] / told[1], size[0] / told[0])
+        image.scale = scale
     image.record = make_record(path, identity, size)  # type: ignore[arg-type]
-
-
-def _is_stored_sideways(path: str) -> bool:
-    return is_turned_sideways(orientation_of(path, read_start(path).kind))
-
-
-def _is_scaled(told: tuple[int, int], size: tuple[int, int]) -> bool:
-    by_height, by_width = size[0] / told[0], size[1] / told[1]
-    # A few pixels more or less are another kind of mistake, which moves no box.
-    far = abs(size[0] - told[0]) > 2 or abs(size[1] - told[1]) > 2
-    return far and abs(by_height / by_width - 1) <= _SAME_RATIO
 
 
 def _told_size(entry: dict[str, Any]) -> tuple[int, int] | None:

@@ -103,6 +103,12 @@ CLASS_COUNT = rule(
 CLASS_NAMES_GIVEN = rule(
     "class-names-missing", "classes must have names", FIX, fixed="classes named by their numbers"
 )
+IMAGE_TWICE = rule(
+    "image-twice",
+    "an image may be listed once",
+    fixed="image entry merged with the first of its name",
+    dropped="image",
+)
 IMAGE_EXISTS = rule("image-missing", "the image file must exist", dropped="image")
 IMAGE_READABLE = rule("image-unreadable", "the image file must be readable", dropped="image")
 
