@@ -13,7 +13,9 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from smallobj.data.labels.listed_images import ListedImage
 from smallobj.data.labels.objects import add_object, read_numbers
+from smallobj.data.labels.outlines import Outline
 from smallobj.data.labels.problems import Problem, shown
 from smallobj.data.labels.readers import read_labels
 from smallobj.data.labels.reading import DatasetReading, read_json
@@ -92,11 +94,12 @@ def _add_all(found: ResultColumns, path: str, known: KnownSet, reading: DatasetR
             reading.report(*place, _BOX_RULE, shown(box))
             continue
         numbers = read_numbers(reading, place, box)
-        corners = None
+        outline = None
         if numbers is not None:
             x, y, w, h = numbers
-            corners = (x, y, x + w, y + h)
-        add_object(reading, reading.records[number], place, index, corners, score=score)
+            outline = Outline((x, y, x + w, y + h))
+        image = ListedImage(reading.records[number])
+        add_object(reading, image, place, index, outline, score=score)
 
 
 def coco_result(

@@ -61,8 +61,11 @@ def box_set(
 
 def name_below(path: str, folder: str) -> str:
     """Path of an image below the folder of images, with "/"; the whole path without a folder."""
+    if not folder:
+        return slashed(path)
     # With the slash, or a folder "val" would be cut off "val2/1.jpg", too.
-    return slashed(path.removeprefix(os.path.join(folder, "")) if folder else path)
+    start = os.path.join(os.path.normpath(folder), "")
+    return slashed(os.path.normpath(path).removeprefix(start.removeprefix(os.path.join(".", ""))))
 
 
 def _image(

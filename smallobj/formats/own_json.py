@@ -11,8 +11,9 @@ from typing import Any
 
 from smallobj.data.labels.csv_table import KNOWN_FILE
 from smallobj.data.labels.image_size import list_images
-from smallobj.data.labels.listed_images import ListedImages, slashed
+from smallobj.data.labels.listed_images import ListedImage, ListedImages, Listing, slashed
 from smallobj.data.labels.objects import add_object, read_numbers, whole_size
+from smallobj.data.labels.outlines import Outline
 from smallobj.data.labels.problems import Problem, shown
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_json
 from smallobj.data.labels.rules import FIX, KNOWN_CLASS
@@ -70,10 +71,11 @@ def _read_images(entries: list[Any], source: Source, reading: DatasetReading) ->
     files: list[str] = []
     if source.images and not os.path.isdir(source.images):
         reading.report(source.images, "image folder", MUST_EXIST, "no such folder")
-    elif source.images:
+        return
+    if source.images:
         files = list_images(source.images)
-        images.add_folder(files)
     known = ImageNames(files)
+    listings = []
     for number, entry in enumerate(entries):
         place = (source.path, f"images[{number}]")
         if isinstance(entry, dict) and "error" in entry and "detections" not in entry:
@@ -83,32 +85,32 @@ def _read_images(entries: list[Any], source: Source, reading: DatasetReading) ->
         ):
             reading.report(*place, own_results.IMAGE_RULE, shown(entry))
             continue
+        name, size = slashed(entry["file"]), None
         if source.images:
             # Detection names images by the paths that it was given.
             found = known.find_exactly(entry["file"])
-            record = None if found is None else images.records[slashed(files[found])]
-            if record is None:
+            if found is None:
                 reading.report(*place, KNOWN_FILE, shown(entry["file"]))
+                continue
+            name = slashed(files[found])
         else:
-            record = _sized_image(entry, place, images, reading)
-        for i, detection in enumerate(entry["detections"] if record else []):
-            _read_detection(detection, record, (place[0], f"{place[1]}.detections[{i}]"), reading)
-    reading.records = images.readable()
-
-
-def _sized_image(
-    entry: dict[str, Any], place: tuple[str, str], images: ListedImages, reading: DatasetReading
-) -> dict[str, Any] | None:
-    size = whole_size(entry.get("width"), entry.get("height"))
-    if size is None:
-        value = f"{shown(entry.get('width'))} and {shown(entry.get('height'))}"
-        reading.report(*place, _SIZE_RULE, value)
-        return None
-    return images.add(slashed(entry["file"]), size, place)
+            size = whole_size(entry.get("width"), entry.get("height"))
+            if size is None:
+                value = f"{shown(entry.get('width'))} and {shown(entry.get('height'))}"
+                reading.report(*place, _SIZE_RULE, value)
+                continue
+        listings.append(Listing([name], size, place, entry["detections"]))
+    for image, listing in images.add(listings):
+        for i, detection in enumerate(listing.content):
+            file, entry_name = listing.place
+            _read_detection(detection, image, (file, f"{entry_name}.detections[{i}]"), reading)
+    if source.images:
+        images.add_others()
+    images.finish(in_order_of_names=bool(source.images))
 
 
 def _read_detection(
-    one: Any, record: dict[str, Any] | None, place: tuple[str, str], reading: DatasetReading
+    one: Any, image: ListedImage, place: tuple[str, str], reading: DatasetReading
 ) -> None:
     if not isinstance(one, dict) or not {"class_id", "box", "score"} <= set(one):
         reading.report(*place, own_results.DETECTION_RULE, shown(one))
@@ -120,17 +122,21 @@ def _read_detection(
     if not isinstance(box, list) or len(box) != 4:
         reading.report(*place, _BOX_RULE, shown(box))
         return
-    assert record is not None
     numbers = read_numbers(reading, place, box)
-    count = len(record["annotations"])
-    add_object(reading, record, place, index, numbers, score=one["score"])
-    if one.get("mask") is None or len(record["annotations"]) == count:
+    outline = None
+    if numbers is not None:
+        x1, y1, x2, y2 = numbers
+        outline = Outline((x1, y1, x2, y2))
+    annotations = image.record["annotations"]
+    count = len(annotations)
+    add_object(reading, image, place, index, outline, score=one["score"])
+    if one.get("mask") is None or len(annotations) == count or image.size is None:
         return
-    mask, broken = read_segmentation(one["mask"], (record["height"], record["width"]))
+    mask, broken = read_segmentation(one["mask"], image.size)
     if broken is not None and reading.report(*place, *broken) != FIX:
-        record["annotations"].pop()
+        annotations.pop()
     elif mask:
-        record["annotations"][-1]["segmentation"] = mask
+        annotations[-1]["segmentation"] = mask
 
 
 def write(boxes: BoxSet, target: Target) -> None:

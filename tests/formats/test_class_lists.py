@@ -102,11 +102,10 @@ def labelme(tmp_path, *names):
     return str(tmp_path / "in")
 
 
-def test_labelme_without_a_list_takes_names_as_they_appear(tmp_path):
-    assert read_boxes("labelme", Source(labelme(tmp_path, "nut", "bolt"))).class_names == [
-        "nut",
-        "bolt",
-    ]
+def test_labelme_without_a_list_sorts_its_names(tmp_path):
+    boxes = read_boxes("labelme", Source(labelme(tmp_path, "nut 10", "nut 9", "bolt")))
+    assert boxes.class_names == ["bolt", "nut 9", "nut 10"]
+    assert boxes.images[0].classes.tolist() == [2, 1, 0]
 
 
 @pytest.mark.parametrize("option", ["classes", "coco_images"])

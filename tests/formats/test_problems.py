@@ -183,13 +183,15 @@ def test_labelme_as_its_users_draw(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "parts"),
     [
-        ({"shape_type": "polygon"}, ["shapes[0]", "other than rectangles", "'polygon'"]),
-        ({"points": [[1, 2]]}, ["shapes[0]", "rectangles of two points", "[[1, 2]]"]),
+        ({"shape_type": "polygon"}, ["shapes[0]", "must have an area", "'polygon'"]),
+        ({"shape_type": "linestrip"}, ["shapes[0]", "must have an area", "'linestrip'"]),
+        ({"shape_type": "sphere"}, ["shapes[0]", "a known shape_type", "'sphere'"]),
+        ({"points": [[1, 2]]}, ["shapes[0]", "a rectangle two or four", "[[1, 2]]"]),
         ({"points": [[1, "x"], [3, 4]]}, ["shapes[0]", "a coordinate must be a number", "'x'"]),
         ({"points": [[1, 2], [1, 9]]}, ["shapes[0]", "positive width"]),
-        ({"label": None}, ["shapes[0]", "a text label"]),
+        ({"label": None}, ["shapes[0]", "must have a class", "None"]),
         ({"description": "score=9"}, ["shapes[0]", "a score must be", "'9'"]),
-        ({"imageWidth": 40.5}, ["imageWidth and imageHeight must be whole", "40.5"]),
+        ({"imageWidth": 40.5}, ["must have a whole width and height", "40.5"]),
         ({"imagePath": None}, ["a text imagePath"]),
         ({"shapes": None}, ["a list of shapes"]),
     ],
@@ -205,7 +207,7 @@ def test_labelme_with_known_classes_and_images(tmp_path, photos):
     message = error_of("labelme", str(photos), str(photos), str(tmp_path / "names.txt"))
     expect(message, "shapes[0]", "a known one", "'bolt'; known are ['nut']")
     (photos / "b.json").write_text(json.dumps(labelme()))
-    expect(error_of("labelme", str(photos)), "b.json", "an image may be named once", "'a.jpg'")
+    expect(error_of("labelme", str(photos)), "b.json", "an image may be listed once", "'a.jpg'")
     (photos / "b.json").write_text(json.dumps(labelme(imagePath="b.jpg")))
     expect(error_of("labelme", str(photos), str(photos)), "b.json", "image file must exist")
 
@@ -223,15 +225,15 @@ BOX = '<box label="bolt" xtl="{}" ytl="2" xbr="9" ybr="8" {}>{}</box>'
     [
         (cvat(BOX.format("x", "", "")), ["line 2 (image a.jpg)", "must be a number", "'x'"]),
         (cvat(BOX.format(9, "", "")), ["line 2", "positive width"]),
-        (cvat(BOX.format(1, 'rotation="30.0"', "")), ["must not be rotated", "30.0"]),
-        (cvat('<box xtl="1"/>'), ["line 2", "a box must have label, xtl"]),
-        (cvat('<polygon points="1,2"/>'), ["shapes other than boxes", "<polygon>"]),
+        (cvat(BOX.format(1, 'rotation="30 degrees"', "")), ["must be a number", "'30 degrees'"]),
+        (cvat('<box xtl="1"/>'), ["line 2", "a box xtl, ytl, xbr and ybr"]),
+        (cvat('<polygon points="1,2"/>'), ["a shape must have an area", "<polygon>"]),
         (cvat("").replace('"40"', '"0"'), ["whole, positive width and height"]),
         (cvat("") + "<x/>", ["the file must be valid XML", "line 2"]),
         (cvat("")[:60], ["the file must be valid XML"]),
         ("", ["the file must be valid XML", "no element found"]),
         ("<html/>", ["the root element annotations", "'html'"]),
-        ('<annotations>\n<track id="0"/></annotations>', ["line 2", "without tracks"]),
+        ("<annotations><track>\n<box/></track></annotations>", ["line 2", "number of its frame"]),
     ],
 )
 def test_cvat(tmp_path, text, parts):

@@ -10,10 +10,10 @@ import io
 import os
 from collections.abc import Sequence
 
-from smallobj.data.labels.image_size import list_images
-from smallobj.data.labels.listed_images import ListedImages, slashed
+from smallobj.data.labels.listed_images import ListedImage, ListedImages, Listing, slashed
 from smallobj.data.labels.named_classes import NamedClasses
 from smallobj.data.labels.objects import add_object, read_numbers
+from smallobj.data.labels.outlines import Outline
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_text
@@ -75,35 +75,33 @@ class _Table:
         # As the rows have them, where there is no list.
         self._names: dict[int, str] = {}
         self._ids: dict[str, int] = {}
-        self._images = ListedImages(spec.images, reading)
+        # By image, in the order of their first rows.
+        self._rows: dict[str, list[tuple[list[str], tuple[str, str]]]] = {}
         if spec.images and not os.path.isdir(spec.images):
             reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
-        elif spec.images:
-            self._images.add_folder(list_images(spec.images))
 
     def add_row(self, row: list[str], place: tuple[str, str]) -> None:
         if len(row) != len(COLUMNS) or not row[0]:
             self._reading.report(*place, _ROW_RULE, shown(row))
             return
-        path, class_id, name, score, *corners = row
-        file = self._below(path)
-        record = self._images.records.get(file)
-        if record is None and self._spec.images:
-            self._reading.report(*place, KNOWN_FILE, shown(path))
-            return
-        if record is None:
-            record = self._images.add(file, None, place)
-            assert record is not None  # it is new, and needs no file
+        self._rows.setdefault(row[0], []).append((row, place))
+
+    def _image_names(self, path: str) -> list[str]:
+        """Names below the folder, best first: rows carry the paths that detection was given."""
+        file = slashed(path)
+        if not self._spec.images:
+            return [file]
+        return [file, slashed(os.path.relpath(path, self._spec.images))]
+
+    def _read_row(self, image: ListedImage, row: list[str], place: tuple[str, str]) -> None:
+        _, class_id, name, score, *corners = row
         index = self._class_index(class_id, name, place)
         numbers = read_numbers(self._reading, place, corners)
-        add_object(self._reading, record, place, index, numbers, score=score or None)
-
-    def _below(self, path: str) -> str:
-        """Name below the folder: rows carry the paths that detection was given."""
-        file = slashed(path)
-        if not self._spec.images or file in self._images.records:
-            return file
-        return slashed(os.path.relpath(path, self._spec.images))
+        outline = None
+        if numbers is not None:
+            x1, y1, x2, y2 = numbers
+            outline = Outline((x1, y1, x2, y2))
+        add_object(self._reading, image, place, index, outline, score=score or None)
 
     def _class_index(self, text: str, name: str, place: tuple[str, str]) -> int | None:
         # isdigit alone takes superscripts, too, and int() raises for these and for very long texts.
@@ -133,12 +131,22 @@ class _Table:
 
     def finish(self) -> None:
         """Numbers the classes where only the rows name them; their ids may have gaps."""
-        self._reading.records = self._images.readable()
+        images = ListedImages(self._spec.images, self._reading)
+        listings = [
+            Listing(self._image_names(path), None, rows[0][1], rows)
+            for path, rows in self._rows.items()
+        ]
+        for image, listing in images.add(listings, KNOWN_FILE):
+            for row, place in listing.content:
+                self._read_row(image, row, place)
+        if self._spec.images:
+            images.add_others()
+        images.finish(in_order_of_names=bool(self._spec.images))
         if not self._classes.is_open:
             return
         ids = sorted(self._names)
         self._reading.class_names = [self._names[identity] for identity in ids]
         self._reading.class_ids = {identity: index for index, identity in enumerate(ids)}
-        for record in self._images.records.values():
+        for record in self._reading.records:
             for annotation in record["annotations"]:
                 annotation["category_id"] = self._reading.class_ids[annotation["category_id"]]

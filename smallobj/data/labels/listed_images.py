@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
+from smallobj.data.labels.image_lookup import ImageLookup
+from smallobj.data.labels.image_size import list_images, natural_key
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import DatasetReading, make_record
+from smallobj.data.labels.rules import FIX, IMAGE_TWICE, Rule, rule
+from smallobj.data.labels.told_size import scale_of
 from smallobj.images.size import read_sizes
 
-UNIQUE_IMAGE = "an image may be named once"
+UNLABELLED = rule(
+    "image-without-labels",
+    "an image in the folder of images must have labels",
+    FIX,
+    fixed="image without labels taken as one without objects",
+    dropped="image",
+)
 
 
 def slashed(path: str) -> str:
@@ -17,63 +29,130 @@ def slashed(path: str) -> str:
     return path.replace(os.sep, "/")
 
 
-class ListedImages:
-    """The images that were listed so far, by name below the folder of images.
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """An image as a label file lists it.
 
     Attributes:
-        records: by name; without a height and a width where the size is unknown.
+        names: paths below the folder of images, with "/"; the first that is there counts.
+        size: (h, w) as the labels say it, None where they don't.
+        place: file and entry that a problem names.
+        content: what the file says of the image.
     """
+
+    names: Sequence[str]
+    size: tuple[int, int] | None
+    place: tuple[str, str]
+    content: Any = None
+
+
+@dataclasses.dataclass
+class ListedImage:
+    """An image that can be read.
+
+    Attributes:
+        record: its Detectron2 record; without a height and a width where the size is unknown.
+        scale: (x, y) by which coordinates in the labels are multiplied.
+    """
+
+    record: dict[str, Any]
+    scale: tuple[float, float] = (1.0, 1.0)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(h, w), None where it is unknown."""
+        if "height" not in self.record:
+            return None
+        return self.record["height"], self.record["width"]
+
+
+class ListedImages:
+    """The images that were listed so far."""
 
     def __init__(self, folder: str, reading: DatasetReading) -> None:
         """
         Args:
             folder: of the images; "" where there is none, and sizes are what the labels say.
-            reading: receives the problems.
+            reading: receives the records and the problems.
         """
         self._folder = folder
         self._reading = reading
-        self.records: dict[str, dict[str, Any]] = {}
+        self._lookup = ImageLookup(folder) if folder else None
+        self._images: dict[str, ListedImage | None] = {}
 
     def add(
-        self, name: str, size: tuple[int, int] | None, place: tuple[str, str]
-    ) -> dict[str, Any] | None:
-        """The record of a new image; None after reporting that it came before or isn't there.
+        self, listings: Sequence[Listing], missing: Rule | None = None
+    ) -> list[tuple[ListedImage, Listing]]:
+        """The images of the listings; reports those that occur twice or aren't there.
 
         Args:
-            name: path below the folder, with "/".
-            size: (h, w) as the labels say it; the image's own counts where there is a folder.
-            place: file and entry that a problem names.
+            listings: any number at once: sizes are read in threads.
+            missing: the rule that an image breaks which is not there; None for the usual one.
         """
-        if name in self.records:
-            self._reading.report(*place, UNIQUE_IMAGE, f"{shown(name)} again")
+        new: dict[str, Listing] = {}
+        kept = []
+        for listing in listings:
+            path = self._path(listing)
+            if path in self._images or path in new:
+                value = f"{shown(listing.names[0])} again"
+                if self._reading.report(*listing.place, IMAGE_TWICE, value) != FIX:
+                    continue
+            else:
+                new[path] = listing
+            kept.append((path, listing))
+        paths = list(new)
+        sizes = read_sizes(paths) if self._folder else [None] * len(paths)
+        for path, size in zip(paths, sizes, strict=True):
+            self._images[path] = self._image(path, new[path], size, missing)
+        images = [(self._images[path], listing) for path, listing in kept]
+        return [(image, listing) for image, listing in images if image is not None]
+
+    def _path(self, listing: Listing) -> str:
+        if self._lookup is None:
+            return listing.names[0]
+        for name in listing.names:
+            path = os.path.normpath(os.path.join(self._folder, name))
+            if os.path.isfile(path):
+                return path
+        return self._lookup.path(listing.names[-1], listing.place, self._reading)
+
+    def _image(
+        self, path: str, listing: Listing, found: Any, missing: Rule | None
+    ) -> ListedImage | None:
+        """The image of a new path, None after reporting why it cannot be used."""
+        if isinstance(found, FileNotFoundError) and missing is not None:
+            self._reading.report(*listing.place, missing, shown(listing.names[0]))
             return None
-        path = name
-        if self._folder:
-            path = os.path.join(self._folder, name)
-            (found,) = read_sizes([path])
-            if isinstance(found, Exception):
-                self._reading.report_image(*place, path, found)
-                return None
-            size = found
-        self.records[name] = _record(path, len(self.records) + 1, size)
-        return self.records[name]
+        if isinstance(found, Exception):
+            self._reading.report_image(*listing.place, path, found)
+            return None
+        if found is None:
+            return ListedImage(_record(path, listing.size))
+        if listing.size is None:
+            return ListedImage(_record(path, found))
+        fitted = scale_of(listing.size, found, path, listing.place, self._reading)
+        return None if fitted is None else ListedImage(_record(path, found), fitted)
 
-    def add_folder(self, names: list[str]) -> None:
-        """Takes images of the folder, with their sizes read in threads."""
-        paths = [os.path.join(self._folder, name) for name in names]
-        for name, path, size in zip(names, paths, read_sizes(paths), strict=True):
-            if isinstance(size, Exception):
-                self._reading.report_image(path, "image file", path, size)
-            # Kept all the same, or each of its boxes would be reported as one of an unknown image.
-            known = (0, 0) if isinstance(size, Exception) else size
-            self.records[slashed(name)] = _record(path, len(self.records) + 1, known)
+    def add_others(self) -> None:
+        """Takes the images of the folder that no label file has named."""
+        paths = [os.path.join(self._folder, name) for name in list_images(self._folder)]
+        others = [path for path in map(os.path.normpath, paths) if path not in self._images]
+        for path, size in zip(others, read_sizes(others), strict=True):
+            place = (path, "image file")
+            if self._reading.report(*place, UNLABELLED, os.path.basename(path)) == FIX:
+                self._images[path] = self._image(path, Listing([path], None, place), size, None)
 
-    def readable(self) -> list[dict[str, Any]]:
-        """The records, in the order in which they came, but for images that cannot be read."""
-        return [record for record in self.records.values() if record.get("height") != 0]
+    def finish(self, in_order_of_names: bool) -> None:
+        """Gives the reading all records, in the order of the labels or of the images' names."""
+        records = [image.record for image in self._images.values() if image is not None]
+        if in_order_of_names:
+            records.sort(key=lambda record: natural_key(slashed(record["file_name"])))
+        for number, record in enumerate(records, start=1):
+            record["image_id"] = number
+        self._reading.records = records
 
 
-def _record(path: str, image_id: int, size: tuple[int, int] | None) -> dict[str, Any]:
+def _record(path: str, size: tuple[int, int] | None) -> dict[str, Any]:
     if size is not None:
-        return make_record(path, image_id, size)
-    return {"file_name": path, "image_id": image_id, "annotations": []}
+        return make_record(path, 0, size)
+    return {"file_name": path, "image_id": 0, "annotations": []}

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from smallobj.data.labels.image_size import natural_key
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import DatasetReading, read_class_file
-from smallobj.data.labels.rules import KNOWN_CLASS
+from smallobj.data.labels.rules import FIX, KNOWN_CLASS, rule
 from smallobj.data.labels.spec import DatasetSpec
+
+_PLAIN_RULE = rule(
+    "class-plain",
+    "a label's class must be a text without blanks at its ends",
+    FIX,
+    fixed="class read as a plain text",
+    dropped="box",
+)
+_EMPTY_RULE = rule("class-empty", "a label must have a class", dropped="box")
 
 
 class NamedClasses:
@@ -43,17 +54,41 @@ class NamedClasses:
     def __contains__(self, name: str) -> bool:
         return name in self._numbers
 
-    def index(self, name: str, place: tuple[str, str]) -> int | None:
-        """Number of a class, None after reporting an unknown name.
+    def index(self, name: Any, place: tuple[str, str]) -> int | None:
+        """Number of a class, None after reporting an unknown one, or what is no name.
 
         Args:
-            name: as the label has it.
+            name: as the label has it, a text or a number.
             place: file and entry that a problem names.
         """
-        if self.is_open and name:
-            return self.add(name)
-        if name in self._numbers:
+        if isinstance(name, str) and name in self._numbers:
             return self._numbers[name]
-        value = f"{shown(name)}; known are {shown(self._reading.class_names)}"
+        is_number = isinstance(name, int | float) and not isinstance(name, bool)
+        plain = str(name).strip() if is_number or isinstance(name, str) else ""
+        if not plain:
+            self._reading.report(*place, _EMPTY_RULE, shown(name))
+            return None
+        if plain != name and self._reading.report(*place, _PLAIN_RULE, shown(name)) != FIX:
+            return None
+        if self.is_open:
+            return self.add(plain)
+        if plain in self._numbers:
+            return self._numbers[plain]
+        value = f"{shown(plain)}; known are {shown(self._reading.class_names)}"
         self._reading.report(*place, KNOWN_CLASS, value)
         return None
+
+    def sort(self) -> None:
+        """Puts classes that the labels gave into the order of their names, "class 9" before 10.
+
+        In the order of their first labels those of two data sets would seldom agree.
+        """
+        if not self.is_open:
+            return
+        before = self._reading.class_names
+        self._reading.class_names = sorted(before, key=natural_key)
+        self._numbers = {name: number for number, name in enumerate(self._reading.class_names)}
+        places = [self._numbers[name] for name in before]
+        for record in self._reading.records:
+            for annotation in record["annotations"]:
+                annotation["category_id"] = places[annotation["category_id"]]
