@@ -23,11 +23,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from smallobj.checks import check_file
-from smallobj.command_line import INTERRUPTED, check_detector_options, run_command
+from smallobj.command_line import INTERRUPTED, check_detector_options, files_read, run_command
 from smallobj.demo.scan_options import ScanOptions
 from smallobj.image_paths import describe_inputs, find_images, leave_out_pictures
 from smallobj.results.drawing_options import DrawingOptions
-from smallobj.whole_file import require_writable
+from smallobj.whole_file import check_outputs, list_beside, require_writable
 
 if TYPE_CHECKING:
     from smallobj.demo.run import DemoRun
@@ -82,6 +82,8 @@ def detect(args: argparse.Namespace, demo_run: DemoRun, paths: list[str]) -> Non
     demo_run.log.category_ids = ids.category_ids(demo_run.predictor.class_names)
     folders = [path for path in args.input if os.path.isdir(os.path.expanduser(path))]
     pictures = plan_pictures(paths, args.output or DEFAULT_OUTPUT, folders)
+    written = [*result_files(args), *(("--output", picture) for picture in pictures)]
+    check_outputs(written, input_files(args, paths))
     jobs = list(map(ImageJob, paths, pictures, ids.image_ids(paths)))
     options = ScanOptions.of(args)
     whole, scanned = choose_scans(jobs, options)
@@ -101,6 +103,7 @@ def detect_video(args: argparse.Namespace, demo_run: DemoRun) -> None:
     if args.video_input:
         with Video(args.video_input) as video:
             film = plan_video(args.video_input, args.output or DEFAULT_OUTPUT)
+            check_outputs([*result_files(args), ("--output", film)], input_files(args, []))
             detect_frames(demo_run, video, film)
         return
     require_display()
@@ -134,8 +137,21 @@ def check(args: argparse.Namespace) -> list[str]:
         check_file("COCO annotation file", args.coco_images)
     if args.video_input:
         check_file("video file", args.video_input)
-    require_writable([p for p in (args.json, args.csv, args.coco, args.geojson) if p])
+    check_outputs(result_files(args), input_files(args, paths))
+    require_writable([path for _, path in result_files(args) if path])
     return paths
+
+
+def result_files(args: argparse.Namespace) -> list[tuple[str, str | None]]:
+    """The files that are written besides pictures, with their options."""
+    files = [(f"--{name}", getattr(args, name)) for name in ("json", "csv", "coco", "geojson")]
+    return [*files, ("--csv", args.csv and list_beside(args.csv))]
+
+
+def input_files(args: argparse.Namespace, paths: list[str]) -> list[str]:
+    """The files that are read."""
+    words = (args.video_input, args.coco_images, args.config_file, args.weights, *args.opts[1::2])
+    return [*paths, *files_read(*words)]
 
 
 def run(args: argparse.Namespace) -> int:

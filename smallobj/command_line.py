@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from smallobj.checks import check_between, check_device_kind, check_file, check_pairs, check_path
 from smallobj.config_files import find_config
 from smallobj.detectron2_compat import MISSING
+from smallobj.image_paths import IMAGE_ENDINGS
 
 BAD_INPUT = 2
 # A shell's exit status of a command that Ctrl-C ended.
@@ -121,3 +122,28 @@ def check_labels_and_results(labels: str, *results: str, classes: str = "") -> N
         check_file("label file", labels)
     for path in results:
         check_path("results file or folder", path)
+
+
+# Files of a folder that are labels, by the format of a dataset's entry.
+_LABEL_ENDINGS = {"yolo": (".txt",), "labelme": (".json",)}
+
+
+def files_read(*words: str | os.PathLike[str] | None, labels: str = "") -> Iterator[str]:
+    """Files that a command reads, for :func:`smallobj.whole_file.check_outputs`.
+
+    Args:
+        words: files; folders, of which the images are read; datasets' entries
+            "NAME=FORMAT:LABELS:IMAGES"; and other words, which name no file.
+        labels: format of the label files that folders hold as well.
+    """
+    for word in (os.fspath(word) for word in words if word):
+        if os.path.isdir(word):
+            for folder, _, names in os.walk(word):
+                kept = (*IMAGE_ENDINGS, *_LABEL_ENDINGS.get(labels, ()))
+                yield from (os.path.join(folder, n) for n in names if n.lower().endswith(kept))
+        elif os.path.isfile(word):
+            yield word
+        elif "=" in word:
+            form, *parts = word.split("=", 1)[1].split(":")
+            # A path may hold a colon of its own.
+            yield from files_read(*parts, ":".join(parts), labels=form)

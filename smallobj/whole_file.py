@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, TextIO
+
+Path = str | os.PathLike[str]
 
 
 @contextlib.contextmanager
@@ -69,3 +71,55 @@ def require_writable(paths: Sequence[str]) -> None:
             raise ValueError(f"{path}: a file is to be written here, and this is a folder")
         if not os.access(folder, os.W_OK):
             raise ValueError(f"{path}: its folder is not writable")
+
+
+def list_beside(path: str) -> str:
+    """Path of the list of classes that goes along with a file, or with a folder of files.
+
+    >>> list_beside("a/found.csv"), list_beside("a/labels/")
+    ('a/found.csv.classes.json', 'a/labels.classes.json')
+    """
+    # With the ending: found.csv and found.xml may have lists of their own.
+    return f"{os.path.normpath(path)}.classes.json"
+
+
+def check_outputs(outputs: Iterable[tuple[str, Path | None]], inputs: Iterable[Path]) -> None:
+    """Checks that no file to write is a file to read or another one to write.
+
+    Files are compared, not names: links, upper and lower case and relative parts don't hide one.
+
+    Args:
+        outputs: pairs of the option that names the file, for messages, and its path; None for a
+            file that isn't written.
+        inputs: files that are read. Those that don't exist are passed over.
+
+    Raises:
+        ValueError: one of them is.
+    """
+    names: dict[str, str] = {}
+    there: dict[tuple[int, int], tuple[str, str]] = {}
+    for option, path in ((option, os.fspath(path)) for option, path in outputs if path):
+        # Some file systems tell no upper from lower case.
+        name = os.path.realpath(path).casefold()
+        if name in names:
+            both = option if names[name] == option else f"{names[name]} and {option}"
+            raise ValueError(f"{both} would write the same file twice: {path}")
+        names[name] = option
+        identity = _identity(path)
+        if identity is not None:
+            there[identity] = (option, path)
+    if not there:
+        return  # what does not exist yet is no input
+    for read in inputs:
+        found = there.get(_identity(read) or (-1, -1))
+        if found is not None:
+            raise ValueError(f"{found[0]} {found[1]} would replace the input {os.fspath(read)}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What all names of a file have in common, None for a file that isn't there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,7 +1,9 @@
+import os
+
 import pytest
 
 import smallobj  # noqa: F401
-from smallobj.whole_file import require_writable, whole_file, whole_path, whole_text
+from smallobj.whole_file import check_outputs, require_writable, whole_file, whole_path, whole_text
 
 
 def test_places_that_cannot_be_written_are_found_before_the_run(tmp_path):
@@ -46,3 +48,25 @@ def test_text_beyond_utf8_becomes_an_escape_and_line_ends_stay(tmp_path):
     with whole_text(tmp_path / "a") as file:
         file.write("caf\udce9\r\n\n")
     assert (tmp_path / "a").read_bytes() == b"caf\\udce9\r\n\n"
+
+
+def test_no_output_is_an_input_by_any_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    photo = tmp_path / "photo.jpg"
+    photo.write_text("")
+    (tmp_path / "sub").mkdir()
+    os.symlink(photo, tmp_path / "link.jpg")
+    os.link(photo, tmp_path / "hard.jpg")
+    for name in ("photo.jpg", "sub/../photo.jpg", "./link.jpg", photo, "hard.jpg"):
+        with pytest.raises(ValueError, match=r"--json .* would replace the input .*photo\.jpg"):
+            check_outputs([("--csv", None), ("--json", name)], ["none.jpg", photo])
+    check_outputs([("--json", "new.json")], [photo])
+    check_outputs([("--json", "PHOTO2.jpg")], [photo])
+
+
+def test_no_two_outputs_are_one_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("b.json", "c.json")
+    for second in ("b.json", "./b.json", "B.json", "c.json"):
+        with pytest.raises(ValueError, match="--csv and --json would write the same file twice"):
+            check_outputs([("--csv", "b.json"), ("--json", second)], [])

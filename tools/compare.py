@@ -24,10 +24,11 @@ from smallobj.command_line import (
     add_label_rules,
     add_results_options,
     check_labels_and_results,
+    files_read,
     label_rules,
     run_command,
 )
-from smallobj.whole_file import require_writable, write_whole
+from smallobj.whole_file import check_outputs, require_writable, write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +81,7 @@ def compare(args: argparse.Namespace) -> None:
     check_not_negative("--seed", args.seed)
     check_not_negative("--top", args.top)
     check_labels_and_results(args.gt, args.a, args.b, classes=args.classes)
+    check_outputs([("--json", args.json)], files_read(args.gt, args.a, args.b, args.classes))
     require_writable([str(args.json)] if args.json else [])
     from smallobj.data.labels.policy import Policy
     from smallobj.evaluation.metrics.matching import limit_warning

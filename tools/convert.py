@@ -11,6 +11,7 @@ Exit status: 0 converted, 1 the input breaks rules, 2 wrong arguments or nothing
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from functools import partial
 
@@ -18,9 +19,11 @@ from smallobj.checks import check_path
 from smallobj.command_line import (
     add_label_rules,
     add_results_options,
+    files_read,
     label_rules,
     run_command,
 )
+from smallobj.whole_file import check_outputs
 
 # The names in smallobj.formats.FORMATS, whose import is slow.
 WRITTEN = ("coco", "coco-results", "csv", "cvat", "json", "labelme", "yolo")
@@ -67,9 +70,26 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_target(args: argparse.Namespace) -> None:
+    """Checks that nothing that is read is written, not even with --overwrite.
+
+    Raises:
+        ValueError: --output is an input.
+    """
+    inputs = files_read(args.input, args.classes, args.coco_images, args.images)
+    outputs = [("--output", args.output)]
+    if os.path.isdir(args.output):
+        outputs.append(("--output", os.path.join(args.output, "classes.txt")))
+        is_same = os.path.isdir(args.input) and os.path.samefile(args.input, args.output)
+        if is_same and args.source == args.target:
+            raise ValueError(f"--output {args.output} would replace the input {args.input}")
+    check_outputs(outputs, inputs)
+
+
 def convert(args: argparse.Namespace) -> int:
     """Reads the one format and writes the other; returns the exit status."""
     check_path("input", args.input)
+    check_target(args)
     from smallobj.data.labels.policy import Policy
     from smallobj.data.labels.problems import DatasetError, ways_on
     from smallobj.formats import Source, Target, read_boxes, write_boxes

@@ -18,8 +18,9 @@ import sys
 from functools import partial
 
 from smallobj.checks import check_file, check_positive
-from smallobj.command_line import check_detector_options, run_command
+from smallobj.command_line import check_detector_options, files_read, run_command
 from smallobj.image_paths import check_inputs
+from smallobj.whole_file import check_outputs
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -74,6 +75,9 @@ def check(args: argparse.Namespace) -> None:
     if args.coco_images:
         check_file("COCO annotation file", args.coco_images)
     check_inputs(args.input)
+    outputs = [(f"--{name}", getattr(args, name)) for name in ("json", "csv", "coco")]
+    words = (args.coco_images, args.config_file, args.weights, *args.input, *args.opts[1::2])
+    check_outputs(outputs, files_read(*words))
 
 
 def detect(args: argparse.Namespace) -> int:

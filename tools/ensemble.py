@@ -25,8 +25,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from smallobj.checks import check_pairs, check_positive
-from smallobj.command_line import add_results_options, run_command
-from smallobj.whole_file import require_writable, write_whole
+from smallobj.command_line import add_results_options, files_read, run_command
+from smallobj.whole_file import check_outputs, require_writable, write_whole
 
 if TYPE_CHECKING:
     from smallobj.evaluation.reading.tables import EvaluationSet
@@ -59,8 +59,7 @@ def check(args: argparse.Namespace) -> None:
     """
     if len(args.files) < 2:
         raise ValueError(f"an ensemble takes two files at least; got {len(args.files)}")
-    if any(os.path.realpath(args.output) == os.path.realpath(path) for path in args.files):
-        raise ValueError(f"--output {args.output} would replace an input")
+    check_outputs([("--output", args.output)], files_read(*args.files, args.gt))
     check_pairs(args.opts)
     require_writable([args.output])
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from smallobj.checks import check_file
 from smallobj.command_line import run_command
+from smallobj.whole_file import check_outputs
 
 
 def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
@@ -31,6 +32,8 @@ def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
     """
     check_file("config file", run / "config.yaml")
     check_file("checkpoint", weights)
+    config, tensors = output.with_suffix(".yaml"), output.with_suffix(".safetensors")
+    check_outputs([("--output", config), ("--output", tensors)], [run / "config.yaml", weights])
     from smallobj import get_cfg, load_config
     from smallobj.checkpoint import load_weights, read_class_names, save_weights
     from smallobj.class_names import NamedClasses
@@ -43,7 +46,6 @@ def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
     model = build_model(cfg)
     load_weights(model, weights)
     output.parent.mkdir(parents=True, exist_ok=True)
-    tensors = output.with_suffix(".safetensors")
     save_weights(model, tensors)
     # Paths and datasets of the training machine mean nothing elsewhere.
     fresh = get_cfg()
@@ -51,7 +53,6 @@ def export(run: Path, weights: Path, output: Path) -> tuple[Path, Path]:
     cfg.MODEL.DEVICE = fresh.MODEL.DEVICE
     cfg.OUTPUT_DIR = "./output"
     cfg.DATASETS = fresh.DATASETS
-    config = output.with_suffix(".yaml")
     config.write_text(cfg.dump())
     return config, tensors
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smallobj.checks import check_positive
-from smallobj.command_line import check_config_options, run_command
+from smallobj.command_line import check_config_options, files_read, run_command
 from smallobj.config_files import find_config
+from smallobj.whole_file import check_outputs
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -71,6 +72,8 @@ def plan(args: argparse.Namespace) -> None:
     if args.max_tile is not None:
         check_positive("--max-tile", args.max_tile)
     check_config_options(args.config_file, args.opts)
+    outputs = [("--output", args.output), ("--plot", args.plot)]
+    check_outputs(outputs, files_read(args.config_file, *args.register))
     import torch
 
     from smallobj import load_config

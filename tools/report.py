@@ -22,9 +22,11 @@ from smallobj.command_line import (
     add_label_rules,
     add_results_options,
     check_labels_and_results,
+    files_read,
     label_rules,
     run_command,
 )
+from smallobj.whole_file import check_outputs
 
 if TYPE_CHECKING:
     from smallobj.evaluation.reading.tables import EvaluationSet
@@ -102,6 +104,9 @@ def write_report(args: argparse.Namespace) -> None:
     check_at_least("--gallery", args.gallery, 1)
     check_not_negative("--draws", args.draws)
     check_labels_and_results(args.gt, args.results, classes=args.classes)
+    run = [args.train / name for name in ("config.yaml", "metrics.json")] if args.train else []
+    inputs = files_read(args.gt, args.results, args.classes, args.images, *run)
+    check_outputs([("--output", args.output)], inputs)
     from smallobj.data.labels.policy import Policy
     from smallobj.evaluation.metrics.matching import limit_warning
     from smallobj.evaluation.metrics.size_bins import parse_size_bins

@@ -22,8 +22,8 @@ from pathlib import Path
 # benchmarks/ lies beside this folder and is not part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from smallobj.command_line import check_detector_options, run_command
-from smallobj.whole_file import require_writable, write_whole
+from smallobj.command_line import check_detector_options, files_read, run_command
+from smallobj.whole_file import check_outputs, require_writable, write_whole
 
 # The names in benchmarks.seams.VARIANTS, whose import is slow; the seam rule is first.
 VARIANT_NAMES = ("seam rule", "NMS alone", "NMS by IoS", "NMM by IoS")
@@ -63,6 +63,9 @@ def build_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Reads, prints and writes."""
     check_detector_options(args)
+    outputs = [("--json", args.json), ("--plot", args.plot)]
+    inputs = files_read(args.config_file, args.weights, args.register, *args.opts[1::2])
+    check_outputs(outputs, inputs)
     require_writable([path for path in (args.json, args.plot) if path])
     from tqdm import tqdm
 

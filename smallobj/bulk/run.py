@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import cv2
@@ -34,7 +35,7 @@ from smallobj.inference.notices import bundled_notice, nothing_found
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.results.coco_ids import CocoIds
 from smallobj.results.result_files import ImageResult, ResultFiles
-from smallobj.whole_file import require_writable
+from smallobj.whole_file import check_outputs, list_beside, require_writable
 
 GOOD, BROKEN, WRONG = 0, 1, 2
 
@@ -203,6 +204,7 @@ class BulkRun:
         if options.coco_images and not options.coco_file:
             raise ValueError("--coco-images goes with --coco")
         paths = list_images(options.inputs, _say) if options.inputs else None
+        self._check_outputs(self.folder.known_paths() if paths is None else paths)
         if paths and (found := describe_inputs(paths, options.inputs)):
             _say(found)
         ids = CocoIds(options.coco_images)
@@ -210,6 +212,20 @@ class BulkRun:
         self._image_ids = ids.image_ids(self.folder.known_paths() if paths is None else paths)
         resume = options.resume or ranks.restarts() > 0
         return self.folder.prepare(fingerprint, paths, resume)
+
+    def _check_outputs(self, paths: Sequence[str]) -> None:
+        """
+        Raises:
+            ValueError: a results file is an image, or another file of the run.
+        """
+        options = self.options
+        csv_list = list_beside(options.csv_file) if options.csv_file else None
+        outputs = [
+            *(("--json", options.json_file), ("--csv", options.csv_file), ("--csv", csv_list)),
+            *(("--coco", options.coco_file), ("--output", self.folder.detections_file)),
+        ]
+        files = (options.coco_images, options.config_file, options.weights, self.folder.list_file)
+        check_outputs(outputs, chain(paths, filter(None, files)))
 
     def _shared_paths(self, plan: Plan) -> PathList:
         """

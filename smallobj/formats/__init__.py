@@ -19,13 +19,13 @@ from smallobj.formats.box_set import BoxSet, ImageBoxes
 from smallobj.formats.class_list import (
     ClassList,
     in_order,
-    list_beside,
     read_class_list,
     with_ids,
 )
 from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, check_free, write_file
+from smallobj.whole_file import list_beside
 
 
 @dataclass(frozen=True)

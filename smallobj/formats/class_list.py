@@ -8,7 +8,6 @@ and CVAT hold the category ids of COCO. So ``found.csv.classes.json`` lies besid
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +18,6 @@ from smallobj.data.labels.problems import ProblemLog, shown
 from smallobj.data.labels.reading import read_json, read_listed_classes
 from smallobj.formats.box_set import BoxSet
 
-ENDING = ".classes.json"
 IDS_RULE = "category ids must be different whole numbers, one a class"
 
 
@@ -41,16 +39,6 @@ class ClassList:
         if self.category_ids:
             content["category_ids"] = [int(identity) for identity in self.category_ids]
         return json.dumps(content, ensure_ascii=False) + "\n"
-
-
-def list_beside(path: str) -> str:
-    """Path of the list that goes along with a file, or with a folder of files.
-
-    >>> list_beside("a/found.csv"), list_beside("a/labels/")
-    ('a/found.csv.classes.json', 'a/labels.classes.json')
-    """
-    # With the ending: found.csv and found.xml may have lists of their own.
-    return os.path.normpath(path) + ENDING
 
 
 def read_class_list(path: str, log: ProblemLog) -> ClassList:

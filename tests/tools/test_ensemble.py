@@ -108,7 +108,7 @@ def test_weights_and_other_mergers(main, folder):
     ("words", "told"),
     [
         ("a_coco.json --output m.json", "two files at least; got 1"),
-        ("a_coco.json b_coco.json --output a_coco.json", "would replace an input"),
+        ("a_coco.json b_coco.json --output a_coco.json", "would replace the input"),
         ("a_coco.json b_own.json --output m.json", "must be of one kind, or --gt"),
         ("a_coco.json none.json --output m.json", "none.json"),
         ("a_coco.json b_coco.json --output m.json --weights 1", "each of 2 models"),
