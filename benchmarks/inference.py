@@ -13,6 +13,7 @@ from benchmarks.arithmetic import count_focus_flops, count_stage_flops, watch_wo
 from benchmarks.pairing import Timing, time_in_turns
 from benchmarks.report import Cell, Report, Table, describe_machine, seconds_of
 from benchmarks.rivals import ENTRIES, Rival, Settings, build_rivals
+from smallobj.data.datasets import resolve_num_classes
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.evaluators.coco import FastCOCOEvaluator
 from smallobj.evaluation.reading.ground_truth import labelled_set, read_ground_truth
@@ -160,9 +161,7 @@ def benchmark_inference(
     }
     ap50 = {}
     if ap_images:
-        ap50 = {
-            name: measure_ap50(rival, dataset_name, ap_images) for name, rival in rivals.items()
-        }
+        ap50 = _ap50_of(rivals, settings, dataset_name, ap_images)
         notes.append(_ap_note(dataset_name, ap_images))
     about = f"{len(paths)} images, {runs} paired runs"
     tables = [
@@ -185,7 +184,7 @@ def benchmark_accuracy(
     """AP50 only; arguments as in :func:`benchmark_inference`."""
     machine = describe_machine(settings.config().MODEL.DEVICE)
     rivals, notes = build_rivals(names, settings)
-    ap50 = {name: measure_ap50(rival, dataset_name, ap_images) for name, rival in rivals.items()}
+    ap50 = _ap50_of(rivals, settings, dataset_name, ap_images)
     rows: list[list[Cell]] = []
     for name, score in ap50.items():
         row: list[Cell] = [ENTRIES[name].title, f"{score:.2f}"]
@@ -195,6 +194,14 @@ def benchmark_accuracy(
     table = Table(_ap_note(dataset_name, ap_images), headers, rows, notes)
     arguments = {**dataclasses.asdict(settings), "dataset": dataset_name, "images": ap_images}
     return Report("accuracy", arguments, machine, [table], {"ap50": ap50})
+
+
+def _ap50_of(
+    rivals: dict[str, Rival], settings: Settings, dataset_name: str, ap_images: int
+) -> dict[str, float]:
+    # The dataset numbers its classes as the model does.
+    resolve_num_classes(settings.config("TEST.COMMON_CLASSES_ONLY", "False"), [dataset_name])
+    return {name: measure_ap50(rival, dataset_name, ap_images) for name, rival in rivals.items()}
 
 
 def _ap_note(dataset_name: str, ap_images: int) -> str:

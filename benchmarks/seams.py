@@ -13,6 +13,7 @@ from detectron2.structures import Instances
 
 from benchmarks.report import Cell, Table
 from smallobj.data.build import check_native_resolution, image_tensor
+from smallobj.data.class_map import ClassMap
 from smallobj.data.image_file import read_image
 from smallobj.evaluation.metrics.seams import (
     BESIDE,
@@ -147,6 +148,7 @@ def _read(
     any_class: bool,
 ) -> Iterator[GridReading]:
     detector, objects = detectors[RULE], 0
+    by_name = ClassMap(() if any_class else cfg.MODEL.CLASS_NAMES, data.class_names)
     photographs = zip(data.file_names, data.sizes.tolist(), data.by_image(), strict=True)
     for number, (file, (height, width), (truth, _)) in enumerate(islice(photographs, images)):
         size = (height, width)
@@ -157,7 +159,7 @@ def _read(
             shift = grid * (detector.tile - detector.overlap) // grids
             plan = shifted_plan(size, detector.tile, detector.overlap, shift)
             tiles = plan[_around(truth.boxes, plan)]
-            raw = detector.tile_detections({"image": pixels, "tiles": tiles})
+            raw = by_name(detector.tile_detections({"image": pixels, "tiles": tiles}))
             found = {name: _merged(tiled, raw, any_class) for name, tiled in detectors.items()}
             yield GridReading(file, size, number, objects, truth, tiles, found)
         objects += len(truth.boxes)

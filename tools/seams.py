@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> None:
     if args.register:
         datasets.register_dataset(args.register)
     datasets.check_datasets(cfg, [args.dataset])
+    if not args.any_class:
+        datasets.resolve_num_classes(cfg, [args.dataset])
     start = time.monotonic()
     stream = read_with_grids(cfg, args.dataset, args.images, args.grids, args.any_class)
     readings = list(tqdm(stream, unit="grid"))

@@ -200,7 +200,7 @@ def best_metric(cfg: CfgNode) -> str:
     It is mAP50, or for a focus network the share of the area that need not be read.
     """
     metric = headline_of(cfg.TEST.METRICS)
-    if metric is None:
+    if metric is None or not cfg.DATASETS.TEST:
         return ""  # not in the storage, so no checkpoint is saved as the best
     # With several test sets Detectron2 prefixes the name of the set; the first one decides.
     return metric if len(cfg.DATASETS.TEST) < 2 else f"{cfg.DATASETS.TEST[0]}/{metric}"

@@ -195,6 +195,24 @@ def test_other_codes_datasets_are_numbered_as_the_model_too(root):
     assert own_class_names("theirs") == ["cat", "dog"]
 
 
+CSV_HEAD = "file,class_id,class,score,x1,y1,x2,y2"
+
+
+def test_labels_without_a_list_of_classes_need_not_show_all_of_them(root, caplog):
+    rows = {"train": ["cat", "cow", "dog"], "val": ["dog", "cat"], "bad": ["Dog"], "none": []}
+    for name, classes in rows.items():
+        lines = [f"0.jpg,{k},{label},,1,1,9,9" for k, label in enumerate(classes)]
+        (root / f"{name}.csv").write_text("\n".join([CSV_HEAD, *lines]))
+        register_dataset(f"{name}=csv:{name}.csv:data")
+    cfg = resolve_num_classes(make_cfg(["train"], ["val", "none"]))
+    assert cfg.MODEL.CLASS_NAMES == ["cat", "cow", "dog"]
+    assert categories("val") == [2, 0]
+    assert class_names("val") == ["cat", "cow", "dog"]
+    assert "dataset val (val.csv) doesn't list its classes" in caplog.text.replace(f"{root}/", "")
+    with pytest.raises(ValueError, match="'dog' and 'Dog' differ only by case"):
+        resolve_num_classes(make_cfg(["train"], ["bad"]))
+
+
 def test_a_focus_network_is_tested_on_any_classes(root):
     register(root, "a", {"0.jpg": [GOOD]})
     cfg = make_cfg([], ["a"])

@@ -14,7 +14,7 @@ from smallobj.class_names import (
     same_classes,
 )
 from smallobj.data.datasets.class_order import show_classes
-from smallobj.data.datasets.register import own_class_names, registered_spec
+from smallobj.data.datasets.register import own_class_names, read_dataset, registered_spec
 
 _KEY = "MODEL.CLASS_NAMES"
 COMMON_KEY = "TEST.COMMON_CLASSES_ONLY"
@@ -100,6 +100,10 @@ def _agree(cfg: CfgNode, name: str, model: NamedClasses, way_on: str) -> None:
             text = "%s lists its classes in another order than %s: they are matched by name"
             _logger.warning(text, data.described, model.described)
         show_classes(name, model.names)
+    elif _has_only_occurring(name) and set(data.names) <= set(model.names):
+        text = "%s doesn't list its classes; those in its labels are matched with %s by name"
+        _logger.warning(text, data.described, model.described)
+        show_classes(name, model.names)
     elif is_tested and cfg.MODEL.META_ARCHITECTURE == "FocusNet":
         pass  # it finds objects of any class
     elif is_tested and cfg.TEST.COMMON_CLASSES_ONLY:
@@ -155,3 +159,8 @@ def _of_dataset(name: str) -> NamedClasses:
     spec = registered_spec(name)
     file = (spec.classes or spec.annotations) if spec else ""
     return NamedClasses(own_class_names(name), f"dataset {name}", file)
+
+
+def _has_only_occurring(name: str) -> bool:
+    """Whether a dataset's classes are those that its labels name, for lack of a list."""
+    return registered_spec(name) is not None and read_dataset(name).only_occurring

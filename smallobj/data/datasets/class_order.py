@@ -14,7 +14,7 @@ from typing import Any
 
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from smallobj.class_names import listed, positions
+from smallobj.class_names import listed, positions, same_classes
 from smallobj.data.classes import CHALLENGE_CLASSES_EN, CHALLENGE_CLASSES_KO
 
 _IDS = "thing_dataset_id_to_contiguous_id"
@@ -48,13 +48,13 @@ def publish_classes(name: str, names: Sequence[str], ids: Mapping[int, int] | No
     if ids is None and before is not None and before.names == list(names):
         ids = before.ids
     _own[name] = _Own(list(names), ids)
-    if not set(_shown.get(name, ())) <= set(names):
-        del _shown[name]  # the files name other classes by now
+    if before is not None and not same_classes(before.names, names):
+        _shown.pop(name, None)  # the files name other classes by now
     shown = shown_classes(name)
     metadata = MetadataCatalog.get(name)
     put_metadata(metadata, "thing_classes", shown)
     if tuple(names) == CHALLENGE_CLASSES_EN:
-        put_metadata(metadata, "thing_classes_ko", [_KOREAN[each] for each in shown])
+        put_metadata(metadata, "thing_classes_ko", [_KOREAN.get(each, each) for each in shown])
     if ids is not None:
         index = positions(names, shown)
         numbers = {category: index[number] for category, number in ids.items()}
@@ -87,7 +87,7 @@ def show_classes(name: str, classes: Sequence[str]) -> None:
 
     Args:
         name: a dataset of DatasetCatalog that names its classes.
-        classes: some or all of its own classes, in any order.
+        classes: in any order; those that it doesn't have are classes without labels.
     """
     metadata = MetadataCatalog.get(name)
     if own_classes(name) is None:  # registered by other code
@@ -96,7 +96,6 @@ def show_classes(name: str, classes: Sequence[str]) -> None:
         _own[name] = _Own(names, metadata.get(_IDS) or {k: k for k in range(len(names))})
         _others[name] = partial(_load_others, name, DatasetCatalog[name])
         DatasetCatalog[name] = _others[name]
-    assert set(classes) <= set(_own[name].names)
     if list(classes) != _shown.get(name):
         _told.discard(name)
     _shown[name] = list(classes)

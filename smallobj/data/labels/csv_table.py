@@ -144,6 +144,7 @@ class _Table:
         images.finish(in_order_of_names=bool(self._spec.images))
         if not self._classes.is_open:
             return
+        self._reading.only_occurring = True
         ids = sorted(self._names)
         self._reading.class_names = [self._names[identity] for identity in ids]
         self._reading.class_ids = {identity: index for index, identity in enumerate(ids)}

@@ -71,6 +71,7 @@ class NamedClasses:
         if plain != name and self._reading.report(*place, _PLAIN_RULE, shown(name)) != FIX:
             return None
         if self.is_open:
+            self._reading.only_occurring = True
             return self.add(plain)
         if plain in self._numbers:
             return self._numbers[plain]

@@ -41,11 +41,13 @@ class DatasetReading(ProblemLog):
     Attributes:
         class_names: class names by contiguous class id.
         class_ids: contiguous class id by class id in the file.
+        only_occurring: the names are those that occur in the labels; no list names them.
         records: Detectron2 dataset dicts of all readable images with their good boxes.
     """
 
     class_names: list[str] = dataclasses.field(default_factory=list)
     class_ids: dict[int, int] = dataclasses.field(default_factory=dict)
+    only_occurring: bool = False
     records: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def annotation(
