@@ -48,8 +48,8 @@ class MemoryLine:
         """
         if budget <= self.base:
             raise ValueError(
-                f"the memory budget must exceed what the model takes without any image, "
-                f"{self.base / MIB:.0f} MiB; got {budget / MIB:.0f} MiB"
+                f"the memory budget (--memory-mib) must exceed what the model takes without any "
+                f"image, {self.base / MIB:.0f} MiB; got {budget / MIB:.0f} MiB"
             )
         return int((budget - self.base) / self.per_pixel)
 

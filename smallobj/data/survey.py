@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data import transforms as T
 
 from smallobj.data.build import resize_at_test
@@ -23,12 +23,16 @@ class Survey:
         image_sizes: (M, 2) int (h, w) of the network's input, after the resizing at test time.
         original_sizes: (M, 2) int (h, w) of the files.
         boxes: M arrays (n, 4) XYXY, in the pixels of ``image_sizes``.
+        classes: (N,) int, class of every object.
+        class_names: names of the classes; may be empty.
     """
 
     names: tuple[str, ...]
     image_sizes: np.ndarray
     original_sizes: np.ndarray
     boxes: list[np.ndarray]
+    classes: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
 
     @property
     def sides(self) -> np.ndarray:
@@ -74,6 +78,7 @@ def survey_datasets(cfg: CfgNode, names: Sequence[str]) -> Survey:
     resize = resize_at_test(cfg)
     seen: dict[tuple[int, int], tuple[int, int]] = {}
     originals, boxes = [], []
+    classes: list[int] = []
     for name in names:
         for record in DatasetCatalog.get(name):
             if not record.get("height") or not record.get("width"):
@@ -87,6 +92,7 @@ def survey_datasets(cfg: CfgNode, names: Sequence[str]) -> Survey:
             kept = [a for a in record.get("annotations", []) if not a.get("iscrowd", 0)]
             scale = np.array(seen[size][::-1]) / size[::-1]
             boxes.append(annotation_boxes(kept) * np.tile(scale, 2))
+            classes.extend(a["category_id"] for a in kept)
     if not sum(map(len, boxes)):
         raise ValueError(f"a plan needs at least one labelled object; {', '.join(names)} has none")
     return Survey(
@@ -94,6 +100,8 @@ def survey_datasets(cfg: CfgNode, names: Sequence[str]) -> Survey:
         image_sizes=np.array([seen[size] for size in originals]),
         original_sizes=np.array(originals),
         boxes=boxes,
+        classes=np.array(classes),
+        class_names=tuple(MetadataCatalog.get(names[0]).get("thing_classes", ())),
     )
 
 

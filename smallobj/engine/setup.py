@@ -17,6 +17,7 @@ from smallobj.config import load_config
 from smallobj.data import datasets
 from smallobj.data.bit_depth import resolve_bit_depth
 from smallobj.data.crowding import resolve_detection_limit
+from smallobj.data.long_objects import warn_of_long_objects
 from smallobj.data.yolo_anchors import resolve_yolo_anchors
 from smallobj.engine.run_folder import changed_keys, evaluation_folder, write_config
 from smallobj.engine.run_log import log_environment, start_log
@@ -78,6 +79,7 @@ def prepare_config(
     if cfg.DATASETS.CHECK:
         datasets.check_datasets(cfg, needed)
         cfg = resolve_detection_limit(cfg, every if needed is None else needed)
+        warn_of_long_objects(cfg, with_training=not eval_only)
     weights = _classes_of_weights(cfg, eval_only, resume)
     cfg = datasets.resolve_num_classes(cfg, needed, weights)
     if not eval_only:

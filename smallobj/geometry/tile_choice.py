@@ -55,6 +55,26 @@ class TileChoice:
         return self.counts * self.sides.prod(axis=1)
 
 
+class BudgetError(ValueError):
+    """No tile fits the budget.
+
+    Attributes:
+        least_pixels: of a pass with the smallest tile that is large enough for the overlap.
+        max_pixels: the budget.
+        memory_needed: bytes for a pass of ``least_pixels``, where the budget is one of memory.
+    """
+
+    def __init__(self, overlap: int, least_pixels: int, max_pixels: float) -> None:
+        self.least_pixels = least_pixels
+        self.max_pixels = max_pixels
+        self.memory_needed: float | None = None
+        super().__init__(
+            f"a tile must be at least {_LEAST_TILE_PER_OVERLAP} x the overlap ({overlap} px); that "
+            f"takes {least_pixels} pixels a pass; the budget is {int(max_pixels)}. Allow more, or "
+            "cover fewer of the longest objects"
+        )
+
+
 def overlap_for(largest_object: float, margin: float) -> int:
     """The overlap that shows each object whole in some tile, away from the tile's seams.
 
@@ -76,6 +96,7 @@ def choose_tile(
     weights: np.ndarray | None = None,
     pass_cost: float = 0.0,
     multiple: int = 32,
+    most_side: int | None = None,
 ) -> TileChoice:
     """The tile size with the lowest total cost over all images.
 
@@ -90,10 +111,11 @@ def choose_tile(
         weights: (N,) how often each size occurs; None: once each.
         pass_cost: cost of a pass besides its pixels (that is, of its proposals), in pixels.
         multiple: the model's size divisibility.
+        most_side: longest side of a tile; tiles of twice the overlap are always allowed.
 
     Raises:
-        ValueError: there is no image, a size is not positive, the overlap is negative, or tiles of
-            twice the overlap exceed the budget.
+        ValueError: there is no image, a size is not positive, or the overlap is negative.
+        BudgetError: tiles of twice the overlap exceed the budget.
     """
     sizes = np.asarray(image_sizes, dtype=np.int64).reshape(-1, 2)
     if len(sizes) == 0 or sizes.min() < 1:
@@ -101,6 +123,8 @@ def choose_tile(
     check_not_negative("the overlap", overlap)
     weights = np.ones(len(sizes)) if weights is None else np.asarray(weights, dtype=np.float64)
     candidates = _candidates(int(sizes.max()), overlap, multiple)
+    if most_side is not None:
+        candidates = candidates[candidates <= max(most_side, candidates[0])]
     cost = np.zeros(len(candidates))
     tiles = np.zeros(len(candidates))
     largest = np.zeros(len(candidates))
@@ -112,11 +136,7 @@ def choose_tile(
         largest = np.maximum(largest, area)
     fits = largest <= max_pixels
     if not fits.any():
-        raise ValueError(
-            f"a tile must be at least {_LEAST_TILE_PER_OVERLAP} x the overlap ({overlap} px); that "
-            f"takes {int(largest.min())} pixels a pass; the budget is {int(max_pixels)}. Allow "
-            "more, or cover fewer of the longest objects"
-        )
+        raise BudgetError(overlap, int(largest.min()), max_pixels)
     order = np.lexsort((candidates, candidates % multiple != 0, tiles, np.round(cost, 3), ~fits))
     tile = int(candidates[order[0]])
     return lay_out(sizes, tile, overlap, multiple)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 from detectron2.config import CfgNode
 
 from smallobj.costs.memory import MIB, MemoryLine, fit_line, measure_peaks
-from smallobj.geometry.tile_choice import TileChoice
+from smallobj.geometry.tile_choice import BudgetError, TileChoice
 
 _FIRST_SIZES = ((512, 512), (1024, 1024))
 _ROUNDS = 4
@@ -44,7 +45,8 @@ def choose_within_memory(
         choose: returns the best tile of at most the given number of pixels.
 
     Raises:
-        ValueError: the budget is too small for the model, or for any tile.
+        ValueError: the budget is too small for the model.
+        BudgetError: it is too small for any tile.
     """
     budget = memory_mib * MIB
     measured = dict(
@@ -53,7 +55,11 @@ def choose_within_memory(
     tried: dict[int, TileChoice] = {}
     for _ in range(_ROUNDS):
         line = fit_line(list(measured), list(measured.values()))
-        choice = choose(line.max_pixels(budget))
+        try:
+            choice = choose(line.max_pixels(budget))
+        except BudgetError as error:
+            error.memory_needed = line.at(error.least_pixels)
+            raise
         pixels = choice.pass_pixels
         if pixels in tried:
             break
@@ -65,7 +71,8 @@ def choose_within_memory(
         least = min(tried)
         raise ValueError(
             f"the memory budget is too small for a tile: {least} pixels took "
-            f"{measured[least] / MIB:.0f} MiB; got {memory_mib:g} MiB"
+            f"{measured[least] / MIB:.0f} MiB; got --memory-mib {memory_mib:g}. Give "
+            f"{math.ceil(measured[least] / MIB)} or more, or a --cover below the present one"
         )
     best = max(fitting)
     return MeasuredChoice(tried[best], measured[best], line)

@@ -6,9 +6,11 @@ import numpy as np
 from tabulate import tabulate
 
 from smallobj.costs.memory import MIB
+from smallobj.data.long_objects import counts_text, share_text
+from smallobj.data.survey import Survey
 from smallobj.geometry.anchors import AnchorFit, Anchors, SideAnchors
 from smallobj.planning.anchor_advice import AnchorAdvice
-from smallobj.planning.recommendation import Recommendation
+from smallobj.planning.recommendation import TEST_PER_TRAINING, Recommendation
 
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.995, 1.0)
 # A note is printed if an object this many times longer than nearly all others sets the overlap.
@@ -28,6 +30,8 @@ def describe(plan: Recommendation) -> str:
             f"TEST.DETECTIONS_PER_IMAGE {plan.detections}: an image has {plan.survey.most_objects} "
             "objects"
         )
+    if plan.notes:
+        parts.append(_notes(plan))
     parts.append(_costs(plan))
     return "\n\n".join(parts)
 
@@ -71,9 +75,13 @@ def _tiles(plan: Recommendation) -> str:
     lines = [
         f"recommended: {name} (largest {width}x{height}), overlap {choice.overlap} px, "
         f"{cost.passes:.1f} tiles an image; training tiles of {plan.training_tile} px",
-        f"  an object of up to {plan.covered:.0f} px lies whole in a tile; "
-        f"{plan.cover.longer} of {len(plan.survey.longest)} are longer",
+        *_long_objects(plan),
     ]
+    if plan.limited:
+        lines.append(
+            f"  the budget allows larger tiles; these are at most {TEST_PER_TRAINING} x the "
+            "training tile, beyond which accuracy falls (docs/normalisation.md)"
+        )
     if plan.memory is not None:
         memory = plan.memory
         lines.append(
@@ -88,6 +96,39 @@ def _tiles(plan: Recommendation) -> str:
             f"longer (up to {plan.covered:.0f} px) set the overlap; see --cover below"
         )
     return "\n".join(lines)
+
+
+def _long_objects(plan: Recommendation) -> list[str]:
+    """What happens to objects that are longer than promised, than a test tile, a training tile."""
+    survey, choice, longest = plan.survey, plan.choice, plan.survey.longest
+    assert choice is not None
+    if choice.whole:
+        return ["  nothing is cut: every object lies whole in its only tile"]
+    lines = [f"  an object of up to {plan.covered:.0f} px lies whole in a tile"]
+    is_longer = longest > plan.covered
+    if not is_longer.any():
+        return [f"{lines[0]}: this holds for all {len(longest)}"]
+    never = int((longest > choice.tile).sum())
+    untrained = int((longest > plan.training_tile).sum())
+    return [
+        *lines,
+        f"  {share_text(is_longer)} are longer{_classes(survey, is_longer)}: tiles cut them unless "
+        "they happen to lie whole in one;",
+        f"  {never} of them are longer than a test tile: found in pieces or not at all; "
+        f"{untrained} are longer than a training tile:",
+        "  their pieces train as objects if enough is visible (INPUT.TILE.MIN_VISIBLE), else as "
+        "background",
+    ]
+
+
+def _classes(survey: Survey, chosen: np.ndarray) -> str:
+    if survey.classes is None:
+        return ""
+    return f" ({counts_text(survey.classes[chosen], survey.class_names)})"
+
+
+def _notes(plan: Recommendation) -> str:
+    return "\n".join(f"note: {note}" for note in plan.notes)
 
 
 def _covers(plan: Recommendation) -> str:

@@ -21,7 +21,12 @@ def records(catalog):
                     "height": height,
                     "width": width,
                     "annotations": [
-                        {"bbox": box, "bbox_mode": BoxMode.XYWH_ABS, "iscrowd": crowd}
+                        {
+                            "bbox": box,
+                            "bbox_mode": BoxMode.XYWH_ABS,
+                            "category_id": 0,
+                            "iscrowd": crowd,
+                        }
                         for *box, crowd in boxes
                     ],
                 }

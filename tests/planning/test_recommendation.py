@@ -1,6 +1,7 @@
 """A plan for a small dataset: its guarantees, its text and figure, and the config it writes."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from smallobj.data.survey import Survey
 from smallobj.geometry.anchors import measure_anchors
 from smallobj.geometry.tiling import plan_tiles
 from smallobj.modeling import build_model
+from smallobj.planning import recommendation
 from smallobj.planning.anchor_advice import AnchorAdvice, advise_anchors, read_anchors
+from smallobj.planning.capacity import capacity_notes
 from smallobj.planning.config_file import write_plan
 from smallobj.planning.description import describe
 from smallobj.planning.figure import draw_plan
@@ -74,10 +77,106 @@ def test_covering_fewer_objects_is_cheaper(config, model):
 
 
 def test_the_whole_image_when_the_budget_allows(config, model):
+    config = config.clone()
+    config.INPUT.TILE.SIZE = 416  # else the test tile would be too large for it
     plan = recommend(config, model, random_survey(), max_tile=800)
     assert plan.choice.whole
     planned, _, native, shrunk = plan.costs
     assert planned.flops == native.flops < shrunk.flops, "800 px enlarge images of 600 px"
+
+
+@pytest.mark.parametrize("longest", [40, 90, 250])
+@pytest.mark.parametrize("max_tile", [512, 2000])
+def test_test_tiles_are_at_most_twice_the_training_tile(
+    config, model, without_anchors, longest, max_tile
+):
+    survey = random_survey(images=2, size=(1500, 2000), longest=longest)
+    plan = recommend(config, model, survey, max_tile=max_tile)
+    assert plan.choice.tile <= 2 * plan.training_tile
+    assert plan.choice.overlap == longest + 4
+    assert plan.limited == (max_tile > 2 * plan.training_tile)
+    assert ("the budget allows larger tiles" in describe(plan)) == plan.limited
+    assert all(row.choice.tile <= 2 * plan.training_tile for row in plan.covers)
+
+
+@pytest.fixture
+def without_anchors(monkeypatch):
+    """No anchors are fitted, which takes seconds."""
+    monkeypatch.setattr(recommendation, "advise_anchors", lambda *_: None)
+
+
+def mixture(counts, size=(2000, 3000), seed=0):
+    """Squares, {side: number}, in two images; the class is the position in ``counts``."""
+    rng = np.random.default_rng(seed)
+    boxes, classes = [[], []], [[], []]
+    for index, (side, number) in enumerate(counts.items()):
+        for n in range(number):
+            x, y = (rng.integers(0, max(length - side, 0) + 1) for length in size[::-1])
+            boxes[n % 2].append([x, y, x + side, y + side])
+            classes[n % 2].append(index)
+    sizes = np.array([size] * 2)
+    arrays = [np.array(rows, dtype=float).reshape(-1, 4) for rows in boxes]
+    names = tuple(f"class{index}" for index in range(len(counts)))
+    return Survey(("mixed",), sizes, sizes, arrays, np.array(classes[0] + classes[1]), names)
+
+
+@pytest.mark.parametrize(
+    ("counts", "size"),
+    [
+        ({10: 500, 800: 20}, (2000, 3000)),
+        ({12: 3, 1990: 1}, (2000, 3000)),
+        ({700: 4}, (2000, 3000)),
+        ({900: 2}, (900, 900)),
+        ({20: 40, 300: 3}, (20000, 30000)),
+    ],
+)
+def test_a_plan_that_does_not_fit_names_options_that_do(
+    config, model, without_anchors, counts, size
+):
+    survey = mixture(counts, size)
+    with pytest.raises(ValueError, match="--max-tile") as caught:
+        recommend(config, model, survey)
+    least = int(re.search(r"--max-tile (\d+)", str(caught.value)).group(1))
+    assert recommend(config, model, survey, max_tile=least).cover.longer == 0
+    with pytest.raises(ValueError, match="--max-tile"):
+        recommend(config, model, survey, max_tile=least - 32)
+    share = re.search(r"--cover (\S+),", str(caught.value))
+    if min(counts) < 100:
+        plan = recommend(config, model, survey, cover=float(share.group(1)))
+        assert plan.covered == min(counts)
+        text = describe(plan)
+        assert f"(class1 {max(n for n in [list(counts.values())[1]])})" in text
+        longer = sum(n for side, n in counts.items() if side > plan.choice.tile)
+        assert f"{longer} of them are longer than a test tile" in text
+    else:
+        assert share is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "size"),
+    [
+        ({8: 1}, (100, 100)),
+        ({50: 1}, (50, 50)),
+        ({10: 2, 11: 1}, (64, 1000)),
+        ({30: 5}, (9000, 9000)),
+    ],
+)
+def test_few_labels_and_odd_images_get_a_plan(config, model, counts, size):
+    plan = recommend(config, model, mixture(counts, size), max_tile=256)
+    assert plan.choice.tile <= 2 * plan.training_tile
+    assert "recommended:" in describe(plan)
+
+
+def test_settings_that_the_objects_exceed_are_noted(config, model, without_anchors):
+    crowd = mixture({6: 500, 600: 2}, (800, 800))
+    plan = recommend(config, model, crowd, max_tile=2000)
+    (note,) = plan.notes
+    assert "up to 251 objects, and MODEL.RPN.POST_NMS_TOPK_TEST is 32: set it to 1004" in note
+    assert f"note: {note}" in describe(plan)
+    assert recommend(config, model, mixture({20: 10}), max_tile=256).notes == []
+    *_, sizes = capacity_notes(config, model, crowd, plan.choice, read_anchors(config, model))
+    assert "500 of 502 (99.6%) objects are too small for the smallest, 14 px" in sizes
+    assert "2 of 502 (0.398%) are too large for the largest, 112 px" in sizes
 
 
 def test_shares_outside_0_to_1_are_refused(config, model):
@@ -114,9 +213,10 @@ def test_anchors_are_read_as_the_model_has_them(config, model):
 def test_covered_length_and_training_tile_by_hand():
     lengths = np.array([5.0, 1, 2, 4, 3])
     assert [covered_length(lengths, share) for share in (0.2, 0.21, 0.8, 1)] == [1, 2, 4, 5]
-    assert training_tile(lengths, 5.0, 128) == 128
-    assert training_tile(np.array([100.0] * 10), 100.0, 128) == 224
-    assert training_tile(np.array([20.0] * 99 + [300]), 300.0, 128) == 320
+    assert training_tile(lengths, 9, 128) == 128
+    assert training_tile(np.array([100.0] * 10), 104, 128) == 224
+    assert training_tile(np.array([20.0] * 99 + [300]), 304, 128) == 320
+    assert training_tile(np.array([20.0] * 99 + [319]), 323, 128) == 352, "holds the overlap"
 
 
 def test_the_written_config_loads_builds_and_contains_the_plan(plan, config, repository, tmp_path):

@@ -111,7 +111,7 @@ def test_wrong_arguments_end_with_a_sentence(tool, capsys, words, told):
     ("words", "told"),
     [
         (("--cover", "1.5"), "must lie in (0, 1]; got 1.5"),
-        (("--max-tile", "64"), "at least 2 x the overlap"),
+        (("--max-tile", "64"), "Give --max-tile 96 or more, or --cover 0."),
         (("--plot", "plan.nonsense"), "nonsense"),
         (("--output", "README.md/plan.yaml"), "README.md"),
     ],
