@@ -1,4 +1,4 @@
-"""What the limits of a detector have cut, as sentences."""
+"""What the limits of a detector, or an overflow, have cost in detections, as sentences."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from torch import nn
 
 from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling.detection_limit import ProposalLimit, limits_of
+from smallobj.modeling.finite_check import FiniteCheck
 
-IMAGES, TILES = "images", "tiles"
+IMAGES, TILES, PASSES = "images", "tiles", "passes"
+PRECISION_KEY = "TEST.PRECISION"
 DETECTIONS_KEY = "TEST.DETECTIONS_PER_IMAGE"
+_SINGULAR = {IMAGES: "image", TILES: "tile", PASSES: "pass"}
 PROPOSALS_ADVICE = (
     f"raise {ProposalLimit.key} and MODEL.RPN.PRE_NMS_TOPK_TEST, and lower "
     "MODEL.RPN.PIXELS_PER_PROPOSAL_TEST"
@@ -20,11 +23,12 @@ PROPOSALS_ADVICE = (
 
 @dataclasses.dataclass(frozen=True)
 class Cut:
-    """Detections beyond one of the limits of a detector.
+    """Detections that were lost to one of the limits of a detector.
 
     Attributes:
         key: the config key of the limit.
-        what: IMAGES or TILES, to whose detections the limit applies.
+        what: IMAGES or TILES, to whose detections the limit applies; PASSES of the network for
+            PRECISION_KEY, by which its numbers may overflow.
         most: the limit; 0 if it depends on the tile, as that of proposals does.
         inputs: number of images or tiles that had more.
         detections: number of detections cut; 0 if unknown, as for proposals.
@@ -39,7 +43,12 @@ class Cut:
     highest: float = 0.0
 
     def __str__(self) -> str:
-        what = self.what.removesuffix("s") if self.inputs == 1 else self.what
+        what = _SINGULAR[self.what] if self.inputs == 1 else self.what
+        if self.key == PRECISION_KEY:
+            return (
+                f"in {self.inputs} {what} the network computed NaN or infinite values, whose boxes "
+                f"are lost; {PRECISION_KEY} float32 avoids an overflow of 16 bits"
+            )
         if self.key == ProposalLimit.key:
             return (
                 f"in {self.inputs} {what} over half of the proposals are objects, so proposals "
@@ -71,6 +80,11 @@ def take_cuts(detector: nn.Module) -> list[Cut]:
         crowded = proposals.take() if isinstance(proposals, ProposalLimit) else 0
         if crowded:
             cuts.append(Cut(ProposalLimit.key, what, 0, crowded))
+    for module in detector.modules():
+        check = getattr(module, "finite", None)
+        overflowed = check.take() if isinstance(check, FiniteCheck) else 0
+        if overflowed:
+            cuts.append(Cut(PRECISION_KEY, PASSES, 0, overflowed))
     return sum_cuts(cuts)
 
 

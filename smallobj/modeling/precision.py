@@ -11,6 +11,7 @@ from detectron2.config import CfgNode
 from torch import nn
 
 from smallobj.checks import check_choice
+from smallobj.modeling.finite_check import FiniteCheck
 from smallobj.modeling.norms import fold_batch_norm
 
 PRECISIONS = {
@@ -71,9 +72,10 @@ def set_precision(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
         training: the type to compute in when ``model.training`` is true.
         test: the type to compute in otherwise.
     """
+    model.finite = FiniteCheck()  # type: ignore[assignment]
     _mix_backbone(model, training, test)
     for head in _heads(model):
-        _mix_head(head, test)
+        _mix_head(head, test, model.finite)
     if hasattr(model, "roi_heads"):
         _lay_out_once(model.roi_heads)
 
@@ -116,6 +118,7 @@ def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
     GroupNorm on a CPU, where its backward pass is ten times slower in channels-last.
     """
     backbone: Any = model.backbone
+    check: Any = model.finite
     forward = backbone.forward
     slow_backward = any(isinstance(module, nn.GroupNorm) for module in backbone.modules())
 
@@ -130,7 +133,11 @@ def _mix_backbone(model: nn.Module, training: torch.dtype, test: torch.dtype) ->
         is_left_to_trainer = backbone.training and training == torch.float32
         with nullcontext() if is_left_to_trainer else _autocast(image, dtype):
             features = forward(image)
-        return {level: feature.float() for level, feature in features.items()}
+        features = {level: feature.float() for level, feature in features.items()}
+        if not (backbone.training or torch.is_grad_enabled()):
+            # Of the coarsest map, which depends on all layers before it and costs nothing to read.
+            check(min(features.values(), key=torch.Tensor.numel))
+        return features
 
     backbone.forward = mixed_forward
     for module in backbone.modules():
@@ -168,7 +175,7 @@ def _heads(model: Any) -> Iterator[nn.Module]:
         yield model.head
 
 
-def _mix_head(head: Any, dtype: torch.dtype) -> None:
+def _mix_head(head: Any, dtype: torch.dtype, check: Any) -> None:
     forward: Callable[..., Any] = head.forward
 
     def mixed_forward(features: Any) -> Any:
@@ -176,7 +183,10 @@ def _mix_head(head: Any, dtype: torch.dtype) -> None:
             return _to_float32(forward(features))
         first = features if isinstance(features, torch.Tensor) else features[0]
         with _autocast(first, dtype):
-            return _to_float32(forward(features))
+            outputs = _to_float32(forward(features))
+        if dtype == torch.float16:  # the only type that overflows at 65504
+            check(outputs)
+        return outputs
 
     head.forward = mixed_forward
 

@@ -7,6 +7,7 @@ from torch import nn
 from smallobj.inference.cuts import Cut, count_from, sum_cuts, take_cuts
 from smallobj.inference.tiled import TiledDetector
 from smallobj.merging import NMSMerger
+from smallobj.modeling import build_model
 from smallobj.modeling.detection_limit import DetectionLimit
 
 KEY = "TEST.DETECTIONS_PER_IMAGE"
@@ -80,3 +81,21 @@ def test_processes_are_summed():
     first, second = Cut(KEY, "images", 6, 1, 2, 0.5), Cut(KEY, "images", 6, 3, 4, 0.75)
     other = Cut(KEY, "tiles", 6, 1, 1, 0.9)
     assert sum_cuts([first, other, second]) == [Cut(KEY, "images", 6, 4, 6, 0.75), other]
+
+
+def test_an_overflow_is_told(tiny_config):
+    torch.manual_seed(0)
+    model = build_model(tiny_config("TEST.PRECISION", "float32")).eval()
+    item = {"image": torch.zeros(3, 64, 64, dtype=torch.uint8)}
+    with torch.no_grad():
+        model([item])
+        assert take_cuts(model) == []
+        # One kernel of the first layer; the weights are finite, and what they compute isn't.
+        model.backbone.bottom_up.stem.conv1.weight[0, 0, 0, 0] = 3e38
+        model([item])
+    (cut,) = take_cuts(model)
+    assert str(cut) == (
+        "in 1 pass the network computed NaN or infinite values, whose boxes are lost; "
+        "TEST.PRECISION float32 avoids an overflow of 16 bits"
+    )
+    assert take_cuts(model) == []
