@@ -19,11 +19,11 @@ from smallobj.checkpoint.class_rows import (
     names_of,
 )
 from smallobj.checkpoint.darknet import DARKNET_SUFFIX, read_darknet_weights
+from smallobj.checkpoint.fit import Fit, some_of
 from smallobj.checkpoint.reading import (
     BrokenFileError,
     check_weights_path,
     read_checkpoint,
-    some_of,
 )
 from smallobj.checkpoint.run_checkpoints import (
     LAST_CHECKPOINT,
@@ -53,6 +53,7 @@ class SafeCheckpointer(DetectionCheckpointer):
     def __init__(self, *others: Any, parts: Sequence[str] = (), **named: Any) -> None:
         super().__init__(*others, **named)
         self.parts = tuple(parts)
+        self._file = ""  # the last one read
         # What the model must share with a file that names its classes.
         self._need: Literal["nothing", "classes", "order"] = "nothing"
 
@@ -84,13 +85,14 @@ class SafeCheckpointer(DetectionCheckpointer):
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Loads the model and the checkpointables; an empty path loads nothing.
 
-        Keys that do not fit the model are logged; with ``load_weights`` they are an error.
+        Tensors that do not fit the model are counted and logged; with ``load_weights`` they are an
+        error.
 
         Raises:
             FileNotFoundError: there is no such file.
             UnsafeFileError: the format or the content could run code.
-            ValueError: the path is a web address, the file is broken, or no tensor has a prefix in
-                ``parts``.
+            ValueError: the path is a web address, the file is broken, no tensor has a prefix in
+                ``parts``, or none fits the model's backbone.
         """
         if path:
             check_weights_path(path)
@@ -117,7 +119,24 @@ class SafeCheckpointer(DetectionCheckpointer):
                 self.logger.warning(f"{error}; trying an older checkpoint")
         return whole.load(last)
 
+    def _log_incompatible_keys(self, incompatible: Any) -> None:
+        """Tells in one sentence how the file fits.
+
+        Raises:
+            ValueError: no tensor of the backbone comes from the file.
+        """
+        fit = Fit.of(self.model.state_dict(), incompatible, self.parts)
+        if not fit.has_backbone:
+            raise ValueError(
+                f"{self._file}: none of the model's backbone is in the file by name and shape, so "
+                f"training would start from scratch: {fit}{fit.advice()}. For a training from "
+                'scratch set MODEL.WEIGHTS ""'
+            )
+        if not fit.is_complete:
+            _logger.warning("%s: %s", self._file, fit)
+
     def _load_file(self, filename: str) -> dict[str, Any]:
+        self._file = filename
         if Path(filename).suffix.lower() == DARKNET_SUFFIX:
             checkpoint = {"model": read_darknet_weights(self.model, filename)}
         else:

@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 
 from smallobj.checkpoint.class_rows import CLASS_NAMES_KEY, names_of
 from smallobj.checkpoint.darknet import DARKNET_SUFFIX
+from smallobj.checkpoint.fit import some_of
 
 TORCH_SUFFIXES = (".pth", ".pt")
 SAFETENSORS_SUFFIX = ".safetensors"
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
-_LISTED = 10
 
 _ADVICE = (
     "Loading it could run code that the file carries. If you trust where it comes from, convert "
@@ -50,7 +50,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError, UnsafeFileError: as in ``SafeCheckpointer.load``.
-        BrokenFileError: the file is broken.
+        BrokenFileError: the file is broken, or a tensor of the model has a value that isn't finite.
         ValueError: as there; also for Darknet's weights, which have no names.
     """
     path = os.fspath(path)
@@ -68,7 +68,22 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     others = [str(k) for k, v in model.items() if not isinstance(v, torch.Tensor)]
     if others:
         raise ValueError(f"{path}: not tensors: {some_of(others)}; expected a dict of tensors")
+    _check_finite(model, path)
     return checkpoint
+
+
+def _check_finite(tensors: dict[str, torch.Tensor], path: str) -> None:
+    bad = [
+        f"{name} ({int((~tensor.isfinite()).sum())} of {tensor.numel()} values)"
+        for name, tensor in tensors.items()
+        if tensor.is_floating_point() and not tensor.isfinite().all()
+    ]
+    if bad:
+        raise BrokenFileError(
+            f"{path}: {len(bad)} of {len(tensors)} tensors hold NaN or infinite values: "
+            f"{some_of(bad)}. A model with such weights finds nothing. The training that wrote "
+            "them diverged, or the file was damaged; use an earlier checkpoint"
+        )
 
 
 def check_weights_path(path: str) -> None:
@@ -147,13 +162,3 @@ def _reason(error: Exception) -> str:
     # Behind the cause, torch guesses how the file may have been damaged.
     line = match.group(1) if match else text.strip().split("\n")[0].split(". This is")[0]
     return line.split(" was not an allowed global")[0].strip(" .") or type(error).__name__
-
-
-def some_of(names: list[str]) -> str:
-    """The first ten names, and the number of the others.
-
-    >>> some_of(["stem", "stages"])
-    'stem, stages'
-    """
-    more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,8 @@ from torch import nn
 
 from smallobj.checkpoint.checkpointer import SafeCheckpointer
 from smallobj.checkpoint.class_rows import names_entry
-from smallobj.checkpoint.reading import SAFETENSORS_SUFFIX, check_weights_path, some_of
-
-# These buffers follow from the config, so files don't contain them.
-_CONFIG_BUFFERS = re.compile(r"(^|\.)(pixel_mean|pixel_std|cell_anchors\.\d+)$")
+from smallobj.checkpoint.fit import CONFIG_BUFFERS, Fit
+from smallobj.checkpoint.reading import SAFETENSORS_SUFFIX, check_weights_path
 
 
 def load_weights(
@@ -49,21 +46,11 @@ def load_weights(
     if not strict:
         checkpointer._log_incompatible_keys(misfits)
         return checkpoint
-    reshaped = {key for key, *_ in misfits.incorrect_shapes}
-    missing = [
-        k for k in misfits.missing_keys if k not in reshaped and not _CONFIG_BUFFERS.search(k)
-    ]
-    unexpected = [k for k in misfits.unexpected_keys if not _CONFIG_BUFFERS.search(k)]
-    shapes = [
-        f"{key} {tuple(there)} in the file, {tuple(here)} in the model"
-        for key, there, here in misfits.incorrect_shapes
-    ]
-    kinds = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    complaints = [f"{len(v)} {kind}: {some_of(v)}" for kind, v in kinds.items() if v]
-    if complaints:
+    fit = Fit.of(model.state_dict(), misfits)
+    if not fit.is_complete:
         raise ValueError(
             f"{path}: these weights do not fit the model that the config describes; "
-            + "; ".join(complaints)
+            f"{fit}{fit.advice()}"
         )
     return checkpoint
 
@@ -84,7 +71,7 @@ def save_weights(model: nn.Module, path: str | os.PathLike[str], half: bool = Tr
         raise ValueError(f"weights are written as {SAFETENSORS_SUFFIX}; got {path}")
     tensors = {}
     for name, value in model.state_dict().items():
-        if _CONFIG_BUFFERS.search(name):
+        if CONFIG_BUFFERS.search(name):
             continue
         narrow = half and value.is_floating_point()
         # Copied, since the format doesn't accept tensors that share memory.
