@@ -7,8 +7,10 @@ process are those of torchrun, so its function works the same with either launch
 
 from __future__ import annotations
 
+import ipaddress
 import multiprocessing
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -69,18 +71,51 @@ def launch(
         raise ValueError("several machines need --dist-url tcp://HOST:PORT of machine 0")
     try:
         # The store is in the launcher: in process 0, the death of that process would stop all.
-        store = dist.TCPStore(
-            address.hostname,
-            address.port,
-            is_master=machine_rank == 0,
-            wait_for_workers=False,
-            timeout=timedelta(minutes=10),
-        )
-    except dist.DistError as error:
+        store = make_store(address.hostname, address.port, is_master=machine_rank == 0)
+    except (dist.DistError, OSError) as error:
         what = "is no free port of this machine" if machine_rank == 0 else "does not answer"
         raise ConnectionError(f"{dist_url} {what}: {error}") from error
     processes = _start(function, options, num_processes, machine_rank, world, store)
     return _wait(processes, Board(dist.PrefixStore("bulk0", store), world), machine_rank)
+
+
+def make_store(host: str, port: int, is_master: bool) -> dist.TCPStore:
+    """The store that all processes share.
+
+    On a loopback address it listens there alone: a store takes what anyone sends, and torch's own
+    listens on all interfaces. Other machines can reach it on no other address.
+
+    Args:
+        host, port: of machine 0; port 0 takes a free one.
+        is_master: this is machine 0, which holds the store.
+
+    Raises:
+        DistError, OSError: the port is not free, or machine 0 doesn't answer.
+    """
+    wait = timedelta(minutes=10)
+    if not (is_master and _is_loopback(host)):
+        return dist.TCPStore(host, port, is_master=is_master, wait_for_workers=False, timeout=wait)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The store closes the socket.
+    server = socket.create_server((host, port), family=family)
+    number = server.getsockname()[1]
+    return dist.TCPStore(
+        host,
+        number,
+        is_master=True,
+        wait_for_workers=False,
+        timeout=wait,
+        master_listen_fd=server.detach(),
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _start(
