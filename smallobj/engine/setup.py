@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from detectron2.config import CfgNode
@@ -12,6 +13,8 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
 from smallobj.checkpoint import SafeCheckpointer, read_class_names
+from smallobj.checkpoint.reading import BrokenFileError
+from smallobj.checkpoint.run_checkpoints import list_checkpoints
 from smallobj.class_names import NamedClasses
 from smallobj.config import load_config
 from smallobj.data import datasets
@@ -92,19 +95,27 @@ def prepare_config(
 
 def _classes_of_weights(cfg: CfgNode, eval_only: bool, resume: bool) -> NamedClasses | None:
     """Classes of the weights that are evaluated or resumed; None where there are none of these."""
-    path = cfg.MODEL.WEIGHTS if eval_only else ""
     if resume:
-        path = SafeCheckpointer(None, cfg.OUTPUT_DIR).get_checkpoint_file()
-    if not path:
+        # A broken checkpoint is left out when it is loaded, with a warning.
+        found = next(_readable_classes(list_checkpoints(cfg.OUTPUT_DIR)), None)
+    else:
+        path = cfg.MODEL.WEIGHTS if eval_only else ""
+        found = NamedClasses(read_class_names(path), path) if path else None
+    if found is None:
         return None
-    found = NamedClasses(read_class_names(path), path)
     is_detector = cfg.MODEL.META_ARCHITECTURE != "FocusNet"
     if is_detector and not (found.names or cfg.MODEL.CLASS_NAMES):
         logger.warning(
-            f"neither {path} nor MODEL.CLASS_NAMES names the model's classes: they are taken to be "
-            "those of the data, and their order could not be checked"
+            f"neither {found.source} nor MODEL.CLASS_NAMES names the model's classes: they are "
+            "taken to be those of the data, and their order could not be checked"
         )
     return found
+
+
+def _readable_classes(paths: Iterable[str]) -> Iterator[NamedClasses]:
+    for path in paths:
+        with contextlib.suppress(BrokenFileError):
+            yield NamedClasses(read_class_names(path), path)
 
 
 def setup(cfg: CfgNode, args: argparse.Namespace) -> None:

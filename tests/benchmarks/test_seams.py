@@ -79,6 +79,23 @@ def test_a_perfect_detector_has_no_misses_and_no_duplicates(study):
     assert figures["NMS alone"]["zones"]["off"]["duplicates"] == 0
 
 
+def test_classes_are_matched_by_name(many_squares, tiny_config, catalog, monkeypatch, study):
+    class Turned(Oracle):
+        def forward(self, items):
+            found = [output["instances"] for output in super().forward(items)]
+            for one in found:
+                one.pred_classes = 2 - one.pred_classes
+            return [{"instances": one} for one in found]
+
+    monkeypatch.setattr(seams, "load_model", lambda cfg: Turned())
+    names = ("MODEL.CLASS_NAMES", ["blue", "green", "red"])
+    cfg = tiny_config("TEST.TILE.SIZE", 160, "TEST.TILE.OVERLAP", 32, *names)
+    (reading,) = seams.read_with_grids(cfg, "squares", 1, 1)
+    zones = seams.summarize([reading], 0.5)[seams.RULE]["zones"]
+    assert zones["off"]["times"] > 5
+    assert zones["off"]["found"] == 1
+
+
 def test_objects_keep_their_number_in_all_grids(study):
     readings = study(grids=3)
     assert [r.photograph for r in readings] == [0, 0, 0, 1, 1, 1, 2, 2, 2]

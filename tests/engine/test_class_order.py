@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import smallobj  # isort: skip  # noqa: F401  (first: makes Detectron2 import)
 
@@ -94,6 +95,12 @@ def test_a_resumed_run_learns_the_same_in_another_order(run, tmp_path):
     assert "matched by name" not in log(tmp_path / "abc")
     for name, tensor in states["abc"].items():
         assert torch.equal(tensor, states["bca"][name]), name
+    # Where the newest checkpoint is broken, an older one names the classes.
+    whole = tmp_path / "bca" / "model_final.pth"
+    shutil.copy(whole, tmp_path / "bca" / "model_0000003.pth")
+    whole.write_bytes(whole.read_bytes()[:5000])
+    run(tmp_path / "bca", 5, ["bca"], [], "--resume")
+    assert read_class_names(tmp_path / "bca" / "model_final.pth") == NAMES
     # Other classes are refused, with what differs.
     told = run(tmp_path / "abc", 6, ["new"], [], "--resume", status=2)
     assert "model_final.pth: only in" in told
