@@ -10,11 +10,12 @@ def add_model_keys(cfg: CfgNode) -> None:
     # Number of classes. 0 takes it from the training data; any other number must agree with them.
     cfg.MODEL.ROI_HEADS.NUM_CLASSES = 0
     cfg.MODEL.RETINANET.NUM_CLASSES = 0
-    # Names of the classes. Training writes them into OUTPUT_DIR/config.yaml, so that a trained
-    # model can name the objects that it detects.
+    # Names of the classes. Training writes them into OUTPUT_DIR/config.yaml and into weights, so
+    # that a trained model can name the objects that it detects. Datasets are matched by name.
     cfg.MODEL.CLASS_NAMES = []
     # Prefixes of tensor names, such as ["backbone"]: training loads only these tensors from
-    # MODEL.WEIGHTS and initialises the others at random. [] loads all that fit.
+    # MODEL.WEIGHTS and initialises the others at random. [] loads all that fit. Rows of classes are
+    # taken by name where the file names its classes.
     cfg.MODEL.WEIGHTS_PARTS = []
     # Precision of the backbone in training: float32 or bfloat16. Boxes and losses stay in float32,
     # since rounding to the 8 bits of bfloat16's mantissa moves a box at x = 500 by 2 px. (On a GPU

@@ -163,7 +163,7 @@ def _add_ensemble_keys(cfg: CfgNode) -> None:
     cfg.TEST.ENSEMBLE = CfgNode()
     # Further models of the ensemble, beside the model of this config: "CONFIG.yaml:WEIGHTS", or
     # "CONFIG.yaml" for the weights in its MODEL.WEIGHTS. Each model uses the tiles, resizing,
-    # precision and TTA of its own config. All must have the same classes.
+    # precision and TTA of its own config. All must have the same classes, in any order.
     cfg.TEST.ENSEMBLE.MEMBERS = []
     # Weight of each model's scores, w in arXiv 1910.13302: first the model of this config, then
     # MEMBERS. (): equal weights.
