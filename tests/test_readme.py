@@ -16,8 +16,6 @@ import cv2
 import pytest
 import torch
 
-from smallobj.modeling.precision import fastest_precision
-
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_RUN = (
     "SOLVER.MAX_ITER 2 TEST.EVAL_PERIOD 2 SOLVER.IMS_PER_BATCH 1 DATALOADER.NUM_WORKERS 0 "
@@ -25,9 +23,6 @@ SMALL_RUN = (
     "MODEL.RPN.POST_NMS_TOPK_TRAIN 50 MODEL.RPN.POST_NMS_TOPK_TEST 20 "
     "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE 16 TEST.DETECTIONS_PER_IMAGE 10"
 )
-if fastest_precision("cpu") == torch.float32:
-    # This processor would emulate 16 bits, which takes twenty times as long.
-    SMALL_RUN += " MODEL.BACKBONE.PRECISION float32"
 NARROW = (
     " MODEL.FPN.OUT_CHANNELS 64 MODEL.ROI_BOX_HEAD.CONV_DIM 64 MODEL.ROI_BOX_HEAD.FC_DIM 128 "
     "MODEL.RESNETS.WIDTH_PER_GROUP 32 MODEL.RESNETS.RES2_OUT_CHANNELS 64 "

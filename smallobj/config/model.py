@@ -17,8 +17,9 @@ def add_model_keys(cfg: CfgNode) -> None:
     # MODEL.WEIGHTS and initialises the others at random. [] loads all that fit. Rows of classes are
     # taken by name where the file names its classes.
     cfg.MODEL.WEIGHTS_PARTS = []
-    # Precision of the backbone in training: float32 or bfloat16. Boxes and losses stay in float32,
-    # since rounding to the 8 bits of bfloat16's mantissa moves a box at x = 500 by 2 px. (On a GPU
+    # Precision of the backbone in training: float32, bfloat16, or "auto", which is bfloat16 where
+    # the processor has instructions for it, else float32. Boxes and losses stay in float32, since
+    # rounding to the 8 bits of bfloat16's mantissa moves a box at x = 500 by 2 px. (On a GPU
     # SOLVER.AMP.ENABLED computes a float32 backbone and the heads in float16, with scaled
     # gradients.)
     cfg.MODEL.BACKBONE.PRECISION = "float32"

@@ -43,6 +43,11 @@ from smallobj.inference import wrap_for_test
 from smallobj.inference.cuts import sum_cuts, take_cuts
 from smallobj.modeling import build_model
 from smallobj.modeling.norms import check_from_scratch
+from smallobj.modeling.precision import (
+    precision_at_test,
+    precision_in_training,
+    warn_of_emulation,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +61,7 @@ class Trainer(DefaultTrainer):
             ValueError: SOLVER.AMP.ENABLED without a GPU, or a wrong value of another key.
         """
         _check_amp(cfg)
+        _tell_precision(cfg)
         super().__init__(cfg)
 
     def build_hooks(self) -> list[HookBase | None]:
@@ -185,12 +191,22 @@ class Trainer(DefaultTrainer):
         return results
 
 
+def _tell_precision(cfg: CfgNode) -> None:
+    """Logs the backbone's precision, and warns of types that this machine only emulates."""
+    training, device = precision_in_training(cfg), cfg.MODEL.DEVICE
+    name = str(training).removeprefix("torch.")
+    logger.info("the backbone trains in %s (MODEL.BACKBONE.PRECISION)", name)
+    warn_of_emulation("MODEL.BACKBONE.PRECISION", training, device)
+    if cfg.DATASETS.TEST:
+        warn_of_emulation("TEST.PRECISION", precision_at_test(cfg), device)
+
+
 def _check_amp(cfg: CfgNode) -> None:
     device = torch.device(cfg.MODEL.DEVICE).type
     if cfg.SOLVER.AMP.ENABLED and device != "cuda":
         raise ValueError(
             "SOLVER.AMP.ENABLED trains in float16 with scaled gradients, and needs a GPU; got "
-            f"MODEL.DEVICE {device}. There set MODEL.BACKBONE.PRECISION bfloat16 instead"
+            f"MODEL.DEVICE {device}. There set MODEL.BACKBONE.PRECISION auto instead"
         )
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from smallobj.checkpoint import load_weights
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import precision_at_test, prepare_for_inference
+from smallobj.modeling.precision import precision_at_test, prepare_for_inference, warn_of_emulation
 
 
 def load_model(cfg: CfgNode) -> nn.Module:
@@ -26,7 +26,9 @@ def load_model(cfg: CfgNode) -> nn.Module:
             key.
         FileNotFoundError: there is no file at MODEL.WEIGHTS.
     """
+    precision = precision_at_test(cfg)
+    warn_of_emulation("TEST.PRECISION", precision, cfg.MODEL.DEVICE)
     model = build_model(cfg)
     load_weights(model, cfg.MODEL.WEIGHTS)
-    prepare_for_inference(model, precision_at_test(cfg))
+    prepare_for_inference(model, precision)
     return model.eval()

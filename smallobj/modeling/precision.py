@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -14,6 +15,14 @@ from smallobj.checks import check_choice
 from smallobj.modeling.finite_check import FiniteCheck
 from smallobj.modeling.norms import fold_batch_norm
 
+_logger = logging.getLogger(__name__)
+# Instruction sets of CPUs that compute in these types faster than in float32.
+_CPU_UNITS = {
+    torch.bfloat16: ("avx512_bf16", "amx_bf16"),
+    torch.float16: ("avx512_fp16", "amx_fp16"),
+}
+# Those of ARM, where no speed has been measured: neither chosen nor warned of.
+_UNMEASURED_UNITS = {torch.bfloat16: ("bf16",), torch.float16: ("fp16_arith",)}
 PRECISIONS = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -29,7 +38,10 @@ def precision_in_training(cfg: CfgNode) -> torch.dtype:
     """
     name = cfg.MODEL.BACKBONE.PRECISION
     # float16 would need loss scaling.
-    check_choice("MODEL.BACKBONE.PRECISION", name, ("float32", "bfloat16"))
+    check_choice("MODEL.BACKBONE.PRECISION", name, ("auto", "float32", "bfloat16"))
+    if name == "auto":
+        is_native = computes_natively(torch.bfloat16, cfg.MODEL.DEVICE)
+        return torch.bfloat16 if is_native else torch.float32
     return PRECISIONS[name]
 
 
@@ -48,13 +60,42 @@ def precision_at_test(cfg: CfgNode) -> torch.dtype:
 
 def fastest_precision(device: str) -> torch.dtype:
     """bfloat16 if the processor supports it natively, float16 on older GPUs, else float32."""
+    if computes_natively(torch.bfloat16, device):
+        return torch.bfloat16
+    return torch.float16 if torch.device(device).type == "cuda" else torch.float32
+
+
+def computes_natively(dtype: torch.dtype, device: str) -> bool:
+    """Whether a processor has instructions for a type; emulated, it is slower than float32."""
+    if dtype == torch.float32:
+        return True
     if torch.device(device).type == "cuda":
-        # Emulated bfloat16 doesn't count: it is slower than float32.
-        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if has_bfloat16 else torch.float16
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    native = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
-    return torch.bfloat16 if native else torch.float32
+        return dtype == torch.float16 or torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(_cpu_capabilities().get(unit) for unit in _CPU_UNITS[dtype])
+
+
+def _cpu_capabilities() -> Mapping[str, Any]:
+    """Empty where PyTorch is too old to say."""
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+
+
+def warn_of_emulation(key: str, dtype: torch.dtype, device: str) -> None:
+    """Warns if the type that a config sets is emulated on the device.
+
+    Args:
+        key: the config key.
+        dtype: its value.
+        device: MODEL.DEVICE.
+    """
+    units = _cpu_capabilities()
+    unmeasured = any(units.get(unit) for unit in _UNMEASURED_UNITS.get(dtype, ()))
+    is_unknown = torch.device(device).type == "cpu" and (unmeasured or not units)
+    if not is_unknown and not computes_natively(dtype, device):
+        name = str(dtype).removeprefix("torch.")
+        _logger.warning(
+            f"{key} {name} is emulated here: the processor (MODEL.DEVICE {device}) has no "
+            f"instructions for it, and may take ten times as long as in float32; set {key} auto"
+        )
 
 
 def set_precision(model: nn.Module, training: torch.dtype, test: torch.dtype) -> None:

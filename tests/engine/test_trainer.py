@@ -89,7 +89,7 @@ def test_amp_scales_gradients_on_a_gpu(make_for_gpu):
 
 
 def test_amp_without_a_gpu_is_refused(tiny_config, tiny_dataset, tmp_path, catalog):
-    with pytest.raises(ValueError, match=r"DEVICE cpu.*MODEL\.BACKBONE\.PRECISION bfloat16"):
+    with pytest.raises(ValueError, match=r"DEVICE cpu.*MODEL\.BACKBONE\.PRECISION auto"):
         make(tiny_config, tiny_dataset, tmp_path, 1, "SOLVER.AMP.ENABLED", True)
 
 

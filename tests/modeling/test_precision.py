@@ -4,8 +4,17 @@ import pytest
 import torch
 from torch import nn
 
+from smallobj import load_config
 from smallobj.modeling import build_model
-from smallobj.modeling.precision import fastest_precision, round_weights, set_precision
+from smallobj.modeling.precision import (
+    computes_natively,
+    fastest_precision,
+    precision_at_test,
+    precision_in_training,
+    round_weights,
+    set_precision,
+    warn_of_emulation,
+)
 
 BFLOAT16 = ("TEST.PRECISION", "bfloat16")
 
@@ -112,6 +121,47 @@ def test_the_fastest_precision_of_a_processor(monkeypatch, capabilities, expecte
 def test_the_fastest_precision_of_a_gpu(monkeypatch, native, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
     assert fastest_precision("cuda:0") is expected
+
+
+@pytest.mark.parametrize("units", [{"avx512_bf16": True}, {"avx512_f": True}])
+def test_shipped_configs_never_choose_an_emulated_type(monkeypatch, units, repository):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units, raising=False)
+    configs = [*repository.glob("configs/**/*.yaml"), *repository.glob("smallobj/weights/*.yaml")]
+    assert len(configs) > 40
+    seen = set()
+    for path in configs:
+        cfg = load_config(str(path), ["MODEL.DEVICE", "cpu"])
+        for dtype in (precision_in_training(cfg), precision_at_test(cfg)):
+            assert computes_natively(dtype, "cpu"), path
+            seen.add(dtype)
+    assert (torch.bfloat16 in seen) == ("avx512_bf16" in units)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "units", "told"),
+    [
+        (torch.bfloat16, {"avx512_f": True}, True),
+        (torch.float16, {"avx512_bf16": True}, True),
+        (torch.bfloat16, {"amx_bf16": True}, False),
+        (torch.float32, {"avx512_f": True}, False),
+        (torch.bfloat16, {"bf16": True, "architecture": "aarch64"}, False),
+        (torch.bfloat16, {}, False),  # unknown
+    ],
+)
+def test_an_emulated_type_that_somebody_set_is_told(monkeypatch, caplog, dtype, units, told):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units, raising=False)
+    warn_of_emulation("TEST.PRECISION", dtype, "cpu")
+    assert ("is emulated here" in caplog.text) == told
+    assert ("set TEST.PRECISION auto" in caplog.text) == told
+
+
+def test_gpus_that_emulate_bfloat16_train_in_float32(monkeypatch, tiny_config, caplog):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    options = ("MODEL.DEVICE", "cuda", "MODEL.BACKBONE.PRECISION")
+    assert precision_in_training(tiny_config(*options, "auto")) == torch.float32
+    explicit = precision_in_training(tiny_config(*options, "bfloat16"))
+    warn_of_emulation("MODEL.BACKBONE.PRECISION", explicit, "cuda")
+    assert "MODEL.BACKBONE.PRECISION bfloat16 is emulated here" in caplog.text
 
 
 class Heads(nn.Module):
