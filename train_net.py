@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import os
 import sys
+import warnings
 from functools import partial
 from typing import Any
 
@@ -48,6 +49,11 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def hide_warnings() -> None:
+    """Hides warnings about Detectron2's calls of torch, which users cannot change."""
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"torch|detectron2")
+
+
 def main(args: argparse.Namespace) -> dict[str, Any] | None:
     """What a process runs."""
     from smallobj.engine import start_console
@@ -60,6 +66,7 @@ def main_of_several(args: argparse.Namespace) -> None:
     """What each of several processes runs; errors end as in :func:`cli`."""
 
     def run() -> None:
+        hide_warnings()
         main(args)
 
     sys.exit(run_command("train_net.py", run))
@@ -133,6 +140,7 @@ def cli() -> int:
     args = parser.parse_args()
     if not args.config_file:
         parser.error("--config-file is needed, for example configs/cascade_r18.yaml")
+    hide_warnings()
     return run_command("train_net.py", partial(start, args))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -16,7 +17,8 @@ from smallobj.checkpoint import SafeCheckpointer, read_class_names
 from smallobj.checkpoint.reading import BrokenFileError
 from smallobj.checkpoint.run_checkpoints import list_checkpoints
 from smallobj.class_names import NamedClasses
-from smallobj.config import load_config
+from smallobj.config import get_cfg, load_config
+from smallobj.config.given import given_keys
 from smallobj.data import datasets
 from smallobj.data.bit_depth import resolve_bit_depth
 from smallobj.data.crowding import resolve_detection_limit
@@ -27,6 +29,7 @@ from smallobj.engine.run_log import log_environment, start_log
 
 logger = logging.getLogger(__name__)
 MOST_CHANGES = 20
+MOST_LINES = 8
 
 
 def check_gpus(requested: int) -> None:
@@ -125,10 +128,25 @@ def setup(cfg: CfgNode, args: argparse.Namespace) -> None:
     """
     start_log(cfg.OUTPUT_DIR)
     log_environment(args)
+    logger.info(f"training in {cfg.OUTPUT_DIR}; all keys are in config.yaml, all words in log.txt")
+    log_given(args)
     if args.resume:
         log_changes(cfg)
     seed_process(cfg)
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+
+
+def log_given(args: argparse.Namespace) -> None:
+    """Logs in a few lines the keys that the options and the config file set."""
+    given = given_keys(args.config_file, args.opts, get_cfg())
+    words = [textwrap.shorten(f"{key} {value}", 75) for key, value in given.items()]
+    # A key and its value stay together.
+    joined = ", ".join(word.replace(" ", "\0") for word in words)
+    lines = textwrap.wrap(joined, 105, break_on_hyphens=False, break_long_words=False)
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES - 1], "... and more; config.yaml has all keys"]
+    told = "\n  ".join(["", *lines]).replace("\0", " ")
+    logger.info(f"{args.config_file}; {len(given)} keys are set by options and by the file:{told}")
 
 
 def log_changes(cfg: CfgNode) -> None:
@@ -173,7 +191,8 @@ def setup_evaluation(args: argparse.Namespace) -> CfgNode:
     cfg.freeze()
     start_log(folder)
     log_environment(args)
-    logger.info(f"the evaluation's folder is {folder}")
+    logger.info(f"evaluating {weights} in {folder}")
+    log_given(args)
     seed_process(cfg)
     return cfg
 

@@ -23,8 +23,10 @@ from torch import nn
 from smallobj.checkpoint import SafeCheckpointer
 from smallobj.data.build import build_test_loader, build_train_loader
 from smallobj.engine.evaluation_pictures import put_evaluation_pictures
+from smallobj.engine.evaluation_summary import log_summaries
 from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
 from smallobj.engine.optimizer import build_optimizer
+from smallobj.engine.progress import ProgressLine
 from smallobj.engine.stop_request import (
     Interruptible,
     StopOnRequest,
@@ -97,7 +99,8 @@ class Trainer(DefaultTrainer):
     def build_writers(self) -> list[EventWriter]:
         # With a time limit the last iteration is not known in advance.
         last = None if self.max_iter == TimeBudget.NO_ITERATION else self.max_iter
-        return default_writers(self.cfg.OUTPUT_DIR, last)
+        line = ProgressLine(last, self.cfg.SOLVER.MAX_SECONDS)
+        return [line, *default_writers(self.cfg.OUTPUT_DIR, last)]
 
     def train(self) -> dict[str, Any] | None:
         """As in Detectron2; Ctrl-C and SIGTERM end it after the iteration, with a checkpoint.
@@ -188,6 +191,7 @@ class Trainer(DefaultTrainer):
         gathered = comm.gather(take_cuts(detector), dst=0)
         for cut in sum_cuts(cut for cuts in gathered for cut in cuts):
             logger.warning("in %s: %s", ", ".join(cfg.DATASETS.TEST), cut)
+        log_summaries(cfg.DATASETS.TEST, results, headline_of(cfg.TEST.METRICS))
         return results
 
 

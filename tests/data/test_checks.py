@@ -17,7 +17,9 @@ from smallobj.data.datasets import (
     load_checked,
     register_dataset,
 )
+from smallobj.data.datasets.checks import DatasetCounts
 from smallobj.data.labels.policy import Policy
+from smallobj.data.labels.problems import Changes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -208,3 +210,15 @@ def test_the_page_lists_all_rules(run_check, capsys, repository):
     assert run_check("--list-rules") == 0
     page = (repository / "docs" / "label-rules.md").read_text(encoding="utf-8")
     assert page.split("```")[1].strip() == capsys.readouterr().out.strip()
+
+
+def test_of_many_classes_the_console_names_the_commonest():
+    boxes = {f"class {n}": n for n in range(12)}
+    counts = DatasetCounts("a", 5, boxes, Changes())
+    assert counts.short() == (
+        "a: 5 images, 66 boxes (class 11 11, class 10 10, class 9 9, 9 others; "
+        "1 classes without boxes)"
+    )
+    assert "class 0 0, class 1 1" in str(counts)
+    few = DatasetCounts("a", 5, {"nut": 3}, Changes())
+    assert few.short() == str(few) == "a: 5 images, 3 boxes (nut 3)"

@@ -19,6 +19,8 @@ from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import Changes, DatasetError, Problem
 
 _logger = logging.getLogger(__name__)
+# With more classes than the first, the console names as many as the second.
+_MOST_CLASSES, _SHOWN = 10, 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +36,21 @@ class DatasetCounts:
     changes: Changes
 
     def __str__(self) -> str:
+        return self._text(self.boxes)
+
+    def short(self) -> str:
+        """The text; of more than ten classes only the three commonest, and counts of the others."""
+        if len(self.boxes) <= _MOST_CLASSES:
+            return str(self)
+        common = sorted(self.boxes, key=lambda name: -self.boxes[name])[:_SHOWN]
+        without = sum(not count for count in self.boxes.values())
+        rest = f"{len(self.boxes) - _SHOWN} others; {without} classes without boxes"
+        return self._text({name: self.boxes[name] for name in common}, rest)
+
+    def _text(self, boxes: dict[str, int], *rest: str) -> str:
         text = f"{self.name}: {self.images} images, {sum(self.boxes.values())} boxes"
-        by_class = ", ".join(f"{name} {count}" for name, count in self.boxes.items())
-        return f"{text} ({by_class})"
+        by_class = [f"{name} {count}" for name, count in boxes.items()]
+        return f"{text} ({', '.join([*by_class, *rest])})"
 
 
 def load_checked(names: Sequence[str], policy: Policy = DEFAULT_POLICY) -> list[DatasetCounts]:
@@ -68,7 +82,10 @@ def load_checked(names: Sequence[str], policy: Policy = DEFAULT_POLICY) -> list[
     if problems:
         raise DatasetError(problems)
     for count in counts:
-        _logger.info("%s", count)
+        _logger.info("%s", count.short())
+        if count.short() != str(count):
+            # For log.txt; the console is spared it, see smallobj/engine/run_log.py.
+            _logger.info("%s", count, extra={"file_only": True})
         for line in count.changes.lines():
             _logger.warning("%s: %s", count.name, line)
     return counts
