@@ -6,8 +6,9 @@ from detectron2.config import CfgNode
 
 
 def add_data_keys(cfg: CfgNode) -> None:
-    """Adds DATASETS.* and INPUT.*."""
+    """Adds DATASETS.*, DATALOADER.* and INPUT.*."""
     _add_dataset_keys(cfg)
+    _add_loader_keys(cfg)
     _add_input_keys(cfg)
     _add_squash_keys(cfg)
 
@@ -26,6 +27,12 @@ def _add_dataset_keys(cfg: CfgNode) -> None:
     cfg.DATASETS.MAX_OUTSIDE = 0.75
     # Short for "all=drop" at the front of RULES.
     cfg.DATASETS.DROP_BAD_BOXES = False
+
+
+def _add_loader_keys(cfg: CfgNode) -> None:
+    # Training images that can't be read are left out, named in the log and counted; with more than
+    # this many in a process the training stops and lists them.
+    cfg.DATALOADER.MAX_BROKEN_IMAGES = 10
 
 
 def _add_input_keys(cfg: CfgNode) -> None:

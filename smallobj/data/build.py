@@ -11,7 +11,6 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.data import (
     DatasetFromList,
-    MapDataset,
     build_detection_test_loader,
     build_detection_train_loader,
 )
@@ -20,6 +19,12 @@ from detectron2.data.build import _test_loader_from_config, _train_loader_from_c
 from detectron2.data.common import ToIterableDataset
 from torch.utils.data import IterableDataset
 
+from smallobj.data.broken_images import (
+    BrokenImages,
+    ReadableImages,
+    WatchedLoader,
+    read_or_blank,
+)
 from smallobj.data.image_file import check_format, read_image
 from smallobj.data.mappers.focus import read_reduced
 from smallobj.data.mappers.registry import build_train_mapper
@@ -54,14 +59,17 @@ class ShuffledTiles(IterableDataset):
                     yield held.pop()
 
 
-def build_train_loader(cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
+def build_train_loader(cfg: CfgNode) -> WatchedLoader:
     """Builds an endless loader of batches of SOLVER.IMS_PER_BATCH tiles.
 
+    Up to DATALOADER.MAX_BROKEN_IMAGES images that can't be read are left out.
     Sampler, filtering and sharding over processes are those of Detectron2.
     """
     mapper = build_train_mapper(cfg)
     options = _train_loader_from_config(cfg, mapper=mapper)
-    images = MapDataset(DatasetFromList(options["dataset"], copy=False), mapper)
+    records = DatasetFromList(options["dataset"], copy=False)
+    broken = BrokenImages(records, cfg.DATALOADER.MAX_BROKEN_IMAGES)
+    images = ReadableImages(records, mapper, broken)
     stream = ToIterableDataset(images, options["sampler"])
     loader = build_detection_train_loader(
         ShuffledTiles(stream, cfg.INPUT.TILE.SHUFFLE_BUFFER),
@@ -71,7 +79,7 @@ def build_train_loader(cfg: CfgNode) -> Iterable[list[dict[str, Any]]]:
         aspect_ratio_grouping=False,
         num_workers=options["num_workers"],
     )
-    return outlive_signals(loader)
+    return WatchedLoader(outlive_signals(loader), broken)
 
 
 def resize_at_test(cfg: CfgNode) -> T.Augmentation:
@@ -138,8 +146,12 @@ class WholeImageMapper:
         self.conversion = PixelConversion.from_config(cfg)
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        image = read_image(dataset_dict["file_name"], conversion=self.conversion)
+        image, broken = read_or_blank(
+            dataset_dict,
+            lambda: read_image(dataset_dict["file_name"], conversion=self.conversion),
+        )
         return {
+            **broken,
             **{key: value for key, value in dataset_dict.items() if key != "annotations"},
             "height": image.shape[0],
             "width": image.shape[1],
@@ -156,8 +168,13 @@ class ReducedImageMapper:
         self.conversion = PixelConversion.from_config(cfg)
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        image = read_reduced(dataset_dict, self.reduction, self.conversion)
+        image, broken = read_or_blank(
+            dataset_dict,
+            lambda: read_reduced(dataset_dict, self.reduction, self.conversion),
+            self.reduction,
+        )
         return {
+            **broken,
             "height": image.shape[0] * self.reduction,
             "width": image.shape[1] * self.reduction,
             **{key: value for key, value in dataset_dict.items() if key != "annotations"},

@@ -33,8 +33,9 @@ def read_image(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file isn't an image, is truncated, lacks a chosen band, or the reduction
-            isn't 1, 2, 4 or 8.
+        BrokenImageError: the file isn't an image that is read, or is truncated or broken.
+        ValueError: it lacks a chosen band, its values need limits that the config doesn't name, or
+            the reduction isn't 1, 2, 4 or 8.
     """
     check_reduction(reduction)
     name = os.fspath(path)

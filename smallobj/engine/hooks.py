@@ -131,8 +131,11 @@ class DetectionImages(HookBase):
         mapper = build_test_mapper(self.cfg)
         model = wrap_for_test(self.cfg, self.model)
         for index, sample in enumerate(self.samples):
+            item = mapper(sample)
+            if "broken" in item:
+                continue  # the evaluation has named it
             with inference_context(model), torch.no_grad():
-                output = model([mapper(sample)])[0]
+                output = model([item])[0]
             picture = self._picture(sample, output)
             name = f"validation/{index}_{os.path.basename(sample['file_name'])}"
             self.trainer.storage.put_image(name, picture[:, :, ::-1].transpose(2, 0, 1).copy())
@@ -160,6 +163,16 @@ class DetectionImages(HookBase):
             max_area=node.MAX_AREA,
         )
         return draw_focus(sample, heat, stride, regions)
+
+
+class BrokenImagesSummary(HookBase):
+    """Logs at the end which training images couldn't be read."""
+
+    def after_train(self) -> None:
+        # A trainer may be given any other loader.
+        broken = getattr(self.trainer.data_loader, "broken", None)
+        if broken is not None and broken.paths():
+            logger.warning(broken.summary())
 
 
 class MemoryMonitor(HookBase):

@@ -24,7 +24,12 @@ from smallobj.checkpoint import SafeCheckpointer
 from smallobj.data.build import build_test_loader, build_train_loader
 from smallobj.engine.evaluation_pictures import put_evaluation_pictures
 from smallobj.engine.evaluation_summary import log_summaries
-from smallobj.engine.hooks import BestCheckpoint, DetectionImages, MemoryMonitor
+from smallobj.engine.hooks import (
+    BestCheckpoint,
+    BrokenImagesSummary,
+    DetectionImages,
+    MemoryMonitor,
+)
 from smallobj.engine.optimizer import build_optimizer
 from smallobj.engine.progress import ProgressLine
 from smallobj.engine.stop_request import (
@@ -42,6 +47,7 @@ from smallobj.evaluation.evaluators.registry import (
     needs_labels,
 )
 from smallobj.inference import wrap_for_test
+from smallobj.inference.broken_images import WithoutBroken
 from smallobj.inference.cuts import sum_cuts, take_cuts
 from smallobj.modeling import build_model
 from smallobj.modeling.norms import check_from_scratch
@@ -94,7 +100,7 @@ class Trainer(DefaultTrainer):
                 DetectionImages(self.cfg, period, self.model),
                 MemoryMonitor(),
             ]
-        return [*hooks, StopOnRequest()]
+        return [*hooks, BrokenImagesSummary(), StopOnRequest()]
 
     def build_writers(self) -> list[EventWriter]:
         # With a time limit the last iteration is not known in advance.
@@ -187,7 +193,7 @@ class Trainer(DefaultTrainer):
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
         detector = wrap_for_test(cfg, model)
-        results = super().test(cfg, detector, evaluators)
+        results = super().test(cfg, WithoutBroken(detector), evaluators)
         gathered = comm.gather(take_cuts(detector), dst=0)
         for cut in sum_cuts(cut for cuts in gathered for cut in cuts):
             logger.warning("in %s: %s", ", ".join(cfg.DATASETS.TEST), cut)

@@ -12,6 +12,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from smallobj.images import jpeg
+from smallobj.images.broken import BrokenImageError
 from smallobj.images.layout import check_bands, choose_channels
 from smallobj.images.orientation import exif_orientation
 from smallobj.images.reduction import check_reduction, reduce_image
@@ -40,14 +41,14 @@ def decode_file(
         (H, W, 3) uint8, BGR; alpha is left out.
 
     Raises:
-        ValueError: the file isn't an image, is truncated, or lacks a chosen band.
+        BrokenImageError: the file isn't an image, is truncated, or lacks a chosen band.
     """
     check_reduction(reduction)
     data = np.fromfile(path, dtype=np.uint8)
     is_jpeg = jpeg.is_jpeg(data)
     if is_jpeg:
         if not jpeg.is_whole(data):
-            raise ValueError(f"{path}: truncated JPEG, its end marker is missing")
+            raise BrokenImageError(f"{path}: truncated JPEG, its end marker is missing")
         _warn_of_broken_exif(path, data)
     if kind == "AVIF":
         image = _decode_avif(path, data)
@@ -64,9 +65,9 @@ def _decode(path: str, data: np.ndarray, flag: int) -> np.ndarray:
     try:
         image = cv2.imdecode(data, flag) if data.size else None
     except cv2.error as error:
-        raise ValueError(f"{path}: not decodable: {error.err}") from error
+        raise BrokenImageError(f"{path}: not decodable: {error.err}") from error
     if image is None:
-        raise ValueError(f"{path}: not an image that OpenCV can decode")
+        raise BrokenImageError(f"{path}: not an image that OpenCV can decode")
     return image
 
 
@@ -77,7 +78,7 @@ def _decode_avif(path: str, data: np.ndarray) -> np.ndarray:
             upright = PIL.ImageOps.exif_transpose(stored).convert("RGB")
             return np.ascontiguousarray(np.asarray(upright)[:, :, ::-1])
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not decodable as AVIF: {error}") from error
+        raise BrokenImageError(f"{path}: not decodable as AVIF: {error}") from error
 
 
 def _warn_of_broken_exif(path: str, data: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
+from smallobj.images.broken import BrokenImageError
 from smallobj.images.layout import find_layout
 from smallobj.images.orientation import Box
 
@@ -58,7 +59,8 @@ class GdalFile:
             level: number of an overview to open instead of the full image.
 
         Raises:
-            ValueError: a broken header, pixels that are not real numbers, or a band is lacking.
+            BrokenImageError: a broken header, or pixels that are not real numbers.
+            MissingBandError: the file lacks a band of INPUT.BANDS.
         """
         self.path = path
         self._arguments = (path, kind, bands)
@@ -73,7 +75,7 @@ class GdalFile:
                     self._file.close()
                     raise
         except _ERRORS as error:
-            raise ValueError(f"{path}: broken file ({_reason(error, path)})") from error
+            raise BrokenImageError(f"{path}: broken file ({_reason(error, path)})") from error
 
     def _look(self, bands: tuple[int, ...]) -> None:
         file = self._file
@@ -104,7 +106,7 @@ class GdalFile:
         """The chosen bands (B, h, w) as stored, and which pixels have data, (h, w) bool or None.
 
         Raises:
-            ValueError: the file is broken there.
+            BrokenImageError: the file is broken there.
         """
         x0, y0, x1, y1 = window
         layout, place = self.layout, Window(x0, y0, x1 - x0, y1 - y0)
@@ -116,7 +118,7 @@ class GdalFile:
                 if layout.is_masked:
                     valid = self._file.read_masks(1, window=place) > 0
         except _ERRORS as error:
-            raise ValueError(
+            raise BrokenImageError(
                 f"{self.path}: lines {y0} to {y1} can't be read ({_reason(error, self.path)})"
             ) from error
         if layout.alpha is not None:

@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from smallobj.image_paths import RAW_ENDINGS
+from smallobj.images.broken import BrokenImageError
 
 START_BYTES = 512
 _SIGNATURES = (
@@ -51,7 +52,7 @@ def read_start(path: str | os.PathLike[str]) -> Start:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is of a kind that is known and not read, such as HEIC.
+        BrokenImageError: the file is of a kind that is known and not read, such as HEIC.
     """
     name = os.fspath(path)
     if not os.path.isfile(name):
@@ -60,10 +61,12 @@ def read_start(path: str | os.PathLike[str]) -> Start:
         start = stream.read(START_BYTES)
     if name.lower().endswith(RAW_ENDINGS):
         # Many are TIFF files inside whose first image is a thumbnail.
-        raise ValueError(f"{name}: a camera's raw file, which is not read; develop it to TIFF")
+        raise BrokenImageError(
+            f"{name}: a camera's raw file, which is not read; develop it to TIFF"
+        )
     for signature, what in _UNREAD:
         if start.startswith(signature):
-            raise ValueError(f"{name}: {what}, which is not read; convert it to PNG or TIFF")
+            raise BrokenImageError(f"{name}: {what}, which is not read; convert it to PNG or TIFF")
     for signature, kind in _SIGNATURES:
         if start.startswith(signature):
             # A PNG's first chunk, IHDR, has its bit depth in byte 24.
@@ -81,7 +84,7 @@ def _media_kind(start: bytes, name: str) -> str:
     if b"avif" in brands or b"avis" in brands:
         return "AVIF"
     if any(brand in brands for brand in _HEIC_BRANDS):
-        raise ValueError(f"{name}: a HEIC file, which is not read; convert it to JPEG")
+        raise BrokenImageError(f"{name}: a HEIC file, which is not read; convert it to JPEG")
     return ""
 
 

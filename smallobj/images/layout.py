@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
 
+from smallobj.images.broken import BrokenImageError
+
 # In these alpha 0 marks pixels without data. In other kinds it is transparency, and the colours
 # below it are a picture's own.
 _ALPHA_IS_MASK = ("GTiff", "JP2OpenJPEG")
@@ -50,7 +52,7 @@ def find_layout(file: Any, path: str, chosen: tuple[int, ...]) -> Layout:
         ValueError: pixels are not real numbers, or the file lacks a chosen band.
     """
     if np.dtype(file.dtypes[0]).kind not in "uif":
-        raise ValueError(f"{path}: pixels must be real numbers; got {file.dtypes[0]}")
+        raise BrokenImageError(f"{path}: pixels must be real numbers; got {file.dtypes[0]}")
     colors = list(file.colorinterp)
     palette = _palette(file) if colors[0] is ColorInterp.palette else None
     check_bands(path, chosen, 3 if palette is not None else file.count)

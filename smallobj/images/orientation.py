@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from smallobj.images import jpeg
+from smallobj.images.broken import BrokenImageError
 from smallobj.images.tiff_tags import read_tags
 
 ORIENTATION_TAG = 0x0112
@@ -89,7 +90,7 @@ def orientation_of(path: str, kind: str) -> int:
     """Orientation that a file of a kind names; upright if its tags are broken, as decoders do.
 
     Raises:
-        ValueError: a truncated PNG.
+        BrokenImageError: a truncated PNG.
     """
     if kind == "TIFF":
         with suppress(ValueError), open(path, "rb") as stream:
@@ -142,4 +143,4 @@ def _png_exif(path: str) -> bytes | None:
                 found = stream.read(length)
                 length = 0
             stream.seek(length + 4, os.SEEK_CUR)
-    raise ValueError(f"{path}: truncated PNG, its end marker is missing")
+    raise BrokenImageError(f"{path}: truncated PNG, its end marker is missing")

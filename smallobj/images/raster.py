@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from smallobj.images.broken import BrokenImageError
 from smallobj.images.decoding import decode_file
 from smallobj.images.gdal_file import DRIVERS, GdalFile
 from smallobj.images.kinds import KINDS, read_start
@@ -76,7 +77,7 @@ class Raster(AbstractContextManager["Raster"]):
         self.conversion = conversion
         start = read_start(self.path)
         if not start.kind:
-            raise ValueError(f"{self.path}: not one of the formats {', '.join(KINDS)}")
+            raise BrokenImageError(f"{self.path}: not one of the formats {', '.join(KINDS)}")
         self.format = start.kind
         self._gdal: GdalFile | None = None
         self._pixels: np.ndarray | None = None
@@ -168,7 +169,9 @@ class Raster(AbstractContextManager["Raster"]):
             pixels = decode_file(self.path, self.format, bands=self.conversion.bands)
             if pixels.shape[:2] != self.size:
                 told, found = (f"{w}x{h}" for h, w in (self.size, pixels.shape[:2]))
-                raise ValueError(f"{self.path}: its header says {told} pixels, it has {found}")
+                raise BrokenImageError(
+                    f"{self.path}: its header says {told} pixels, it has {found}"
+                )
             self._pixels = pixels
         return self._pixels
 
@@ -284,5 +287,5 @@ class Raster(AbstractContextManager["Raster"]):
 def _header_size(path: str) -> tuple[int, int]:
     size = read_size(path)
     if isinstance(size, Exception):
-        raise ValueError(f"{path}: {size}") from size
+        raise BrokenImageError(f"{path}: {size}") from size
     return size
