@@ -56,7 +56,7 @@ def differing_classes(one: NamedClasses, other: NamedClasses) -> str:
     ours = [name for name in one.names if name not in set(other.names)]
     theirs = [name for name in other.names if name not in set(one.names)]
     text = f"only in {one.source}: {listed(ours)}; only in {other.source}: {listed(theirs)}"
-    alike = _alike(ours, theirs)
+    alike = names_alike(ours, theirs)
     return f"{text} ({'; '.join(alike)})" if alike else text
 
 
@@ -80,8 +80,20 @@ _ALIKE: tuple[tuple[str, Callable[[str], str]], ...] = (
 )
 
 
-def _alike(names: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Sentences about pairs that a reader would take for one name."""
+def counted(number: int) -> str:
+    """
+    >>> counted(1), counted(2)
+    ('1 class', '2 classes')
+    """
+    return f"{number} class" if number == 1 else f"{number} classes"
+
+
+def names_alike(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Sentences about pairs that a reader would take for one name.
+
+    >>> names_alike(["Nut", "bolt"], ["nail", "nut"])
+    ["'Nut' and 'nut' differ only by case"]
+    """
     found = []
     for name in names:
         for other in others:

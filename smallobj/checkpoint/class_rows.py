@@ -14,8 +14,10 @@ from torch import nn
 
 from smallobj.class_names import (
     NamedClasses,
+    counted,
     differing_classes,
     listed,
+    names_alike,
     positions,
     same_classes,
 )
@@ -158,9 +160,11 @@ def move_classes(
 def _tell(path: str, names: Sequence[str], others: Sequence[str], unlike: Sequence[str]) -> None:
     new = [name for name in names if name not in set(others)]
     unused = [name for name in others if name not in set(names)]
-    text = f"{path}: taken by name: {len(names) - len(new)} classes"
+    text = f"{path}: taken by name: {counted(len(names) - len(new))}"
     if new or unused:
         text += f"; new: {listed(new)}; not used: {listed(unused)}"
+        alike = names_alike(new, unused)
+        text += f" ({'; '.join(alike)})" if alike else ""
     else:
         text += ", which the file has in another order"
     if unlike:

@@ -52,7 +52,13 @@ def test_new_classes_start_fresh_and_others_are_not_used(file, caplog):
         SafeCheckpointer(net).resume_or_load(str(file), resume=False)
     assert biases(net) == [[0, 3, 4, -1, -1, 7], [8, 11, 12, -1, -1, 15]]
     assert torch.equal(net.stem.weight, stem.float())
-    assert "taken by name: 1 classes; new: 'd'; not used: 'a', 'c'" in caplog.text
+    assert "taken by name: 1 class; new: 'd'; not used: 'a', 'c'" in caplog.text
+
+
+def test_new_names_like_unused_ones_are_pointed_out(file, caplog):
+    with caplog.at_level(logging.INFO):
+        SafeCheckpointer(Net("b", "C ")).resume_or_load(str(file), resume=False)
+    assert "not used: 'a', 'c' ('C ' and 'c' differ only by case, blanks" in caplog.text
 
 
 def test_the_same_order_is_loaded_without_a_word(file, caplog):

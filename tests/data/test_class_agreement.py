@@ -158,7 +158,7 @@ def test_labels_of_classes_that_the_model_lacks_are_left_out_and_counted(root, c
     assert cfg.MODEL.CLASS_NAMES == ["dog", "bee", "cat"]
     assert class_names("b") == ["dog", "cat"]
     assert categories("b") == [0]
-    assert "2 classes are evaluated that both have" in caplog.text
+    assert "evaluated on 2 classes that both have" in caplog.text
     caplog.clear()
     DatasetCatalog.get("b")
     assert "left out" not in caplog.text  # once

@@ -122,7 +122,7 @@ def test_training_and_validation_may_list_classes_differently(run, tmp_path):
     told = run(tmp_path / "other", 2, ["abc"], ["new"], status=2)
     assert "only in dataset abc: 'nut'; only in dataset new: 'screw'" in told
     run(tmp_path / "other", 2, ["abc"], ["new"], "TEST.COMMON_CLASSES_ONLY", True)
-    assert "2 classes are evaluated that both have" in log(tmp_path / "other")
+    assert "evaluated on 2 classes that both have" in log(tmp_path / "other")
 
 
 def test_fine_tuning_takes_classes_by_name(run, run_script, tmp_path):

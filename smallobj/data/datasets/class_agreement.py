@@ -9,6 +9,7 @@ from detectron2.config import CfgNode
 
 from smallobj.class_names import (
     NamedClasses,
+    counted,
     differing_classes,
     listed,
     same_classes,
@@ -125,8 +126,8 @@ def _common(model: NamedClasses, data: NamedClasses) -> list[str]:
             + differing_classes(model, data)
         )
     _logger.warning(
-        "%s: %d classes are evaluated that both have; %s",
-        *(data.described, len(common), differing_classes(model, data)),
+        "%s: evaluated on %s that both have; %s",
+        *(data.described, counted(len(common)), differing_classes(model, data)),
     )
     return common
 
