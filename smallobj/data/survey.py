@@ -94,7 +94,10 @@ def survey_datasets(cfg: CfgNode, names: Sequence[str]) -> Survey:
             boxes.append(annotation_boxes(kept) * np.tile(scale, 2))
             classes.extend(a["category_id"] for a in kept)
     if not sum(map(len, boxes)):
-        raise ValueError(f"a plan needs at least one labelled object; {', '.join(names)} has none")
+        raise ValueError(
+            f"a plan needs at least one labelled object; {', '.join(names)} has none. Give "
+            "--register or DATASETS.TRAIN a dataset with labels"
+        )
     return Survey(
         names=tuple(names),
         image_sizes=np.array([seen[size] for size in originals]),

@@ -133,7 +133,7 @@ def recommend(
         for share in sorted({cover, *_COVERS}, reverse=True)
     ]
     needed = detections_needed(survey.most_objects, cfg.TEST.DETECTIONS_PER_IMAGE)
-    training = training_tile(survey.longest, overlap, cfg.INPUT.TILE.SIZE)
+    training = training_tile(survey, overlap, cfg.INPUT.TILE.SIZE)
     advice = advise_anchors(cfg, model, survey)
     kept = None if advice is None else advice.after if advice.worthwhile else advice.before
     is_limited = choice is not None and not choice.whole
@@ -164,10 +164,14 @@ def covered_length(longest: np.ndarray, share: float) -> float:
     return float(np.quantile(longest, share, method="inverted_cdf"))
 
 
-def training_tile(longest: np.ndarray, overlap: int, at_least: int) -> int:
-    """Side of a training tile: holds the overlap, and 95% of all objects at twice their length."""
-    usual = covered_length(longest, 0.95)
-    return max(at_least, _padded(max(2 * usual, overlap)))
+def training_tile(survey: Survey, overlap: int, at_least: int) -> int:
+    """Side of a training tile: holds the overlap, and 95% of all objects at twice their length.
+
+    It is at most as long as the longest image, or ``at_least``.
+    """
+    usual = covered_length(survey.longest, 0.95)
+    needed = min(max(2 * usual, overlap), int(survey.image_sizes.max()))
+    return max(at_least, _padded(needed))
 
 
 def _padded(length: float) -> int:
@@ -192,7 +196,7 @@ def _chooser(survey: Survey, counted: FlopCount, training: int) -> _Chooser:
             weights=weights,
             pass_cost=pass_cost,
             multiple=MULTIPLE,
-            most_side=TEST_PER_TRAINING * training_tile(survey.longest, overlap, training),
+            most_side=TEST_PER_TRAINING * training_tile(survey, overlap, training),
         )
 
     return choose

@@ -210,13 +210,23 @@ def test_anchors_are_read_as_the_model_has_them(config, model):
     assert read_anchors(config, torch.nn.Linear(1, 1)) is None
 
 
-def test_covered_length_and_training_tile_by_hand():
+def test_covered_length_by_hand():
     lengths = np.array([5.0, 1, 2, 4, 3])
     assert [covered_length(lengths, share) for share in (0.2, 0.21, 0.8, 1)] == [1, 2, 4, 5]
-    assert training_tile(lengths, 9, 128) == 128
-    assert training_tile(np.array([100.0] * 10), 104, 128) == 224
-    assert training_tile(np.array([20.0] * 99 + [300]), 304, 128) == 320
-    assert training_tile(np.array([20.0] * 99 + [319]), 323, 128) == 352, "holds the overlap"
+
+
+@pytest.mark.parametrize(
+    ("counts", "overlap", "tile"),
+    [
+        ({5: 10}, 9, 128),
+        ({100: 10}, 104, 224),
+        ({20: 99, 300: 1}, 304, 320),
+        ({20: 99, 319: 1}, 323, 352),  # holds the overlap
+        ({1900: 2}, 1904, 2016),  # no longer than the images, 2000 px
+    ],
+)
+def test_training_tile_by_hand(counts, overlap, tile):
+    assert training_tile(mixture(counts, (1000, 2000)), overlap, 128) == tile
 
 
 def test_the_written_config_loads_builds_and_contains_the_plan(plan, config, repository, tmp_path):
