@@ -19,6 +19,7 @@ from smallobj.reports.galleries import worst_false_positives, worst_misses
 from smallobj.reports.page import render
 from smallobj.reports.photographs import Frame, Pictures, add_views, read_pictures
 from smallobj.reports.training import read_training
+from smallobj.results.class_colors import PALETTE
 
 # The page contains at least this many images, if they fit, even if no gallery links to them.
 _FEW_VIEWS = 60
@@ -81,6 +82,7 @@ def build_report(
         "title": options.title,
         "facts": [[name, text] for name, text in (*facts, *_counts(data))],
         "classes": list(data.class_names),
+        "class_colours": [PALETTE[index % len(PALETTE)] for index in range(len(data.class_names))],
         "headline": figures.headline(data, rankings, intervals or {}),
         "curves": charts.curves(data, rankings.pooled, rankings.by_class),
         "curves_note": "At IoU 0.5. Point at a chart, or use the arrow keys, to read its values.",

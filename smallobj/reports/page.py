@@ -6,6 +6,7 @@ row with unit "percent" is shown in percent. Sections without data are left out 
     title                str
     facts                [[name, text], ...], under the title; optional
     classes              K class names
+    class_colours        K colours "#rrggbb", those of the demo's pictures; optional
     headline             [{"name", "value", "unit": "percent" | "", "low"?, "high"?, "note"?}, ...];
                          optional, as are all sections below
     headline_note        str

@@ -14,6 +14,7 @@ import pytest
 from smallobj.evaluation.reading.tables import EvaluationSet
 from smallobj.reports.build import ReportOptions, build_report
 from smallobj.reports.page import write_page
+from smallobj.results.class_colors import PALETTE
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -159,6 +160,31 @@ def test_boxes_are_switched_by_score_type_and_class(opened):
     assert opened.shown_boxes() == []
     tab.get_by_role("button", name="All", exact=True).click()
     assert opened.shown_boxes() == without
+
+
+def test_boxes_take_the_colours_of_classes_on_request(opened):
+    tab = opened.tab
+    tab.evaluate("location.hash = 'photo=0'")
+    tab.wait_for_selector("dialog[open]")
+    tab.evaluate("document.getElementById('classes-box').open = true")
+    tab.locator("#score").fill("0")
+    red, green, blue = bytes.fromhex(PALETTE[tab.evaluate("boxesOf(0)[0].class")][1:])
+    pixels = """(wanted) => {
+      const view = document.getElementById("view");
+      const copy = new OffscreenCanvas(view.width, view.height);
+      const brush = copy.getContext("2d", { willReadFrequently: true });
+      brush.drawImage(view, 0, 0);
+      const { data } = brush.getImageData(0, 0, view.width, view.height);
+      let count = 0;
+      for (let i = 0; i < data.length; i += 4) count += wanted.every((v, k) => v === data[i + k]);
+      return count;
+    }"""
+    assert tab.evaluate(pixels, [red, green, blue]) == 0
+    tab.get_by_label("Colour by class").check()
+    tab.wait_for_function(f"({pixels})([{red}, {green}, {blue}]) > 0")
+    opened.shot("by_class")
+    chips = tab.locator("#classes .chip")
+    assert chips.count() == tab.evaluate("report.classes.length")
 
 
 def test_keyboard_in_the_view(opened):

@@ -39,6 +39,11 @@ function look(sort, kind) {
   return LOOKS[report.kinds[sort][kind].key] || LOOKS.ignored;
 }
 
+// The colour of a class in the demo's pictures.
+function classColour(index) {
+  return (report.class_colours || [])[index] || "#bbbbbb";
+}
+
 // Boxes of one image: {sort, index, box, class, kind, score}.
 function boxesOf(image) {
   const boxes = [];

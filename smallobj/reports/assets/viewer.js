@@ -6,6 +6,7 @@ const viewer = (() => {
   const dialog = byId("viewer"), canvas = byId("view"), brush = canvas.getContext("2d");
   const now = { image: -1, boxes: [], marked: null, scale: 1, x: 0, y: 0, picture: null, crops: [] };
   const filter = { classes: new Set(report.classes.map((_, k) => k)), kinds: new Set(), score: report.shown_score };
+  const byClass = element("input", { type: "checkbox" });
   let opener = null, frame = 0;
 
   const accepted = (box) => filter.classes.has(box.class) && filter.kinds.has(box.sort + box.kind)
@@ -34,7 +35,7 @@ const viewer = (() => {
       const [a, b] = place(box.box[0], box.box[1]), [c, d] = place(box.box[2], box.box[3]);
       if (c < 0 || d < 0 || a > width || b > height) continue;
       const marked = box.key === now.marked;
-      for (const [stroke, thick, dash] of [["rgba(0,0,0,.75)", marked ? 7 : 4, []], [style.colour, marked ? 3.5 : 2, style.dash]]) {
+      for (const [stroke, thick, dash] of [["rgba(0,0,0,.75)", marked ? 7 : 4, []], [byClass.checked ? classColour(box.class) : style.colour, marked ? 3.5 : 2, style.dash]]) {
         brush.strokeStyle = stroke;
         brush.lineWidth = thick;
         brush.setLineDash(dash);
@@ -200,7 +201,10 @@ const viewer = (() => {
       byId("kinds").append(tick(filter.kinds, sort + k, (sort === "label" ? "object: " : "detection: ") + kind.name, swatch(look(sort, k))));
     });
   }
-  report.classes.forEach((name, k) => byId("classes").append(tick(filter.classes, k, name)));
+  const chip = (k) => element("span", { class: "chip", style: `background:${classColour(k)}`, "aria-hidden": "true" });
+  report.classes.forEach((name, k) => byId("classes").append(tick(filter.classes, k, name, chip(k))));
+  byClass.addEventListener("change", redraw);
+  byId("classes").before(element("label", {}, byClass, "Colour by class (as in the demo's pictures)"));
   const slider = byId("score");
   const showScore = () => { byId("score-value").textContent = (+slider.value).toFixed(2); };
   slider.value = filter.score;
