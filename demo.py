@@ -23,7 +23,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from smallobj.checks import check_file
-from smallobj.command_line import INTERRUPTED, check_detector_options, files_read, run_command
+from smallobj.command_line import (
+    INTERRUPTED,
+    HelpWithDefaults,
+    check_detector_options,
+    files_read,
+    run_command,
+)
 from smallobj.demo.scan_options import ScanOptions
 from smallobj.image_paths import describe_inputs, find_images, leave_out_pictures
 from smallobj.results.drawing_options import DrawingOptions
@@ -37,9 +43,7 @@ DEFAULT_OUTPUT = os.path.join("output", "demo")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--input",

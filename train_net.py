@@ -20,29 +20,27 @@ import warnings
 from functools import partial
 from typing import Any
 
-from smallobj.command_line import check_config_options, run_command
+from smallobj.command_line import HelpWithDefaults, check_config_options, run_command
 from smallobj.detectron2_compat import require_detectron2
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line, that of :func:`detectron2.engine.default_argument_parser`."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument("--config-file", default="", metavar="FILE", help="config (required)")
     resume_help = "continue from the last checkpoint in OUTPUT_DIR, if there is one"
     parser.add_argument("--resume", action="store_true", help=resume_help)
     parser.add_argument("--eval-only", action="store_true", help="evaluate only, without training")
-    gpus_help = "number of GPUs on this machine (1); 0 runs on the CPU"
+    gpus_help = "number of GPUs on this machine; 0 runs on the CPU"
     parser.add_argument("--num-gpus", type=int, default=1, help=gpus_help)
-    parser.add_argument("--num-machines", type=int, default=1, help="number of machines (1)")
-    rank_help = "this machine's number, from 0 (0)"
+    parser.add_argument("--num-machines", type=int, default=1, help="number of machines")
+    rank_help = "this machine's number, from 0"
     parser.add_argument("--machine-rank", type=int, default=0, help=rank_help)
     # A separate port for each user, and always the same one: processes left behind by an earlier
     # training are noticed because they occupy it.
     user = os.getuid() if sys.platform != "win32" else 1
     port = 2**15 + 2**14 + hash(user) % 2**14
-    url_help = "tcp://HOST:PORT of machine 0, for the rendezvous (%(default)s)"
+    url_help = "tcp://HOST:PORT of machine 0, for the rendezvous"
     parser.add_argument("--dist-url", default=f"tcp://127.0.0.1:{port}", help=url_help)
     opts_help = "config KEY VALUE pairs; come last"
     parser.add_argument("opts", nargs=argparse.REMAINDER, default=None, help=opts_help)

@@ -20,15 +20,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from smallobj.checks import check_path
-from smallobj.command_line import run_command
+from smallobj.command_line import HelpWithDefaults, run_command
 
 
 def get_parser() -> argparse.ArgumentParser:
     """The command's options."""
     about = (__doc__ or "").strip().splitlines()[0]
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=about, formatter_class=HelpWithDefaults)
     folder = Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
     parser.add_argument(
         "--root", type=Path, default=folder / "PennFudanPed", help="folder with PNGImages, PedMasks"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from smallobj.command_line import run_command
+from smallobj.command_line import HelpWithDefaults, run_command
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -32,9 +32,7 @@ def _size(text: str) -> tuple[int, int]:
 def get_parser() -> argparse.ArgumentParser:
     """The command's options."""
     about = (__doc__ or "").strip().splitlines()[0]
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=about, formatter_class=HelpWithDefaults)
     root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
     parser.add_argument("--output", type=Path, default=root / "smallobj", help="folder to write")
     parser.add_argument("--train", type=int, default=400, help="training images")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
@@ -19,6 +20,25 @@ from smallobj.image_paths import IMAGE_ENDINGS
 BAD_INPUT = 2
 # A shell's exit status of a command that Ctrl-C ended.
 INTERRUPTED = 130
+_TELLS_DEFAULT = re.compile(r"\bdefault(: | of )|%\(default\)s")
+
+
+class HelpWithDefaults(argparse.RawDescriptionHelpFormatter):
+    """Help that says the default of each option that has one; the description stays as it is.
+
+    It adds "(default: VALUE)" unless the option's own words tell the default.
+    """
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        default = action.default
+        # Switches are off, which needs no words; nothing is said of what has no default.
+        if isinstance(default, bool) or default in (None, "", [], (), argparse.SUPPRESS):
+            return text
+        if not action.option_strings or _TELLS_DEFAULT.search(text):
+            return text
+        shown = " ".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
+        return f"{text} (default: {shown.replace('%', '%%')})"
 
 
 def run_command(script: str, action: Callable[[], int | None]) -> int:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 # benchmarks/ lies beside this folder and is not part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from smallobj.command_line import check_config_options, run_command
+from smallobj.command_line import HelpWithDefaults, check_config_options, run_command
 from smallobj.image_paths import find_images
 
 if TYPE_CHECKING:
@@ -156,7 +156,10 @@ def _finish(report: Report, args: argparse.Namespace) -> None:
 
 
 def _add_detection(command: argparse.ArgumentParser, rows: Sequence[str]) -> None:
-    command.add_argument("--rows", nargs="+", default=rows, choices=ROWS, metavar="ROW")
+    rows_help = "what is measured"
+    command.add_argument(
+        "--rows", nargs="+", default=rows, choices=ROWS, metavar="ROW", help=rows_help
+    )
     command.add_argument("--input", nargs="+", default=[str(_SAMPLES)], help="images to time on")
     command.add_argument(
         "--images", type=int, default=4, help="maximum number of images to time on"
@@ -166,7 +169,7 @@ def _add_detection(command: argparse.ArgumentParser, rows: Sequence[str]) -> Non
     command.add_argument(
         "--ap-images", type=int, default=0, help="number of labelled images; 0: no AP50"
     )
-    command.add_argument("--threads", type=int, default=2)
+    command.add_argument("--threads", type=int, default=2, help="CPU threads")
     command.add_argument("--threshold", type=float, help="lowest score (default: the config's)")
     command.add_argument("--json", metavar="FILE", help="write tables and the seconds of each run")
     command.add_argument("--config-file", help="default: the bundled model's")
@@ -178,11 +181,9 @@ def _add_detection(command: argparse.ArgumentParser, rows: Sequence[str]) -> Non
 
 def cli() -> int:
     """Parses arguments and runs one benchmark."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("mapper", help=mapper.__doc__)
+    command = commands.add_parser("mapper", help=mapper.__doc__, formatter_class=HelpWithDefaults)
     command.add_argument("--register", default=SAMPLES, help="dataset, NAME=FORMAT:LABELS:IMAGES")
     command.add_argument("--images", type=int, default=16, help="maximum number of images")
     command.add_argument("--tile", type=int, default=512, help="side of a tile, pixels")
@@ -190,17 +191,27 @@ def cli() -> int:
     command.add_argument("--runs", type=int, default=7, help="paired runs")
     command.set_defaults(run=mapper)
     for run in (inference, accuracy, arithmetic, memory):
-        command = commands.add_parser(run.__name__, help=run.__doc__)
+        command = commands.add_parser(
+            run.__name__, help=run.__doc__, formatter_class=HelpWithDefaults
+        )
         _add_detection(command, OURS if run is arithmetic else ROWS)
         command.set_defaults(run=run)
         if run is memory:
             command.add_argument("--scan", metavar="FILE", help="measure a scan of this file")
-            command.add_argument("--scan-threshold", type=float, default=0.5, metavar="SCORE")
+            command.add_argument(
+                "--scan-threshold",
+                type=float,
+                default=0.5,
+                metavar="SCORE",
+                help="lowest score of a scan",
+            )
     for run, boxes in ((merging, [5000, 33000]), (evaluation, [5000, 50000])):
-        command = commands.add_parser(run.__name__, help=run.__doc__)
-        command.add_argument("--boxes", type=int, nargs="+", default=boxes)
+        command = commands.add_parser(
+            run.__name__, help=run.__doc__, formatter_class=HelpWithDefaults
+        )
+        command.add_argument("--boxes", type=int, nargs="+", default=boxes, help="numbers of boxes")
         command.add_argument("--runs", type=int, default=5, help="paired runs")
-        command.add_argument("--threads", type=int, default=1)
+        command.add_argument("--threads", type=int, default=1, help="CPU threads")
         command.add_argument(
             "--json", metavar="FILE", help="write tables and the seconds of each run"
         )

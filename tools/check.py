@@ -15,6 +15,7 @@ import sys
 from functools import partial
 
 from smallobj.command_line import (
+    HelpWithDefaults,
     add_label_rules,
     check_config_options,
     label_rules,
@@ -23,9 +24,7 @@ from smallobj.command_line import (
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument(
         "--register",
         nargs="+",

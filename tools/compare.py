@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from smallobj.checks import check_at_least, check_choice, check_not_negative
 from smallobj.command_line import (
+    HelpWithDefaults,
     add_label_rules,
     add_results_options,
     check_labels_and_results,
@@ -45,25 +46,23 @@ _NOTE = (
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument("a", metavar="A.json", help="detections: COCO results, or any other format")
     parser.add_argument("b", metavar="B.json", help="detections on the same images")
     truth_help = "COCO file (.json), registered dataset, or NAME=FORMAT:LABELS:IMAGES"
     parser.add_argument("--gt", required=True, metavar="LABELS", help=truth_help)
-    metric_help = "the figure that the verdict is about (AP50); an unknown name lists all"
+    metric_help = "the figure that the verdict is about; an unknown name lists all"
     parser.add_argument("--metric", default="AP50", help=metric_help)
-    parser.add_argument(
-        "--draws", type=int, default=1000, help="bootstrap draws, at least 100 (1000)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the draws (0)")
+    parser.add_argument("--draws", type=int, default=1000, help="bootstrap draws, at least 100")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
     bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
-    most_help = "most detections per image and class, the most confident ones (1000; COCO's "
+    most_help = (
+        "most detections per image and class, the most confident ones (default: 1000; COCO's "
+    )
     most_help += "protocol: 100)"
     parser.add_argument("--max-detections", type=int, default=1000, help=most_help)
-    images_help = "images to list of those that gained and of those that lost (10)"
+    images_help = "images to list of those that gained and of those that lost"
     parser.add_argument("--top", type=int, default=10, metavar="N", help=images_help)
     parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures")
     add_label_rules(parser)

@@ -17,6 +17,7 @@ from functools import partial
 
 from smallobj.checks import check_path
 from smallobj.command_line import (
+    HelpWithDefaults,
     add_label_rules,
     add_results_options,
     files_read,
@@ -32,9 +33,7 @@ ONLY_READ = ("challenge", "roboflow", "ultralytics")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument(
         "--from",
         dest="source",

@@ -18,16 +18,14 @@ import sys
 from functools import partial
 
 from smallobj.checks import check_file, check_positive
-from smallobj.command_line import check_detector_options, files_read, run_command
+from smallobj.command_line import HelpWithDefaults, check_detector_options, files_read, run_command
 from smallobj.image_paths import check_inputs
 from smallobj.whole_file import check_outputs
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     input_help = (
         "folders (with their subfolders), globs, images, or lists (.txt, one path per line); "
         "optional with --resume"

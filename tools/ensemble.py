@@ -25,7 +25,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from smallobj.checks import check_pairs, check_positive
-from smallobj.command_line import add_results_options, files_read, run_command
+from smallobj.command_line import HelpWithDefaults, add_results_options, files_read, run_command
 from smallobj.whole_file import check_outputs, require_writable, write_whole
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument(
         "files", nargs="+", metavar="FILE.json", help="detections, one file per model"
     )

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from smallobj.checks import check_file
-from smallobj.command_line import run_command
+from smallobj.command_line import HelpWithDefaults, run_command
 from smallobj.whole_file import check_outputs
 
 
@@ -64,9 +64,7 @@ def write(args: argparse.Namespace) -> None:
 
 def cli() -> int:
     """Parses arguments and exports; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument("--run", type=Path, required=True, help="OUTPUT_DIR of the training")
     parser.add_argument("--weights", type=Path, required=True, help="checkpoint, .pth")
     parser.add_argument("--output", type=Path, required=True, help="path without a file ending")

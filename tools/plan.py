@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smallobj.checks import check_positive
-from smallobj.command_line import check_config_options, files_read, run_command
+from smallobj.command_line import HelpWithDefaults, check_config_options, files_read, run_command
 from smallobj.config_files import find_config
 from smallobj.whole_file import check_outputs
 
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument("--config-file", required=True, help="config that the plan is for")
     parser.add_argument(
         "--register",
@@ -46,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     budget.add_argument(
         "--max-tile",
         type=int,
-        help="a pass has at most the pixels of a square with this side; default TEST.TILE.SIZE",
+        help="a pass has at most the pixels of a square with this side; default: TEST.TILE.SIZE",
     )
     budget.add_argument(
         "--memory-mib",
@@ -57,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
         "--cover",
         type=float,
         default=1.0,
-        help="share of objects, the shortest ones, that lie whole in some tile; default all",
+        help="share of objects, the shortest ones, that lie whole in some tile; default: 1, all",
     )
     parser.add_argument("--output", type=Path, help="yaml to write")
     parser.add_argument("--plot", type=Path, help="picture to write, .png")

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from smallobj.checks import check_at_least, check_not_negative
 from smallobj.command_line import (
+    HelpWithDefaults,
     add_label_rules,
     add_results_options,
     check_labels_and_results,
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     truth_help = "COCO file (.json), registered dataset, or NAME=FORMAT:LABELS:IMAGES"
     parser.add_argument("--gt", required=True, metavar="LABELS", help=truth_help)
     results_help = "detections: JSON, .csv, CVAT .xml, or a folder of YOLO or LabelMe files"
@@ -50,15 +49,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--title", default="", help="title of the page; default: the results' name")
     bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
-    most_help = "most detections per image and class, the most confident ones (1000; COCO's "
+    most_help = (
+        "most detections per image and class, the most confident ones (default: 1000; COCO's "
+    )
     most_help += "protocol: 100)"
     parser.add_argument("--max-detections", type=int, default=1000, help=most_help)
-    draws_help = "bootstrap draws for the intervals; 0 leaves them out; default 1000"
+    draws_help = "bootstrap draws for the intervals; 0 leaves them out"
     parser.add_argument("--draws", type=int, default=1000, metavar="B", help=draws_help)
     tile_help = "tile and overlap of the run in px, for figures at tiles' edges; "
     tile_help += "default: those of --train's config.yaml"
     parser.add_argument("--tiles", type=int, nargs=2, metavar=("SIZE", "OVERLAP"), help=tile_help)
-    items_help = "maximum number of crops per gallery; default 120"
+    items_help = "maximum number of crops per gallery"
     parser.add_argument("--gallery", type=int, default=120, metavar="N", help=items_help)
     add_label_rules(parser)
     classes_help = "class names of YOLO .txt results (.txt, .json or data.yaml); default: "

@@ -22,7 +22,7 @@ from pathlib import Path
 # benchmarks/ lies beside this folder and is not part of the installed package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from smallobj.command_line import check_detector_options, files_read, run_command
+from smallobj.command_line import HelpWithDefaults, check_detector_options, files_read, run_command
 from smallobj.whole_file import check_outputs, require_writable, write_whole
 
 # The names in benchmarks.seams.VARIANTS, whose import is slow; the seam rule is first.
@@ -31,9 +31,7 @@ VARIANT_NAMES = ("seam rule", "NMS alone", "NMS by IoS", "NMM by IoS")
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     parser.add_argument("--config-file", metavar="FILE", help="config (default: the bundled one)")
     parser.add_argument("--weights", metavar="FILE", help="short for --opts MODEL.WEIGHTS FILE")
     parser.add_argument("--device", help="cpu or cuda (default: cuda if there is a GPU)")

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.contest import Contest
 from smallobj.checks import check_pairs
-from smallobj.command_line import run_command
+from smallobj.command_line import HelpWithDefaults, run_command
 from smallobj.config_files import find_config
 
 if TYPE_CHECKING:
@@ -124,12 +124,12 @@ def _show(output: Path) -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpWithDefaults)
     commands = parser.add_subparsers(dest="command", required=True)
     for run in (costs, train, table):
-        command = commands.add_parser(run.__name__, help=run.__doc__)
+        command = commands.add_parser(
+            run.__name__, help=run.__doc__, formatter_class=HelpWithDefaults
+        )
         command.set_defaults(run=run)
         command.add_argument("--output", type=Path, default=Path("output/zoo"), help="folder")
         if run is table:
@@ -169,8 +169,8 @@ def parse_arguments() -> argparse.Namespace:
     command.add_argument(
         "--test", required=True, nargs="+", metavar="NAME", help="datasets to test on"
     )
-    command.add_argument("--seed", type=int, default=1)
-    command.add_argument("--num-gpus", type=int, default=0, choices=[0, 1])
+    command.add_argument("--seed", type=int, default=1, help="of weights and data")
+    command.add_argument("--num-gpus", type=int, default=0, choices=[0, 1], help="0: CPU")
     command.add_argument(
         "--opts", nargs="+", default=[], metavar="KEY VALUE", help="config keys for all"
     )
