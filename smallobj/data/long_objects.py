@@ -72,6 +72,10 @@ def test_warning(cfg: CfgNode, names: Sequence[str]) -> str:
     never = int((is_cut & (sides > node.SIZE)).any(axis=1).sum())
     longest = sides[is_long].max()
     overlap = math.ceil(longest + 2 * node.SEAM_MARGIN)
+    size = max(node.SIZE, _padded(2 * overlap))
+    # Test tiles are at most twice as large as training tiles: docs/normalisation.md.
+    is_far = cfg.INPUT.MAPPER == "TileMapper" and size > 2 * cfg.INPUT.TILE.SIZE
+    training = f" (and INPUT.TILE.SIZE {_padded(size / 2)})" if is_far else ""
     found = counts_text(classes[is_long], _class_names(names))
     return (
         f"{share_text(is_long)} objects of {', '.join(names)} are longer than test tiles overlap "
@@ -79,8 +83,8 @@ def test_warning(cfg: CfgNode, names: Sequence[str]) -> str:
         f"{found}; the longest has {longest:.0f} px. Tiles cut "
         f"them unless they happen to lie whole in one, and {never} are longer than a tile "
         f"(TEST.TILE.SIZE {node.SIZE}): such an object is found in pieces or not at all. "
-        f"TEST.TILE.OVERLAP {overlap} with TEST.TILE.SIZE {max(node.SIZE, _padded(2 * overlap))} "
-        "would hold all; tools/plan.py weighs it"
+        f"TEST.TILE.OVERLAP {overlap} with TEST.TILE.SIZE {size}{training} would hold all; "
+        "tools/plan.py weighs it"
     )
 
 

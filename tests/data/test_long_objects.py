@@ -66,7 +66,7 @@ def test_objects_longer_than_the_overlap_are_counted_where_images_are_cut(datase
     assert text.startswith("3 of 9 (33.3%) objects of long are longer than test tiles overlap")
     assert "sheet 2, bolt 1; the longest has 600 px" in text
     assert "1 are longer than a tile" in text
-    assert "TEST.TILE.OVERLAP 604 with TEST.TILE.SIZE 1216 would hold all" in text
+    assert "TEST.TILE.OVERLAP 604 with TEST.TILE.SIZE 1216 (and INPUT.TILE.SIZE 608) would" in text
     cfg.TEST.TILE.OVERLAP, cfg.TEST.TILE.SIZE = 604, 1216
     assert warning_of_tests(cfg, ("long",)) == ""
     cfg.TEST.TILE.OVERLAP, cfg.TEST.TILE.ENABLED = 128, False
