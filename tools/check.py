@@ -3,6 +3,7 @@
 
     python tools/check.py --register "bolts=coco:bolts/train.json:bolts/images"
     python tools/check.py --config-file configs/cascade.yaml
+    python tools/check.py --config-file configs/cascade.yaml --pixels
 
 Exit status: 0 no problems, 1 problems, 2 wrong arguments.
 """
@@ -12,7 +13,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from smallobj.command_line import (
     HelpWithDefaults,
@@ -38,6 +41,10 @@ def parse_arguments() -> argparse.Namespace:
     add_label_rules(parser)
     list_help = "print the rules with what is done about each, and stop"
     parser.add_argument("--list-rules", action="store_true", help=list_help)
+    pixels_help = "also decode every image, if the labels are good"
+    parser.add_argument("--pixels", action="store_true", help=pixels_help)
+    processes_help = "processes that decode (default: one per core)"
+    parser.add_argument("--processes", type=int, metavar="N", help=processes_help)
     parser.add_argument(
         "--opts", nargs="+", default=[], metavar="KEY VALUE", help="override config keys"
     )
@@ -105,7 +112,25 @@ def check(arguments: argparse.Namespace) -> int:
         cfg.TEST.DETECTIONS_PER_IMAGE = training_limit(crowding.most, cfg)
         for warning in limit_warnings(cfg, crowding):
             print(f"warning: {warning}")
-    return 0
+    return decode_all(cfg, names, arguments.processes) if arguments.pixels else 0
+
+
+def decode_all(cfg: Any, names: Sequence[str], processes: int | None) -> int:
+    """Decodes the images of datasets and prints what they are; returns the exit status."""
+    from detectron2.data import DatasetCatalog
+
+    from smallobj.data.pixel_check import check_pixels
+    from smallobj.images.pixels import PixelConversion
+
+    paths = [record["file_name"] for name in names for record in DatasetCatalog.get(name)]
+    report = check_pixels(paths, PixelConversion.from_config(cfg), processes)
+    for error in report.errors:
+        print(error)
+    print(report.table())
+    if report.errors:
+        total = len(report.errors) + len(report.facts)
+        print(f"{len(report.errors)} of {total} images can't be decoded")
+    return 1 if report.errors else 0
 
 
 def main() -> int:

@@ -123,6 +123,16 @@ class Raster(AbstractContextManager["Raster"]):
             coefficients = stored_from_upright(gdal.size, self._orientation)
             self.transform = gdal.transform @ type(gdal.transform)(*coefficients)
 
+    @property
+    def bits(self) -> str:
+        """Bits of a value: "8", "16", "12 of 16", "32 float"."""
+        dtype = np.dtype(self.dtype)
+        stored = str(8 * dtype.itemsize)
+        if dtype.kind == "f":
+            return f"{stored} float"
+        used = self._gdal.layout.bits if self._gdal else None
+        return f"{used} of {stored}" if used and str(used) != stored else stored
+
     def _stored(self) -> GdalFile:
         assert self._gdal is not None
         return self._gdal

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 from detectron2.data import DatasetCatalog
@@ -177,6 +178,28 @@ def test_command_line_counts_by_config_and_drops(root, run_check, capsys):
         run_check("--config-file", str(config), "--opts", "DATASETS.DROP_BAD_BOXES", "False") == 1
     )
     assert run_check("--register", spec, "--drop-bad-boxes") == 0
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_command_line_decodes_every_image(root, run_check, capsys, processes):
+    spec = register(root, "pixels", {"0.jpg": [GOOD], "1.jpg": [GOOD], "2.jpg": [GOOD]})
+    # A deep PNG under the name of a JPEG, whose first bytes count.
+    deep = np.full((60, 80), 4000, np.uint16)
+    PIL.Image.fromarray(deep).save(root / "data" / "2.jpg", "PNG")
+    assert run_check("--register", spec, "--pixels", "--processes", processes) == 0
+    assert capsys.readouterr().out.endswith(
+        "kind  bands  bits  images  sizes\n"
+        "JPEG  3      8     2       40x30\n"
+        "PNG   1      16    1       80x60\n"
+    )
+    path = root / "data" / "1.jpg"
+    path.write_bytes(path.read_bytes()[:-10])
+    # The header is whole, so the labels are good.
+    assert run_check("--register", spec) == 0
+    assert run_check("--register", spec, "--pixels", "--processes", processes) == 1
+    told = capsys.readouterr().out
+    assert f"{path}: truncated JPEG, its end marker is missing\n" in told
+    assert told.endswith("1 of 3 images can't be decoded\n")
 
 
 def test_command_line_reports_a_limit_below_the_objects_of_an_image(root, run_check, capsys):
