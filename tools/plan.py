@@ -55,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
         "--cover",
         type=float,
         default=1.0,
-        help="share of objects, the shortest ones, that lie whole in some tile; default: 1, all",
+        help="share of objects, the shortest ones, that lie whole in some tile; 1: all",
     )
     parser.add_argument("--output", type=Path, help="yaml to write")
     parser.add_argument("--plot", type=Path, help="picture to write, .png")
