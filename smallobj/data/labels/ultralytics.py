@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.label_files import PARTNER_RULE, stem
 from smallobj.data.labels.listed_classes import listed_classes
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import ProblemLog, shown
@@ -21,11 +22,9 @@ from smallobj.data.labels.rules import FIX, IMAGE_EXISTS, rule
 from smallobj.data.labels.spec import DatasetSpec, datasets_root
 from smallobj.data.labels.yolo import (
     ONE_IMAGE_RULE,
-    PARTNER_RULE,
     is_label_name,
     is_other_text,
     read_pairs,
-    stem,
 )
 from smallobj.data.labels.yolo_lines import LineForm
 

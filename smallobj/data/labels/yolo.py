@@ -7,11 +7,11 @@ box. ``labels.yolo_lines`` has the other lines: polygons, oriented boxes, keypoi
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.label_files import PARTNER_RULE, stem
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import (
@@ -21,16 +21,13 @@ from smallobj.data.labels.reading import (
     read_listed_classes,
     read_text,
 )
-from smallobj.data.labels.rules import FIX, SHAPE_ENCLOSED, Rule, rule
+from smallobj.data.labels.rules import FIX, SHAPE_ENCLOSED, Rule
 from smallobj.data.labels.shapes import enclosing_box, inside
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.yolo_lines import Line, LineForm, parse_line
 from smallobj.image_paths import visible_files
 from smallobj.images.size import read_sizes
 
-PARTNER_RULE = rule(
-    "label-without-image", "a label file must have an image of its name", dropped="label file"
-)
 ONE_IMAGE_RULE = "a label file must belong to one image"
 # Files that tools write beside the label files; none of them belongs to an image.
 _NOT_LABELS = ("classes.txt", "_classes.txt", "predefined_classes.txt", "labels.txt", "notes.txt")
@@ -86,11 +83,6 @@ def read_pairs(pairs: Sequence[tuple[str, str]], form: LineForm, reading: Datase
         if os.path.isfile(label_path):
             record["annotations"] = _read_labels(label_path, size, form, reading)
         reading.records.append(record)
-
-
-def stem(name: str) -> str:
-    """What an image and its label file have in common, in whatever coding of accents."""
-    return unicodedata.normalize("NFC", os.path.splitext(name)[0])
 
 
 def _list_labels(folder: str) -> dict[str, str]:
