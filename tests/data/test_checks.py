@@ -59,6 +59,19 @@ def test_good_datasets_are_counted(root):
     assert not count.changes
 
 
+def test_crowd_regions_count_apart_from_boxes(root):
+    boxes = [{"bbox": [1, 1, 5, 5 + crowd], "iscrowd": crowd, "id": crowd} for crowd in (0, 1)]
+    content = {
+        "images": [{"id": 1, "file_name": "0.jpg"}],
+        "categories": [{"id": 1, "name": "cat"}],
+        "annotations": [{**box, "image_id": 1, "category_id": 1} for box in boxes],
+    }
+    (root / "crowds.json").write_text(json.dumps(content))
+    register_dataset("crowds=coco:crowds.json:data")
+    (count,) = check_datasets(make_cfg(["crowds"]))
+    assert str(count) == "crowds: 1 images, 1 boxes (cat 1), 1 crowd regions"
+
+
 def test_problems_of_all_datasets_come_in_one_error(root):
     register(root, "first", {"0.jpg": [[0, 1, 1, 0, 5]]})
     register(root, "second", {"gone.jpg": [GOOD], "0.jpg": [[7, 1, 1, 5, 5]]})

@@ -27,13 +27,14 @@ _MOST_CLASSES, _SHOWN = 10, 3
 class DatasetCounts:
     """Counts of a dataset: images, good boxes by class name, and what was fixed or dropped.
 
-    A box that breaks two rules counts under both.
+    A box that breaks two rules counts under both. Crowd regions count apart from boxes.
     """
 
     name: str
     images: int
     boxes: dict[str, int]
     changes: Changes
+    crowds: int = 0
 
     def __str__(self) -> str:
         return self._text(self.boxes)
@@ -50,7 +51,8 @@ class DatasetCounts:
     def _text(self, boxes: dict[str, int], *rest: str) -> str:
         text = f"{self.name}: {self.images} images, {sum(self.boxes.values())} boxes"
         by_class = [f"{name} {count}" for name, count in boxes.items()]
-        return f"{text} ({', '.join([*by_class, *rest])})"
+        crowds = f", {self.crowds} crowd regions" if self.crowds else ""
+        return f"{text} ({', '.join([*by_class, *rest])}){crowds}"
 
 
 def load_checked(names: Sequence[str], policy: Policy = DEFAULT_POLICY) -> list[DatasetCounts]:
@@ -75,10 +77,14 @@ def load_checked(names: Sequence[str], policy: Policy = DEFAULT_POLICY) -> list[
         reading = read_dataset(name)
         problems += reading.problems
         by_class = dict.fromkeys(reading.class_names, 0)
+        crowds = 0
         for record in reading.records:
             for annotation in record["annotations"]:
-                by_class[reading.class_names[annotation["category_id"]]] += 1
-        counts.append(DatasetCounts(name, len(reading.records), by_class, reading.changes))
+                if annotation["iscrowd"]:
+                    crowds += 1
+                else:
+                    by_class[reading.class_names[annotation["category_id"]]] += 1
+        counts.append(DatasetCounts(name, len(reading.records), by_class, reading.changes, crowds))
     if problems:
         raise DatasetError(problems)
     for count in counts:
