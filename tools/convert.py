@@ -28,7 +28,7 @@ from smallobj.whole_file import check_outputs
 
 # The names in smallobj.formats.FORMATS, whose import is slow.
 WRITTEN = ("coco", "coco-results", "csv", "cvat", "json", "labelme", "yolo")
-ONLY_READ = ("challenge", "roboflow", "ultralytics")
+ONLY_READ = ("challenge", "roboflow", "ultralytics", "voc")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", metavar="PATH", required=True, help="file or folder to write")
     images_help = "folder of the images: for their sizes, and for images that a file leaves out"
     parser.add_argument("--images", metavar="FOLDER", default="", help=images_help)
-    classes_help = "class names of csv, yolo, labelme or cvat input (.txt, .json, data.yaml, or a "
+    classes_help = "class names of input that has none or only some (.txt, .json, data.yaml, or a "
     classes_help += "COCO file, whose category ids are taken, too)"
     parser.add_argument("--classes", metavar="FILE", default="", help=classes_help)
     ids_help = "COCO annotation file that holds the image and category ids: needed for "

@@ -17,6 +17,7 @@ from smallobj.data.labels.roboflow import read_roboflow, roboflow_splits
 from smallobj.data.labels.rules import RULES
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.ultralytics import read_ultralytics, ultralytics_splits
+from smallobj.data.labels.voc import read_voc
 from smallobj.data.labels.yolo import read_yolo
 
 # Names of the datasets in one place, for the formats that have several there.
@@ -32,6 +33,7 @@ READERS: dict[str, Callable[[DatasetSpec, Policy], DatasetReading]] = {
     "labelme": read_labelme,
     "roboflow": read_roboflow,
     "ultralytics": read_ultralytics,
+    "voc": read_voc,
     "yolo": read_yolo,
 }
 

@@ -84,6 +84,13 @@ SHAPE_ENCLOSED = rule(
     fixed="shape read as the box around it",
     dropped="shape",
 )
+OBJECT_DIFFICULT = rule(
+    "object-difficult",
+    "a difficult object is neither learned nor missed",
+    FIX,
+    fixed="difficult object read as a crowd region",
+    dropped="difficult object",
+)
 CLASS_BY_NAME = rule(
     "class-by-name",
     "the class must be a number",
