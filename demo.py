@@ -165,12 +165,13 @@ def run(args: argparse.Namespace) -> int:
     from smallobj.demo.run import DemoRun
     from smallobj.demo.table import detections_table, frames_line
     from smallobj.inference.detector_config import prepare_detector_config
-    from smallobj.inference.notices import bundled_notice
+    from smallobj.inference.notices import bundled_notice, device_notice
     from smallobj.inference.predictor import SmallObjectPredictor
 
     quiet_decoders()
     cfg = prepare_detector_config(args.config_file, args.weights, args.device, args.opts)
-    if notice := bundled_notice(cfg):
+    device = device_notice(cfg, args.device, args.opts)
+    for notice in filter(None, (bundled_notice(cfg), device)):
         print(f"demo.py: {notice}", file=sys.stderr)
     predictor = SmallObjectPredictor(cfg, args.confidence_threshold)
     demo_run = DemoRun(predictor, show_tiles=args.debug, drawing=DrawingOptions.of(args))

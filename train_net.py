@@ -31,8 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     resume_help = "continue from the last checkpoint in OUTPUT_DIR, if there is one"
     parser.add_argument("--resume", action="store_true", help=resume_help)
     parser.add_argument("--eval-only", action="store_true", help="evaluate only, without training")
-    gpus_help = "number of GPUs on this machine; 0 runs on the CPU"
-    parser.add_argument("--num-gpus", type=int, default=1, help=gpus_help)
+    gpus_help = "number of GPUs on this machine (1, or 0 if there is none); 0 runs on the CPU"
+    parser.add_argument("--num-gpus", type=int, help=gpus_help)
     parser.add_argument("--num-machines", type=int, default=1, help="number of machines")
     rank_help = "this machine's number, from 0"
     parser.add_argument("--machine-rank", type=int, default=0, help=rank_help)
@@ -112,12 +112,12 @@ def start(args: argparse.Namespace) -> None:
     from detectron2.engine import launch
 
     from smallobj.config import load_config
-    from smallobj.engine import check_gpus, refuse_used_folder, stopping_together
+    from smallobj.engine import choose_gpus, refuse_used_folder, stopping_together
     from smallobj.plugins import load_plugins
 
     # Here already: an error in a process of several ends with its traceback.
     load_plugins()
-    check_gpus(args.num_gpus)
+    args.num_gpus = choose_gpus(args.num_gpus, args.opts)
     if not args.eval_only and args.machine_rank == 0:
         refuse_used_folder(load_config(args.config_file, args.opts).OUTPUT_DIR, args.resume)
     several = args.num_gpus * args.num_machines > 1

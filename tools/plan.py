@@ -79,14 +79,14 @@ def plan(args: argparse.Namespace) -> None:
     from smallobj.data.survey import survey_datasets
     from smallobj.data.yolo_anchors import resolve_yolo_anchors
     from smallobj.modeling import build_model
+    from smallobj.modeling.device import on_available_device
     from smallobj.planning.config_file import write_plan
     from smallobj.planning.description import describe
     from smallobj.planning.figure import draw_plan
     from smallobj.planning.recommendation import recommend
 
     cfg = load_config(args.config_file, args.opts)
-    if not torch.cuda.is_available():
-        cfg.MODEL.DEVICE = "cpu"
+    cfg = on_available_device(cfg)
     datasets.register_from_config(cfg)
     names = [one.name for spec in args.register for one in datasets.register_datasets(spec)]
     names = names or list(cfg.DATASETS.TRAIN)

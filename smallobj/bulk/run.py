@@ -31,7 +31,7 @@ from smallobj.image_paths import describe_inputs
 from smallobj.inference.cuts import Cut, sum_cuts
 from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.fingerprint import Fingerprint, detector_fingerprint
-from smallobj.inference.notices import bundled_notice, nothing_found
+from smallobj.inference.notices import bundled_notice, device_notice, nothing_found
 from smallobj.inference.predictor import SmallObjectPredictor
 from smallobj.results.coco_ids import CocoIds
 from smallobj.results.result_files import ImageResult, ResultFiles
@@ -154,7 +154,8 @@ class BulkRun:
             self.category_ids = list(range(len(self.predictor.class_names)))
             report.fingerprint = self._fingerprint(cfg)
             if self.rank.index == 0:
-                if notice := bundled_notice(cfg):
+                device = device_notice(cfg, self.options.device, self.options.opts)
+                for notice in filter(None, (bundled_notice(cfg), device)):
                     print(f"detect.py: {notice}", file=sys.stderr)
                 report.plan = self._prepare(report.fingerprint)
         except (ValueError, OSError) as error:

@@ -3,7 +3,7 @@
 from smallobj.engine.run_folder import refuse_used_folder, write_config
 from smallobj.engine.run_lock import lock_run
 from smallobj.engine.run_log import start_console
-from smallobj.engine.setup import check_gpus, prepare_config, setup, setup_evaluation
+from smallobj.engine.setup import choose_gpus, prepare_config, setup, setup_evaluation
 from smallobj.engine.stop_request import Stopped
 from smallobj.engine.stopping import say_how_to_continue, stopping_together
 from smallobj.engine.trainer import Trainer
@@ -11,7 +11,7 @@ from smallobj.engine.trainer import Trainer
 __all__ = [
     "Stopped",
     "Trainer",
-    "check_gpus",
+    "choose_gpus",
     "lock_run",
     "prepare_config",
     "refuse_used_folder",

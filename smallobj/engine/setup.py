@@ -32,18 +32,32 @@ MOST_CHANGES = 20
 MOST_LINES = 8
 
 
-def check_gpus(requested: int) -> None:
-    """Checks that the machine has enough GPUs.
+def choose_gpus(requested: int | None, opts: Sequence[str] = ()) -> int:
+    """The number of GPUs to run on; 0 is the CPU.
+
+    Args:
+        requested: --num-gpus; None takes one if there is one, and logs if there is none.
+        opts: KEY VALUE pairs of the config.
 
     Raises:
-        ValueError: more GPUs are requested than the machine has.
+        ValueError: more GPUs are requested than the machine has, or MODEL.DEVICE in ``opts`` asks
+            for one and there is none.
     """
     found = torch.cuda.device_count()
+    if requested is None:
+        device = dict(zip(opts[::2], opts[1::2], strict=False)).get("MODEL.DEVICE", "")
+        if found == 0 and str(device).startswith("cuda"):
+            raise ValueError(f"MODEL.DEVICE {device}: PyTorch finds no GPU; give MODEL.DEVICE cpu")
+        if found == 0 and not device:
+            logger.warning("PyTorch finds no GPU: running on the CPU, as with --num-gpus 0")
+        return min(found, 1)
     if requested > found:
+        fewer = f"--num-gpus {found} at most, or " if found else ""
         raise ValueError(
             f"--num-gpus {requested} asks for more GPUs than this machine has: {found} found. "
-            "Give --num-gpus 0 to run on the CPU."
+            f"Give {fewer}--num-gpus 0 to run on the CPU."
         )
+    return requested
 
 
 def prepare_config(

@@ -50,6 +50,7 @@ from smallobj.inference import wrap_for_test
 from smallobj.inference.broken_images import WithoutBroken
 from smallobj.inference.cuts import sum_cuts, take_cuts
 from smallobj.modeling import build_model
+from smallobj.modeling.device import on_available_device
 from smallobj.modeling.norms import check_from_scratch
 from smallobj.modeling.precision import (
     precision_at_test,
@@ -68,6 +69,7 @@ class Trainer(DefaultTrainer):
         Raises:
             ValueError: SOLVER.AMP.ENABLED without a GPU, or a wrong value of another key.
         """
+        cfg = on_available_device(cfg)
         _check_amp(cfg)
         _tell_precision(cfg)
         super().__init__(cfg)

@@ -11,6 +11,7 @@ from smallobj.inference.focus import FocusedDetector, build_focus
 from smallobj.inference.model import load_model
 from smallobj.inference.tiled import TiledDetector
 from smallobj.inference.tta import TTADetector
+from smallobj.modeling.device import on_available_device
 from smallobj.modeling.score_threshold import lower_score_threshold
 
 
@@ -30,6 +31,7 @@ def load_detector(cfg: CfgNode, score_threshold: float | None = None) -> nn.Modu
     Raises:
         ValueError, FileNotFoundError: as :func:`load_model` and :func:`wrap_for_test`.
     """
+    cfg = on_available_device(cfg)
     if score_threshold is not None:
         cfg = cfg.clone()
         cfg.defrost()

@@ -7,6 +7,7 @@ from torch import nn
 
 from smallobj.checkpoint import load_weights
 from smallobj.modeling import build_model
+from smallobj.modeling.device import on_available_device
 from smallobj.modeling.precision import precision_at_test, prepare_for_inference, warn_of_emulation
 
 
@@ -14,6 +15,7 @@ def load_model(cfg: CfgNode) -> nn.Module:
     """Builds the model, loads MODEL.WEIGHTS, folds BatchNorm and rounds weights to TEST.PRECISION.
 
     The result is for inference only: its norms are gone and its weights may be 16 bits wide.
+    Without a GPU it is on the CPU, whatever MODEL.DEVICE says.
 
     Args:
         cfg: config of the model; MODEL.WEIGHTS names a file.
@@ -26,6 +28,7 @@ def load_model(cfg: CfgNode) -> nn.Module:
             key.
         FileNotFoundError: there is no file at MODEL.WEIGHTS.
     """
+    cfg = on_available_device(cfg)
     precision = precision_at_test(cfg)
     warn_of_emulation("TEST.PRECISION", precision, cfg.MODEL.DEVICE)
     model = build_model(cfg)

@@ -28,6 +28,19 @@ def bundled_notice(cfg: CfgNode) -> str:
     )
 
 
+def device_notice(cfg: CfgNode, device: str | None, opts: Sequence[str]) -> str:
+    """One line if nobody chose the CPU that a detector runs on; else "".
+
+    Args:
+        cfg: as :func:`smallobj.inference.detector_config.prepare_detector_config` returns it.
+        device, opts: its arguments.
+    """
+    is_chosen = device is not None or "MODEL.DEVICE" in opts[::2]
+    if is_chosen or cfg.MODEL.DEVICE != "cpu":
+        return ""
+    return "PyTorch finds no GPU: running on the CPU"
+
+
 def nothing_found(threshold: float, class_names: Sequence[str]) -> str:
     """One line on what to do if no image has a detection."""
     names = ", ".join(class_names[:_MOST_NAMES])

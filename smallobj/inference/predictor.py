@@ -25,6 +25,7 @@ from smallobj.inference.batching import stream_through
 from smallobj.inference.cuts import Cut, count_from, take_cuts
 from smallobj.inference.detector import load_detector
 from smallobj.inference.focus import FocusedDetector
+from smallobj.modeling.device import on_available_device
 from smallobj.modeling.score_threshold import lower_score_threshold
 
 Item = dict[str, Any]
@@ -84,7 +85,7 @@ class SmallObjectPredictor(DefaultPredictor):
             FileNotFoundError: there is no file at MODEL.WEIGHTS.
         """
         # The base class's __init__ is not called, since it would unpickle the weights.
-        self.cfg = cfg.clone()
+        self.cfg = on_available_device(cfg).clone()
         self.score_threshold = score_threshold
         if score_threshold is not None:
             check_between("the lowest score of a detection", score_threshold, 0, 1)

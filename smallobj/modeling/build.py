@@ -9,6 +9,7 @@ from torch import nn
 from smallobj.detectron2_compat import allow_group_norm_in_retinanet
 from smallobj.modeling.class_tensors import find_classes
 from smallobj.modeling.detection_limit import limit_and_count
+from smallobj.modeling.device import on_available_device
 from smallobj.modeling.norms import begin_at_the_first_level, norms_for_device
 from smallobj.modeling.part_names import check_part_names
 from smallobj.modeling.precision import precision_at_test, precision_in_training, set_precision
@@ -19,6 +20,8 @@ from smallobj.plugins import load_plugins
 def build_model(cfg: CfgNode) -> nn.Module:
     """Detectron2's ``build_model``, with mixed precision and the fastest memory layout.
 
+    Without a GPU the model is on the CPU, whatever MODEL.DEVICE says.
+
     The model's attribute ``classes`` names its classes and the tensors that depend on them.
 
     Raises:
@@ -27,6 +30,7 @@ def build_model(cfg: CfgNode) -> nn.Module:
             name is unknown; or a plugin can't be loaded.
     """
     load_plugins()
+    cfg = on_available_device(cfg)
     with check_part_names(cfg):
         return _build(cfg)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from smallobj import load_config
-from smallobj.engine import check_gpus, prepare_config
+from smallobj.engine import choose_gpus, prepare_config
 from smallobj.modeling import build_model
 
 
@@ -23,10 +23,27 @@ def prepare(repository, tiny_dataset, catalog):
 @pytest.mark.parametrize(("found", "requested"), [(0, 1), (2, 3)])
 def test_more_gpus_than_there_are(monkeypatch, found, requested):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
-    with pytest.raises(ValueError, match=f"--num-gpus {requested} .*: {found} found"):
-        check_gpus(requested)
-    check_gpus(found)
-    check_gpus(0)
+    with pytest.raises(ValueError, match=f"--num-gpus {requested} .*: {found} found") as caught:
+        choose_gpus(requested)
+    assert "--num-gpus 0 to run on the CPU" in str(caught.value)
+    assert ("--num-gpus 2 at most" in str(caught.value)) == (found == 2)
+    assert choose_gpus(found) == found
+    assert choose_gpus(0) == 0
+
+
+@pytest.mark.parametrize(("found", "chosen"), [(0, 0), (1, 1), (2, 1)])
+def test_without_a_number_one_gpu_is_taken_or_the_cpu(monkeypatch, caplog, found, chosen):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    assert choose_gpus(None) == chosen
+    assert ("running on the CPU, as with --num-gpus 0" in caplog.text) == (found == 0)
+
+
+def test_a_gpu_that_somebody_asks_for_must_be_there(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(ValueError, match=r"MODEL\.DEVICE cuda:1: PyTorch finds no GPU; give"):
+        choose_gpus(None, ["SEED", "1", "MODEL.DEVICE", "cuda:1"])
+    assert choose_gpus(None, ["MODEL.DEVICE", "cpu"]) == 0
+    assert not caplog.text, "the CPU was chosen"
 
 
 def test_classes_come_from_the_data(prepare, tiny_dataset):
