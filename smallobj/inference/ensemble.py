@@ -16,6 +16,7 @@ from torch import nn
 from smallobj.class_names import NamedClasses, differing_classes, same_classes
 from smallobj.data.build import image_tensor, resize_at_test
 from smallobj.data.class_map import ClassMap
+from smallobj.images.pixels import PixelConversion
 from smallobj.inference.batching import stream_through
 from smallobj.inference.detector_config import prepare_detector_config
 from smallobj.inference.model import load_model
@@ -142,7 +143,7 @@ def build_ensemble(
             the thresholds of their configs.
 
     Raises:
-        ValueError: a member is an ensemble itself, or has other classes; or as
+        ValueError: a member is an ensemble itself, has other classes or takes other bands; or as
             :func:`prepare_detector_config` and :func:`load_weights`.
         FileNotFoundError: the config or the weights of a member do not exist.
     """
@@ -157,6 +158,7 @@ def build_ensemble(
         members.append(wrap(other, load_model(other)))
         views.append(InputView(resize_at_test(other), other.INPUT.FORMAT != cfg.INPUT.FORMAT))
         class_maps.append(_class_map(cfg, other, name))
+        _check_pixels(cfg, other, name)
         configs.append(other)
     most = cfg.TEST.DETECTIONS_PER_IMAGE
     return EnsembleDetector(members, views, merger, most, configs, class_maps)
@@ -176,6 +178,25 @@ def _member_config(cfg: CfgNode, name: Any) -> CfgNode:
             "empty the key there"
         )
     return other
+
+
+def _check_pixels(cfg: CfgNode, other: CfgNode, member: str) -> None:
+    """Compares how files are read, since each is read once, as the first member's config says.
+
+    Raises:
+        ValueError: the members take other bands.
+    """
+    ours, theirs = PixelConversion.from_config(cfg), PixelConversion.from_config(other)
+    if ours.bands != theirs.bands:
+        raise ValueError(
+            "the members of an ensemble must have the same INPUT.BANDS; this config has "
+            f"{ours.bands}, {member} {theirs.bands}"
+        )
+    if ours != theirs:
+        _logger.warning(
+            "%s has another INPUT.BIT_DEPTH; files are read as this config says",
+            member,
+        )
 
 
 def _class_map(cfg: CfgNode, other: CfgNode, member: str) -> ClassMap:

@@ -304,6 +304,17 @@ def test_who_cannot_be_a_member_is_told(tiny_config, members, tmp_path):
             wrap_for_test(cfg, nn.Identity())
 
 
+def test_members_that_read_files_in_another_way_are_told(tiny_config, members, caplog):
+    def wrap(name, *options):
+        names = repr([members(name, *options)])
+        wrap_for_test(tiny_config(*NAMES, "TEST.ENSEMBLE.MEMBERS", names), nn.Identity())
+
+    with pytest.raises(ValueError, match=r"same INPUT.BANDS; this config has \(\), .*\(3, 2, 1\)"):
+        wrap("bands", "INPUT.BANDS", "(3, 2, 1)")
+    wrap("full", "INPUT.BIT_DEPTH.MODE", "full")
+    assert "full.safetensors has another INPUT.BIT_DEPTH" in caplog.text
+
+
 def test_a_scan_refuses(exact_detector):
     class Predictor:
         model = together(exact_detector(), exact_detector())

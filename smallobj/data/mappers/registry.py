@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import DatasetMapper
 
 from smallobj.registry import NamedRegistry
 
@@ -16,9 +15,6 @@ Training mappers, chosen by INPUT.MAPPER. An entry is called as ``mapper(cfg)`` 
 callable that maps a dataset dict to a list of training dicts (or to a single one, like Detectron2's
 DatasetMapper).
 """
-
-# Detectron2's own, which resizes the whole image by INPUT.MIN_SIZE_TRAIN.
-MAPPER_REGISTRY.register(DatasetMapper)
 
 Mapper = Callable[[dict[str, Any]], "list[dict[str, Any]] | dict[str, Any] | None"]
 
