@@ -58,7 +58,9 @@ def choose_labels(
     texts: Mapping[str, Sequence[str]],
     kinds: Sequence[str],
 ) -> LabelChoice:
-    """The first kind of labels that finds room without hiding objects, in the largest letters.
+    """The first kind of labels that finds room without hiding objects.
+
+    The letters are the largest with which the fewest labels are left out.
 
     A single kind is taken even if its labels hide something.
 
@@ -75,11 +77,17 @@ def choose_labels(
     for kind in kinds:
         if kind == "none" or not len(frames) or (len(frames) > _MOST_LABELS and len(kinds) > 1):
             break
+        best: LabelChoice | None = None
         for letter in letters:
             labels = measure_labels(texts[kind], letter, size[1])
-            places = _try(size, frames, labels, spare, distant=kind != "index")
+            most = spare if best is None else best.left_out - 1
+            places = _try(size, frames, labels, most, distant=kind != "index")
             if places is not None:
-                return LabelChoice(kind, letter, labels, places)
+                best = LabelChoice(kind, letter, labels, places)
+                if not best.left_out:
+                    break
+        if best is not None:
+            return best
     if len(kinds) > 1 or "none" in kinds or not len(frames):
         return nothing
     labels = measure_labels(texts[kinds[0]], letters[-1], size[1])
