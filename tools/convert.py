@@ -54,6 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     ids_help = "COCO annotation file that holds the image and category ids: needed for "
     ids_help += "coco-results; other formats get them back by name"
     parser.add_argument("--coco-images", metavar="FILE", default="", help=ids_help)
+    columns_help = "what the columns of a csv of another program hold, such as "
+    columns_help += "file=NAME,class=NAME,x1=NAME,y1=NAME,x2=NAME,y2=NAME (docs/formats.md)"
+    parser.add_argument("--columns", metavar="LIST", default="", help=columns_help)
     split_help = "which data set of several in one place (roboflow, ultralytics), such as train"
     parser.add_argument("--split", metavar="NAME", default="", help=split_help)
     scores_help = "turn detections into labels"
@@ -96,10 +99,13 @@ def convert(args: argparse.Namespace) -> int:
 
     options = ResultsOptions.of(args)
     policy = Policy.of([*options.rules, *label_rules(args)], args.max_outside)
+    if args.columns and args.source != "csv":
+        raise ValueError(f"--columns is of the format csv; got --from {args.source}")
     source = Source(
         *(args.input, args.images, args.classes, args.coco_images),
         policy=policy,
         split=args.split,
+        columns=args.columns,
         results=options,
     )
     target = Target(args.output, args.images, args.coco_images, args.overwrite)

@@ -9,9 +9,14 @@ import io
 import os
 from typing import Any
 
-from smallobj.data.labels.csv_table import KNOWN_FILE
 from smallobj.data.labels.image_size import list_images
-from smallobj.data.labels.listed_images import ListedImage, ListedImages, Listing, slashed
+from smallobj.data.labels.listed_images import (
+    KNOWN_FILE,
+    ListedImage,
+    ListedImages,
+    Listing,
+    slashed,
+)
 from smallobj.data.labels.objects import add_object, read_numbers, whole_size
 from smallobj.data.labels.outlines import Outline
 from smallobj.data.labels.problems import Problem, shown

@@ -23,6 +23,7 @@ class Source:
         class_names: the class names themselves, where they are known without a file.
         policy: what is done about broken rules.
         split: which of several data sets in one place, such as "train".
+        columns: what the columns of a table hold, such as "file=NAME,x1=NAME".
         results: how COCO results are to be understood.
     """
 
@@ -33,8 +34,12 @@ class Source:
     class_names: Sequence[str] = ()
     policy: Policy = DEFAULT_POLICY
     split: str = ""
+    columns: str = ""
     results: ResultsOptions = dataclasses.field(default_factory=ResultsOptions)
 
     def dataset(self, name: str) -> DatasetSpec:
         """The same as a data set of the format ``name``."""
-        return DatasetSpec("", name, self.path, self.images, self.classes, self.split)
+        path = self.path
+        if self.columns:
+            path += "?" + self.columns.replace(",", "&")
+        return DatasetSpec("", name, path, self.images, self.classes, self.split)

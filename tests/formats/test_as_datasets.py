@@ -7,7 +7,7 @@ import pytest
 
 from smallobj.data.labels.readers import read_labels
 from smallobj.data.labels.spec import parse_spec
-from smallobj.formats import Target, write_boxes
+from smallobj.formats import Source, Target, read_boxes, write_boxes
 
 
 @pytest.mark.parametrize("scored", [False, True])
@@ -30,3 +30,28 @@ def test_written_labels_are_a_dataset(name, scored, tmp_path, photographs):
         names = [reading.class_names[one["category_id"]] for one in record["annotations"]]
         assert names == [boxes.class_names[index] for index in image.classes]
         assert [one.get("score") for one in record["annotations"]] == image.score_list
+
+
+def test_a_table_of_others_by_its_columns(tmp_path, photographs):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("wo,was,l,o,r,u\n9.jpg,bolt,20,10,60,30\n")
+    images = photographs.folder
+    told = "file=wo&class=was&x1=l&y1=o&x2=r&y2=u"
+    spec = parse_spec(f"d=csv:{labels}?{told}:{images}")
+    assert parse_spec(str(spec)) == spec
+    reading = read_labels(spec)
+    assert reading.problems == []
+    assert [one["bbox"] for record in reading.records for one in record["annotations"]] == [
+        [20, 10, 40, 20]
+    ]
+    source = Source(str(labels), str(images), columns=told.replace("&", ","))
+    boxes = {image.file: image.boxes.tolist() for image in read_boxes("csv", source).images}
+    assert boxes["9.jpg"] == [[20, 10, 60, 30]]
+
+
+def test_relative_paths_of_tables_with_told_columns(tmp_path, monkeypatch):
+    (tmp_path / "labels.csv").write_text("")
+    monkeypatch.setenv("DETECTRON2_DATASETS", str(tmp_path / "none"))
+    monkeypatch.chdir(tmp_path)
+    spec = parse_spec("d=csv:labels.csv?file=wo")
+    assert (spec.annotations, spec.images) == (f"{tmp_path}/labels.csv?file=wo", str(tmp_path))

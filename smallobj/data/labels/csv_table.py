@@ -1,16 +1,27 @@
-"""CSV with a box a row: file, class_id, class, score, x1, y1, x2, y2; detection writes it, too.
+"""Tables (CSV) with a box a row: this project's own, and by recognized columns those of others.
 
-The score is empty for labels. Images without boxes have no row.
+The own columns are file, class_id, class, score, x1, y1, x2, y2; detection writes them, too. The
+score is empty for labels. Images without boxes have no row.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from smallobj.data.labels.listed_images import ListedImage, ListedImages, Listing, slashed
+from smallobj.data.labels.csv_columns import UnclearColumnsError, find_columns
+from smallobj.data.labels.csv_foreign import ForeignTable
+from smallobj.data.labels.csv_options import DELIMITERS, CsvOptions, split_options
+from smallobj.data.labels.listed_images import (
+    KNOWN_FILE,
+    ListedImage,
+    ListedImages,
+    Listing,
+    slashed,
+)
 from smallobj.data.labels.named_classes import NamedClasses
 from smallobj.data.labels.objects import add_object, read_numbers
 from smallobj.data.labels.outlines import Outline
@@ -21,17 +32,17 @@ from smallobj.data.labels.rules import rule
 from smallobj.data.labels.spec import DatasetSpec
 
 COLUMNS = ("file", "class_id", "class", "score", "x1", "y1", "x2", "y2")
-KNOWN_FILE = rule(
-    "label-of-unknown-image", "the image must lie in the folder of images", dropped="box"
+_HEADER_RULE = (
+    f"the first line must be {','.join(COLUMNS)}, or name columns that can be recognized or are "
+    "told behind the file: FILE.csv?file=NAME&class=NAME&x1=NAME&y1=NAME&x2=NAME&y2=NAME"
 )
-_HEADER_RULE = f"the first line must be {','.join(COLUMNS)}"
 _ROW_RULE = rule(
     "csv-row", f"a row must have {len(COLUMNS)} cells, the file's name in the first", dropped="row"
 )
 _ID_RULE = rule("csv-class-id", "class_id must be a whole number from 0", dropped="box")
 _NAME_RULE = "a class_id must stand for one class"
 _ONE_ID = "a class must have one class_id"
-_VALID_CSV = "the file must be valid CSV"
+VALID_CSV = "the file must be valid CSV"
 
 
 def read_csv(
@@ -39,30 +50,76 @@ def read_csv(
 ) -> DatasetReading:
     """Labels or detections; with a folder of images, the images without boxes as well.
 
-    Where the class names are known, a row's name decides its class, else its class_id does, and
-    these may have gaps.
+    In this project's own table a row's name decides its class where the class names are known, else
+    its class_id does, and these may have gaps.
 
     Args:
-        spec: the dataset; its folder of images may be "".
+        spec: the dataset; its folder of images may be "". Behind the file's path may stand what
+            its columns hold: :mod:`smallobj.data.labels.csv_options`.
         policy: what is done about broken rules.
         class_names: where they are known without a file.
+
+    Raises:
+        ValueError: what is said of the columns is no choice.
     """
+    path, options = split_options(spec.annotations)
+    spec = dataclasses.replace(spec, annotations=path)
     reading = DatasetReading(policy=policy)
-    table = _Table(spec, reading, class_names)
-    text = read_text(spec.annotations, reading)
-    # newline="" leaves line breaks to csv: a quoted cell may hold one.
-    rows = csv.reader(io.StringIO(text or "", newline=""), strict=True)
+    if spec.images and not os.path.isdir(spec.images):
+        reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+        return reading
+    text = read_text(path, reading)
+    if text is None:
+        return reading
+    rows, delimiter = _rows(text, options, path, reading)
+    first, line = next(rows, ([], 1))
+    if first == list(COLUMNS) and options == CsvOptions():
+        table = _Table(spec, reading, class_names)
+        for row, line in rows:
+            table.add_row(row, (path, f"line {line}"))
+        table.finish()
+        return reading
     try:
-        header = next(rows, None)
-        if text is not None and header != list(COLUMNS):
-            reading.report(spec.annotations, "line 1", _HEADER_RULE, shown(header))
-            return reading
-        for row in rows:
-            table.add_row(row, (spec.annotations, f"line {rows.line_num}"))
-    except csv.Error as error:
-        reading.report(spec.annotations, f"line {rows.line_num}", _VALID_CSV, str(error))
-    table.finish()
+        columns = find_columns(first, options)
+    except UnclearColumnsError as error:
+        reading.report(path, f"line {line}", _HEADER_RULE, str(error))
+        return reading
+    foreign = ForeignTable(spec, columns, options, delimiter != ",", reading, class_names)
+    foreign.read([*([] if columns.has_header else [(first, line)]), *rows])
     return reading
+
+
+def _rows(
+    text: str, options: CsvOptions, path: str, reading: DatasetReading
+) -> tuple[Iterator[tuple[list[str], int]], str]:
+    """The rows of a table with the numbers of their lines, and what separates their cells."""
+    body, before = text.lstrip("\n"), len(text) - len(text.lstrip("\n"))
+    start = body.split("\n", 1)[0]
+    delimiter = options.delimiter
+    # Excel's own line that says what separates the cells.
+    if len(start) == 5 and start.lower().startswith("sep="):
+        delimiter = delimiter or start[4]
+        body, before = body[len(start) + 1 :], before + 1
+        start = body.split("\n", 1)[0]
+    delimiter = delimiter or max(DELIMITERS.values(), key=lambda one: _number_of_cells(start, one))
+    return _parsed(body, delimiter, before, path, reading), delimiter
+
+
+def _number_of_cells(line: str, delimiter: str) -> int:
+    return len(next(csv.reader([line], delimiter=delimiter), []))
+
+
+def _parsed(
+    text: str, delimiter: str, before: int, path: str, reading: DatasetReading
+) -> Iterator[tuple[list[str], int]]:
+    # newline="" leaves line breaks to csv: a quoted cell may hold one.
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        for row in rows:
+            if any(row):
+                yield row, rows.line_num + before
+    except csv.Error as error:
+        reading.report(path, f"line {rows.line_num + before}", VALID_CSV, str(error))
 
 
 class _Table:
@@ -77,8 +134,6 @@ class _Table:
         self._ids: dict[str, int] = {}
         # By image, in the order of their first rows.
         self._rows: dict[str, list[tuple[list[str], tuple[str, str]]]] = {}
-        if spec.images and not os.path.isdir(spec.images):
-            reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
 
     def add_row(self, row: list[str], place: tuple[str, str]) -> None:
         if len(row) != len(COLUMNS) or not row[0]:
@@ -139,6 +194,7 @@ class _Table:
         for image, listing in images.add(listings, KNOWN_FILE):
             for row, place in listing.content:
                 self._read_row(image, row, place)
+            listing.content.clear()  # of a million rows, both forms would fill the memory
         if self._spec.images:
             images.add_others()
         images.finish(in_order_of_names=bool(self._spec.images))

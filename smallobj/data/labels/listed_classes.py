@@ -17,6 +17,7 @@ NAMES_RULE = (
     "class names must be distinct texts: a list, or a mapping from class id to name, or names as "
     "the key of one of these"
 )
+_ID_LAST = re.compile(r"(.*\S)\s*,\s*(\d+)")
 _ID_LINE = re.compile(r"\s*(\d+)\s*:\s*(.*\S)\s*")
 
 
@@ -43,12 +44,19 @@ class ListedClasses:
         return {identity: index for index, identity in enumerate(self.names)}
 
 
-def classes_of_lines(text: str) -> Any:
-    """Class names of a text with a name a line, or by id where each line is ``id:name``."""
+def classes_of_lines(text: str, is_table: bool = False) -> Any:
+    """Class names of a text with a name a line, or by id where each line is ``id:name``.
+
+    Args:
+        text: of the file.
+        is_table: lines may be ``name,id``, keras-retinanet's table of classes.
+    """
     lines = [line.strip() for line in text.strip().splitlines()]
-    found = [_ID_LINE.fullmatch(line) for line in lines]
-    if lines and all(found):
-        pairs = [(match[1], match[2]) for match in found if match]
+    pairs = [match.groups() for line in lines for match in [_ID_LINE.fullmatch(line)] if match]
+    if is_table and len(pairs) < len(lines):
+        found = [_ID_LAST.fullmatch(line) for line in lines]
+        pairs = [(match[2], match[1]) for match in found if match]
+    if pairs and len(pairs) == len(lines):
         # As pairs: a mapping would hide an id that occurs twice.
         return [{"id": int(number), "name": name} for number, name in pairs]
     return lines

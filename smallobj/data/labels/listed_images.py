@@ -15,6 +15,9 @@ from smallobj.data.labels.rules import FIX, IMAGE_TWICE, Rule, rule
 from smallobj.data.labels.told_size import scale_of
 from smallobj.images.size import read_sizes
 
+KNOWN_FILE = rule(
+    "label-of-unknown-image", "the image must lie in the folder of images", dropped="box"
+)
 UNLABELLED = rule(
     "image-without-labels",
     "an image in the folder of images must have labels",

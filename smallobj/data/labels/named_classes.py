@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smallobj.data.labels.image_size import natural_key
 from smallobj.data.labels.problems import shown
-from smallobj.data.labels.reading import DatasetReading, read_class_file
+from smallobj.data.labels.reading import DatasetReading, read_listed_classes
 from smallobj.data.labels.rules import FIX, KNOWN_CLASS, rule
 from smallobj.data.labels.spec import DatasetSpec
 
@@ -40,7 +40,10 @@ class NamedClasses:
         self._reading = reading
         self.is_open = not (spec.classes or names)
         self._numbers: dict[str, int] = {}
-        for name in read_class_file(spec.classes, reading) if spec.classes else names:
+        if spec.classes:
+            reading.take_classes(read_listed_classes(spec.classes, reading))
+            self._numbers = {name: number for number, name in enumerate(reading.class_names)}
+        for name in () if spec.classes else names:
             self.add(name)
 
     def add(self, name: str) -> int:
@@ -79,17 +82,25 @@ class NamedClasses:
         self._reading.report(*place, KNOWN_CLASS, value)
         return None
 
-    def sort(self) -> None:
+    def sort(self, ids: Mapping[str, int] | None = None) -> None:
         """Puts classes that the labels gave into the order of their names, "class 9" before 10.
 
         In the order of their first labels those of two data sets would seldom agree.
+
+        Args:
+            ids: of all classes, where the labels have some; their order then counts.
         """
         if not self.is_open:
             return
         before = self._reading.class_names
-        self._reading.class_names = sorted(before, key=natural_key)
+        if ids is None:
+            self._reading.class_names = sorted(before, key=natural_key)
+        else:
+            self._reading.class_names = sorted(before, key=ids.__getitem__)
+            places = {ids[name]: number for number, name in enumerate(self._reading.class_names)}
+            self._reading.class_ids = places
         self._numbers = {name: number for number, name in enumerate(self._reading.class_names)}
-        places = [self._numbers[name] for name in before]
+        moved = [self._numbers[name] for name in before]
         for record in self._reading.records:
             for annotation in record["annotations"]:
-                annotation["category_id"] = places[annotation["category_id"]]
+                annotation["category_id"] = moved[annotation["category_id"]]

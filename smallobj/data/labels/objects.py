@@ -58,6 +58,12 @@ def read_numbers(
     reading: DatasetReading, place: tuple[str, str], values: Sequence[Any]
 ) -> list[float] | None:
     """Coordinates from a file, text or numbers; None after reporting what isn't one."""
+    try:
+        # Most are good texts, and tables have millions of them.
+        if all(type(value) is str for value in values):
+            return list(map(float, values))
+    except ValueError:
+        pass
     numbers = [to_number(value) for value in values]
     good = [number for number in numbers if number is not None]
     if len(good) < len(numbers):
@@ -97,7 +103,7 @@ def add_object(
         crowd: the outline is around many objects.
     """
     # No early return: one reading reports all rules that an object breaks.
-    number = to_number(score)
+    number = None if score is None else to_number(score)
     if score is not None and (number is None or not 0 <= number <= 1):
         reading.report(*place, SCORE, shown(score))
         index = None
@@ -120,8 +126,10 @@ def _checked(
     reading: DatasetReading, image: ListedImage, place: tuple[str, str], outline: Outline
 ) -> list[float] | None:
     """The box (x, y, w, h) of an outline, None if it breaks a rule that drops it."""
-    corners = [value * scale for value, scale in zip(outline.corners, image.scale * 2, strict=True)]
-    x1, y1, x2, y2 = corners
+    x1, y1, x2, y2 = corners = outline.corners
+    if image.scale != (1.0, 1.0):
+        across, along = image.scale
+        x1, y1, x2, y2 = corners = (x1 * across, y1 * along, x2 * across, y2 * along)
     box = [x1, y1, x2 - x1, y2 - y1]
     if image.size is not None:
         return reading.box(*place, box, image.size)
@@ -129,12 +137,14 @@ def _checked(
     broken = broken_box_rule(box, None)
     if broken is None:
         return box
-    reading.report(*place, broken, str(corners))
+    reading.report(*place, broken, str(list(corners)))
     return None
 
 
 def _segmentation(outline: Outline, image: ListedImage) -> list[list[float]] | Rle | None:
     """The outline as COCO has it: polygons, or a run-length mask of the image's size."""
+    if not outline.polygons and not outline.bitmaps:
+        return None
     polygons = []
     for polygon in outline.polygons:
         points = [value * image.scale[at % 2] for at, value in enumerate(polygon)]

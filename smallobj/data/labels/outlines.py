@@ -29,7 +29,7 @@ class Bitmap:
     top: int
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Outline:
     """What a shape covers.
 

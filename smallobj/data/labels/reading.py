@@ -260,7 +260,7 @@ def read_listed_classes(path: str, log: ProblemLog) -> ListedClasses:
         content = read_json(path, log)
     else:
         text = read_text(path, log)
-        content = None if text is None else classes_of_lines(text)
+        content = None if text is None else classes_of_lines(text, ending == ".csv")
     return ListedClasses() if content is None else listed_classes(path, content, log)
 
 

@@ -102,11 +102,16 @@ def _resolve(path: str) -> str:
     found = os.path.normpath(os.path.join(datasets_root(), path))
     here = os.path.abspath(path)
     # As a shell has it, where there is nothing at the usual place.
-    return here if os.path.exists(here) and not os.path.exists(found) else found
+    return here if _is_there(here) and not _is_there(found) else found
+
+
+def _is_there(path: str) -> bool:
+    # Behind a "?" stands what the columns of a table hold.
+    return os.path.exists(path) or os.path.exists(path.partition("?")[0])
 
 
 def _folder_of(path: str) -> str:
-    return path if os.path.isdir(path) else os.path.dirname(path)
+    return path if os.path.isdir(path) else os.path.dirname(path.partition("?")[0])
 
 
 def parse_spec(spec: str) -> DatasetSpec:
@@ -172,7 +177,7 @@ def _likelihood(parts: Sequence[str], layout: Layout) -> float:
     """1 if all is there, less if for some only its folder is, 0 if one is nowhere."""
     paths = [_resolve(path) for path in (parts[:1] if layout.has_splits else parts) if path]
     found = [
-        1.0 if os.path.exists(path) else 0.5 if os.path.isdir(os.path.dirname(path)) else 0.0
+        1.0 if _is_there(path) else 0.5 if os.path.isdir(os.path.dirname(path)) else 0.0
         for path in paths
     ]
     return sum(found) / len(found) if found and all(found) else 0.0
