@@ -28,7 +28,9 @@ from smallobj.whole_file import check_outputs
 
 # The names in smallobj.formats.FORMATS, whose import is slow.
 WRITTEN = ("coco", "coco-results", "csv", "cvat", "json", "labelme", "yolo")
-ONLY_READ = ("challenge", "roboflow", "ultralytics", "voc")
+ONLY_READ = (
+    *("aitod", "challenge", "dota", "roboflow", "soda", "ultralytics", "visdrone", "voc", "xview"),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from smallobj.data.labels.aitod import read_aitod
 from smallobj.data.labels.challenge import read_challenge
 from smallobj.data.labels.coco import read_coco
 from smallobj.data.labels.csv_table import read_csv
 from smallobj.data.labels.cvat import read_cvat
+from smallobj.data.labels.dota import read_dota
 from smallobj.data.labels.labelme import read_labelme
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError, ProblemLog, shown
 from smallobj.data.labels.reading import DatasetReading
 from smallobj.data.labels.roboflow import read_roboflow, roboflow_splits
 from smallobj.data.labels.rules import RULES
+from smallobj.data.labels.soda import read_soda
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.ultralytics import read_ultralytics, ultralytics_splits
+from smallobj.data.labels.visdrone import read_visdrone
 from smallobj.data.labels.voc import read_voc
+from smallobj.data.labels.xview import read_xview
 from smallobj.data.labels.yolo import read_yolo
 
 # Names of the datasets in one place, for the formats that have several there.
@@ -26,14 +31,19 @@ SPLITS: dict[str, Callable[[str, ProblemLog], list[str]]] = {
     "ultralytics": ultralytics_splits,
 }
 READERS: dict[str, Callable[[DatasetSpec, Policy], DatasetReading]] = {
+    "aitod": read_aitod,
     "challenge": read_challenge,
     "coco": read_coco,
     "csv": read_csv,
     "cvat": read_cvat,
+    "dota": read_dota,
     "labelme": read_labelme,
     "roboflow": read_roboflow,
+    "soda": read_soda,
     "ultralytics": read_ultralytics,
+    "visdrone": read_visdrone,
     "voc": read_voc,
+    "xview": read_xview,
     "yolo": read_yolo,
 }
 

@@ -91,6 +91,13 @@ OBJECT_DIFFICULT = rule(
     fixed="difficult object read as a crowd region",
     dropped="difficult object",
 )
+OBJECT_IGNORED = rule(
+    "object-ignored",
+    "an ignored object or region is neither learned nor missed",
+    FIX,
+    fixed="ignored object or region read as a crowd region",
+    dropped="ignored object or region",
+)
 CLASS_BY_NAME = rule(
     "class-by-name",
     "the class must be a number",
