@@ -225,7 +225,7 @@ def test_more_gpus_than_there_are(run_script, tiny_dataset, tmp_path):
         (["MODEL.ROI_HEADS.NUM_CLASSES", 7], ["is 7", "has 3"]),
         (["SOLVER.MAX_ITER"], ["KEY VALUE pairs"]),
         (["DATASETS.TRAIN", "('squares_night',)"], ["squares_night"]),
-        (["DATASETS.REGISTER", "['a=voc:b:c']"], ["voc", "challenge, coco, yolo"]),
+        (["DATASETS.REGISTER", "['a=tfrecord:b:c']"], ["tfrecord", "challenge, coco, yolo"]),
         (["INPUT.MAPPER", "Tiles"], ["INPUT.MAPPER", "Tiles"]),
         (["MODEL.WEIGHTS", "none.pth"], ["none.pth"]),
         (["TEST.METRICS", "['map']"], ["TEST.METRICS", "map"]),

@@ -30,7 +30,8 @@ class ProgressLine(EventWriter):
     def write(self) -> None:
         storage = get_event_storage()
         # Detectron2 writes once more after the last step, with what evaluations put in.
-        if storage.iter in (self._written, self.max_iter):
+        over = self.max_iter is not None and storage.iter >= self.max_iter
+        if over or storage.iter == self._written:
             return
         self._written = storage.iter
         logger.info(progress_line(storage, self.max_iter, self.seconds))
