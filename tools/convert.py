@@ -29,7 +29,8 @@ from smallobj.whole_file import check_outputs
 # The names in smallobj.formats.FORMATS, whose import is slow.
 WRITTEN = ("coco", "coco-results", "csv", "cvat", "json", "labelme", "yolo")
 ONLY_READ = (
-    *("aitod", "challenge", "dota", "roboflow", "soda", "ultralytics", "visdrone", "voc", "xview"),
+    *("aitod", "challenge", "dota", "labelstudio", "roboflow", "soda", "ultralytics", "visdrone"),
+    *("voc", "xview"),
 )
 
 

@@ -12,7 +12,7 @@ from smallobj.data.labels.image_size import list_images, natural_key
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import DatasetReading, make_record
 from smallobj.data.labels.rules import FIX, IMAGE_TWICE, Rule, rule
-from smallobj.data.labels.told_size import scale_of
+from smallobj.data.labels.told_size import is_scaled, scale_of
 from smallobj.images.size import read_sizes
 
 KNOWN_FILE = rule(
@@ -41,12 +41,14 @@ class Listing:
         size: (h, w) as the labels say it, None where they don't.
         place: file and entry that a problem names.
         content: what the file says of the image.
+        is_relative: coordinates are shares of the image's sides, right in a scaled copy, too.
     """
 
     names: Sequence[str]
     size: tuple[int, int] | None
     place: tuple[str, str]
     content: Any = None
+    is_relative: bool = False
 
 
 @dataclasses.dataclass
@@ -131,7 +133,7 @@ class ListedImages:
             return None
         if found is None:
             return ListedImage(_record(path, listing.size))
-        if listing.size is None:
+        if listing.size is None or (listing.is_relative and is_scaled(listing.size, found)):
             return ListedImage(_record(path, found))
         fitted = scale_of(listing.size, found, path, listing.place, self._reading)
         return None if fitted is None else ListedImage(_record(path, found), fitted)

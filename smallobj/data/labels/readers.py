@@ -12,6 +12,7 @@ from smallobj.data.labels.csv_table import read_csv
 from smallobj.data.labels.cvat import read_cvat
 from smallobj.data.labels.dota import read_dota
 from smallobj.data.labels.labelme import read_labelme
+from smallobj.data.labels.labelstudio import read_labelstudio
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError, ProblemLog, shown
 from smallobj.data.labels.reading import DatasetReading
@@ -38,6 +39,7 @@ READERS: dict[str, Callable[[DatasetSpec, Policy], DatasetReading]] = {
     "cvat": read_cvat,
     "dota": read_dota,
     "labelme": read_labelme,
+    "labelstudio": read_labelstudio,
     "roboflow": read_roboflow,
     "soda": read_soda,
     "ultralytics": read_ultralytics,

@@ -62,7 +62,7 @@ def scale_of(
     broken = _SIZE_RULE
     if told is not None and told == found[::-1] and _is_stored_sideways(path):
         broken = _TURNED_RULE
-    elif told is not None and _is_scaled(told, found):
+    elif told is not None and is_scaled(told, found):
         broken = _SCALED_RULE
     if reading.report(*place, broken, value) != FIX:
         return None
@@ -75,7 +75,8 @@ def _is_stored_sideways(path: str) -> bool:
     return is_turned_sideways(orientation_of(path, read_start(path).kind))
 
 
-def _is_scaled(told: tuple[int, int], size: tuple[int, int]) -> bool:
+def is_scaled(told: tuple[int, int], size: tuple[int, int]) -> bool:
+    """Whether a told size (h, w) is that of a smaller or larger copy of an image of ``size``."""
     by_height, by_width = size[0] / told[0], size[1] / told[1]
     # A few pixels more or less are another kind of mistake, which moves no box.
     far = abs(size[0] - told[0]) > 2 or abs(size[1] - told[1]) > 2
