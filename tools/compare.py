@@ -57,10 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
-    most_help = (
-        "most detections per image and class, the most confident ones (default: 1000; COCO's "
-    )
-    most_help += "protocol: 100)"
+    most_help = "most detections per image and class, the most confident (COCO's protocol: 100)"
     parser.add_argument("--max-detections", type=int, default=1000, help=most_help)
     images_help = "images to list of those that gained and of those that lost"
     parser.add_argument("--top", type=int, default=10, metavar="N", help=images_help)

@@ -49,10 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--title", default="", help="title of the page; default: the results' name")
     bins_help = "default, coco, ai-tod, or bounds in px such as 10,20,40,70,100"
     parser.add_argument("--size-bins", default="default", metavar="BINS", help=bins_help)
-    most_help = (
-        "most detections per image and class, the most confident ones (default: 1000; COCO's "
-    )
-    most_help += "protocol: 100)"
+    most_help = "most detections per image and class, the most confident (COCO's protocol: 100)"
     parser.add_argument("--max-detections", type=int, default=1000, help=most_help)
     draws_help = "bootstrap draws for the intervals; 0 leaves them out"
     parser.add_argument("--draws", type=int, default=1000, metavar="B", help=draws_help)

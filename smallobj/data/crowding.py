@@ -72,15 +72,16 @@ def measure_crowding(cfg: CfgNode, names: Sequence[str]) -> Crowding:
 def detections_needed(most: int, limit: int) -> int:
     """TEST.DETECTIONS_PER_IMAGE for images of up to ``most`` objects, where it is ``limit`` now.
 
-    The default grows with the data. A number that somebody chose stays, unless it is smaller than
-    ``most``.
+    The default grows with the data. A number that somebody chose is enough, unless it is smaller
+    than ``most``.
 
     >>> detections_needed(360, MOST_DETECTIONS), detections_needed(700, MOST_DETECTIONS)
     (1000, 1400)
     >>> detections_needed(360, 500), detections_needed(360, 100)
-    (500, 720)
+    (500, 1000)
     """
-    return _ROOM * most if most > limit or limit == MOST_DETECTIONS < _ROOM * most else limit
+    is_enough = limit >= most and limit != MOST_DETECTIONS
+    return limit if is_enough else max(MOST_DETECTIONS, _ROOM * most)
 
 
 def training_limit(most: int, cfg: CfgNode) -> int:

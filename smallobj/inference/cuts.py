@@ -11,10 +11,10 @@ from smallobj.inference.tiled import TiledDetector
 from smallobj.modeling.detection_limit import ProposalLimit, limits_of
 from smallobj.modeling.finite_check import FiniteCheck
 
-IMAGES, TILES, PASSES = "images", "tiles", "passes"
+IMAGES, TILES, VIEWS, PASSES = "images", "tiles", "views of images", "passes"
 PRECISION_KEY = "TEST.PRECISION"
 DETECTIONS_KEY = "TEST.DETECTIONS_PER_IMAGE"
-_SINGULAR = {IMAGES: "image", TILES: "tile", PASSES: "pass"}
+_SINGULAR = {IMAGES: "image", TILES: "tile", VIEWS: "view of an image", PASSES: "pass"}
 PROPOSALS_ADVICE = (
     f"raise {ProposalLimit.key} and MODEL.RPN.PRE_NMS_TOPK_TEST, and lower "
     "MODEL.RPN.PIXELS_PER_PROPOSAL_TEST"
@@ -27,7 +27,8 @@ class Cut:
 
     Attributes:
         key: the config key of the limit.
-        what: IMAGES or TILES, to whose detections the limit applies; PASSES of the network for
+        what: IMAGES, TILES, or with test-time augmentation or an ensemble VIEWS, to whose
+            detections the limit applies; PASSES of the network for
             PRECISION_KEY, by which its numbers may overflow.
         most: the limit; 0 if it depends on the tile, as that of proposals does.
         inputs: number of images or tiles that had more.
@@ -68,12 +69,20 @@ def count_from(detector: nn.Module, lowest_score: float) -> None:
 
 def take_cuts(detector: nn.Module) -> list[Cut]:
     """What the limits of a detector have cut since the last call; empty if nothing."""
-    is_tiled = any(isinstance(module, TiledDetector) for module in detector.modules())
+    within = {
+        part
+        for module in detector.modules()
+        if isinstance(module, TiledDetector)
+        for part in module.modules()
+        if part is not module
+    }
     cuts = []
+    whole = IMAGES
     for module, limit in limits_of(detector):
         inputs, detections, highest = limit.take()
-        is_wrapper = module.__module__.startswith(__package__)
-        what = TILES if is_tiled and not is_wrapper else IMAGES
+        what = TILES if module in within else whole
+        if what == IMAGES:
+            whole = VIEWS  # what the outermost merges: passes, or models of an ensemble
         if detections:
             cuts.append(Cut(DETECTIONS_KEY, what, limit.most, inputs, detections, highest))
         proposals = getattr(module, "proposal_limit", None)

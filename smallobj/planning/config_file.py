@@ -95,6 +95,6 @@ def _detection_lines(plan: Recommendation) -> list[str]:
     if plan.detections is None:
         return []
     return [
-        f"  # Twice the objects of the image that has most, {plan.survey.most_objects}.",
+        f"  # The image that has most objects has {plan.survey.most_objects}.",
         f"  DETECTIONS_PER_IMAGE: {plan.detections}",
     ]

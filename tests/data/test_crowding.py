@@ -74,7 +74,7 @@ def test_a_chosen_limit_stays_and_is_told(crowded, caplog):
     cfg = config("TEST.DETECTIONS_PER_IMAGE", 35)
     assert resolve_detection_limit(cfg, crowded).TEST.DETECTIONS_PER_IMAGE == 35
     assert "1 of 3 images have more objects than TEST.DETECTIONS_PER_IMAGE 35" in caplog.text
-    assert "set it to 80" in caplog.text
+    assert "set it to 1000" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class Recorder(DatasetEvaluator):
         return {}
 
 
-def test_validation_and_demo_run_the_same(place, options, load_script, monkeypatch):
+def test_validation_and_demo_run_the_same(place, options, load_script, monkeypatch, caplog):
     cfg = load_config(str(place / "one.yaml"), options)
     predictor = SmallObjectPredictor(cfg)
     assert isinstance(predictor.model, EnsembleDetector)
@@ -66,6 +66,11 @@ def test_validation_and_demo_run_the_same(place, options, load_script, monkeypat
     model.load_state_dict(predictor.model.members[0].detector.model.state_dict())
     recorder = Recorder()
     Trainer.test(cfg, model.train(), [recorder])
+    told = [text for text in caplog.messages if "TEST.DETECTIONS_PER_IMAGE 20 cut" in text]
+    # Once for each kind of limit: 3 images, 2 models with 2 passes, of 1 tile each.
+    for what in ("3 images", "12 tiles"):
+        assert sum(f"in {what};" in text for text in told) == 1
+    assert all(text.startswith("in chain_val: ") for text in told)
     assert model.training
     assert len(recorder.found) == 3
     for path, found in recorder.found.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -171,6 +172,9 @@ def test_an_interrupted_run_continues_under_torchrun(place, script, words, expec
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "process 1 of 2: " in ended.stdout
     assert "wrote torn/d.json" in ended.stdout
+    # A line for both processes.
+    (cut,) = re.findall(r"warning: TEST.DETECTIONS_PER_IMAGE 10 cut .* images;", ended.stderr)
+    assert f"in {PHOTOS - 1 - done} images" in cut
     assert_resumed(place / "torn", expected, done)
 
 

@@ -72,11 +72,12 @@ def test_it_raises_and_reports_limits_of_crowded_data(tool, tiny_dataset, tmp_pa
     words = ["--config-file", CONFIG, "--max-tile", 160, "--output", output]
     assert tool(*words, "--opts", *options) == 0
     told = capsys.readouterr().out
-    assert "TEST.DETECTIONS_PER_IMAGE 6: an image has 3 objects" in told
+    assert "TEST.DETECTIONS_PER_IMAGE 1000: an image has 3 objects" in told
     assert "warning: a test tile has 2 objects, and MODEL.RPN.POST_NMS_TOPK_TEST 1" in told
-    assert load_config(str(output)).TEST.DETECTIONS_PER_IMAGE == 6
-    assert tool(*words, "--opts", *tiny_dataset.options("crowd2")) == 0
     assert load_config(str(output)).TEST.DETECTIONS_PER_IMAGE == 1000
+    assert "DETECTIONS_PER_IMAGE: 1000" in output.read_text()
+    assert tool(*words, "--opts", *tiny_dataset.options("crowd2")) == 0
+    assert "DETECTIONS_PER_IMAGE" not in output.read_text(), "the default is enough"
 
 
 def test_open_anchors_of_yolo_are_fitted_before_it_plans(tool, tiny_dataset, capsys):
