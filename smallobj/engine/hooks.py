@@ -23,6 +23,7 @@ from smallobj.data.build import build_test_mapper
 from smallobj.data.class_map import ClassMap
 from smallobj.data.datasets import class_names
 from smallobj.geometry.regions import choose_regions
+from smallobj.images.pixels import PixelConversion
 from smallobj.inference import wrap_for_test
 from smallobj.results.comparison import draw_comparison
 from smallobj.results.focus_picture import draw_focus
@@ -117,6 +118,7 @@ class DetectionImages(HookBase):
         self.cfg = cfg
         self.period = period
         self.model = model
+        self.conversion = PixelConversion.from_config(cfg)
         self.samples: list[dict] | None = None
 
     def after_step(self) -> None:
@@ -147,7 +149,7 @@ class DetectionImages(HookBase):
         by_name = ClassMap(list(self.cfg.MODEL.CLASS_NAMES) or names, names)
         instances = by_name(output["instances"].to("cpu"))
         shown = instances[instances.scores >= self.cfg.TEST.VIS_SCORE_THRESH]
-        return draw_comparison(sample, shown, names)
+        return draw_comparison(sample, shown, names, conversion=self.conversion)
 
     def _focus_picture(self, sample: dict, output: dict) -> np.ndarray:
         node = self.cfg.TEST.FOCUS
@@ -162,7 +164,7 @@ class DetectionImages(HookBase):
             margins=node.MARGINS,
             max_area=node.MAX_AREA,
         )
-        return draw_focus(sample, heat, stride, regions)
+        return draw_focus(sample, heat, stride, regions, self.conversion)
 
 
 class BrokenImagesSummary(HookBase):

@@ -10,6 +10,7 @@ import numpy as np
 from detectron2.structures import Instances
 
 from smallobj.data.image_file import read_image
+from smallobj.images.pixels import DEFAULT_CONVERSION, PixelConversion
 from smallobj.results.drawing import (
     DrawingOptions,
     LabelChoice,
@@ -29,7 +30,10 @@ _GAP = 6
 
 
 def draw_comparison(
-    sample: dict[str, Any], instances: Instances, class_names: Sequence[str]
+    sample: dict[str, Any],
+    instances: Instances,
+    class_names: Sequence[str],
+    conversion: PixelConversion = DEFAULT_CONVERSION,
 ) -> np.ndarray:
     """Ground truth on the left, predictions on the right, and close-ups of objects below.
 
@@ -42,6 +46,7 @@ def draw_comparison(
         sample: dataset dict with annotations.
         instances: on the CPU, in the image's pixels.
         class_names: in the order of category ids.
+        conversion: how the file is read.
 
     Returns:
         (h, w, 3) uint8, BGR.
@@ -49,7 +54,7 @@ def draw_comparison(
     Raises:
         FileNotFoundError, ValueError: as :func:`read_image`.
     """
-    image = read_image(sample["file_name"])
+    image = read_image(sample["file_name"], conversion=conversion)
     scale = min(1.0, _PANEL / max(image.shape[:2]))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     sides = (Objects.of_sample(sample), Objects.of_instances(instances))

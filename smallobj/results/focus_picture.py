@@ -10,13 +10,18 @@ import numpy as np
 from smallobj.data.image_file import read_image
 from smallobj.geometry.boxes import annotation_boxes
 from smallobj.geometry.regions import lies_whole_in_any
+from smallobj.images.pixels import DEFAULT_CONVERSION, PixelConversion
 
 _SIDE = 1400
 _KEPT, _MISSED, _REGION = (60, 220, 60), (40, 40, 255), (255, 200, 0)  # BGR
 
 
 def draw_focus(
-    sample: dict[str, Any], heat: np.ndarray, stride: int, regions: np.ndarray
+    sample: dict[str, Any],
+    heat: np.ndarray,
+    stride: int,
+    regions: np.ndarray,
+    conversion: PixelConversion = DEFAULT_CONVERSION,
 ) -> np.ndarray:
     """Heat as a red overlay, regions as light blue frames, objects green if kept, else red.
 
@@ -27,6 +32,7 @@ def draw_focus(
         heat: (h, w) in [0, 1].
         stride: side of a cell in pixels of the image.
         regions: (T, 4) XYXY in pixels of the image.
+        conversion: how the file is read.
 
     Returns:
         (H, W, 3) uint8, BGR; the image reduced to at most 1400 px a side.
@@ -34,7 +40,7 @@ def draw_focus(
     Raises:
         FileNotFoundError, ValueError: as :func:`read_image`.
     """
-    image = read_image(sample["file_name"])
+    image = read_image(sample["file_name"], conversion=conversion)
     size = image.shape[:2]
     scale = min(1.0, _SIDE / max(size))
     picture = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
