@@ -9,7 +9,7 @@ import io
 import os
 from typing import Any
 
-from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.image_list import list_images
 from smallobj.data.labels.listed_images import (
     KNOWN_FILE,
     ListedImage,

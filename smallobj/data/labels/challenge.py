@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
-from smallobj.data.labels.image_size import list_images, natural_key
+from smallobj.data.labels.image_list import list_images, natural_key
 from smallobj.data.labels.listed_classes import ListedClasses
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 from smallobj.data.labels.cvat_shapes import CORNERS
-from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.image_list import list_images
 from smallobj.data.labels.listed_images import Listing, slashed
 from smallobj.data.labels.objects import to_number, whole_size
 from smallobj.data.labels.problems import shown

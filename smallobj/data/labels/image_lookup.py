@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from urllib.parse import unquote
 
-from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.image_list import list_images
 from smallobj.data.labels.reading import DatasetReading
 from smallobj.data.labels.rules import FIX, rule
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from smallobj.data.labels.image_size import list_images, natural_key
+from smallobj.data.labels.image_list import list_images, natural_key
 from smallobj.data.labels.listed_images import ListedImage, ListedImages, Listing, slashed
 from smallobj.data.labels.reading import MUST_EXIST, DatasetReading
 from smallobj.data.labels.rules import rule

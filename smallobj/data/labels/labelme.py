@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from smallobj.data.labels.image_size import natural_key
+from smallobj.data.labels.image_list import natural_key
 from smallobj.data.labels.labelme_shapes import read_outline
 from smallobj.data.labels.listed_images import ListedImages, Listing, slashed
 from smallobj.data.labels.named_classes import NamedClasses

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from smallobj.data.labels.image_list import list_images, natural_key
 from smallobj.data.labels.image_lookup import ImageLookup
-from smallobj.data.labels.image_size import list_images, natural_key
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import DatasetReading, make_record
 from smallobj.data.labels.rules import FIX, IMAGE_TWICE, Rule, rule

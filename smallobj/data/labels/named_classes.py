@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smallobj.data.labels.image_size import natural_key
+from smallobj.data.labels.image_list import natural_key
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import DatasetReading, read_listed_classes
 from smallobj.data.labels.rules import FIX, KNOWN_CLASS, rule

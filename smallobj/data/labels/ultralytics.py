@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.image_list import list_images
 from smallobj.data.labels.label_files import PARTNER_RULE, stem
 from smallobj.data.labels.listed_classes import listed_classes
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.image_list import list_images
 from smallobj.data.labels.label_files import PARTNER_RULE, stem
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown

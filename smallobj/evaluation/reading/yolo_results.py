@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smallobj.data.labels.image_size import natural_key
+from smallobj.data.labels.image_list import natural_key
 from smallobj.data.labels.policy import Policy
 from smallobj.data.labels.problems import ResultsError, shown
 from smallobj.data.labels.reading import DatasetReading, read_class_file, read_text

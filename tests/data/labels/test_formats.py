@@ -12,7 +12,7 @@ import pytest
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
 from smallobj.data.labels.challenge import read_challenge
 from smallobj.data.labels.coco import read_coco
-from smallobj.data.labels.image_size import list_images
+from smallobj.data.labels.image_list import list_images
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.yolo import read_yolo
 from smallobj.images.size import read_size, read_sizes
