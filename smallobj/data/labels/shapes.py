@@ -29,6 +29,9 @@ def inside(points: Sequence[float], size: tuple[int, int]) -> list[float]:
     [0.0, 1.0, 4.0, 4.0, 2.0, 10.0]
     """
     height, width = size
+    xs, ys = points[::2], points[1::2]
+    if min(xs) >= 0 and min(ys) >= 0 and max(xs) <= width and max(ys) <= height:
+        return list(points)
     return [
         min(max(value, 0.0), float(height if at % 2 else width)) for at, value in enumerate(points)
     ]
