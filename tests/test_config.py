@@ -43,7 +43,7 @@ def test_every_new_key_is_explained_where_it_is_made(repository):
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("data", {"DATASETS", "INPUT"}),
+        ("data", {"DATASETS", "DATALOADER", "INPUT"}),
         ("model", {"MODEL"}),
         ("solver", {"SOLVER"}),
         ("test", {"TEST"}),

@@ -40,13 +40,17 @@ def _add_input_keys(cfg: CfgNode) -> None:
     # those that the file says, or the first three.
     cfg.INPUT.BANDS = ()
     # How values of more than 8 bits become the 0 to 255 that a model takes; 8-bit files stay as
-    # they are. Which values become 0 and 255: "percentile", those at PERCENTILES of each file;
-    # "full", the ends of the type's range (of floats 0 and 1); "range", LOW and HIGH; "dataset",
-    # LOW and HIGH too, which training finds at PERCENTILES of its images and keeps with the model.
+    # they are.
     cfg.INPUT.BIT_DEPTH = CfgNode()
+    # Which values become 0 and 255: "percentile", those at PERCENTILES of each file; "full", the
+    # ends of the type's range (of floats 0 and 1); "range", LOW and HIGH; "dataset", LOW and HIGH
+    # too, which training finds at PERCENTILES of its images and keeps with the model.
     cfg.INPUT.BIT_DEPTH.MODE = "percentile"
+    # Shares, in percent, of the values below those that become 0 and 255.
     cfg.INPUT.BIT_DEPTH.PERCENTILES = (0.5, 99.5)
+    # The value that becomes 0, with MODE range or dataset.
     cfg.INPUT.BIT_DEPTH.LOW = 0.0
+    # The value that becomes 255, likewise; not above LOW: not known yet.
     cfg.INPUT.BIT_DEPTH.HIGH = 0.0
     # Training mapper, by its name in MAPPER_REGISTRY.
     cfg.INPUT.MAPPER = "TileMapper"

@@ -213,7 +213,7 @@ def test_prepare_train_and_evaluate(folder, run_script, monkeypatch):
     config = ["--config-file", output / "config.yaml", "--num-gpus", "0", "--eval-only"]
     options = ["MODEL.WEIGHTS", output / "model_final.pth", "OUTPUT_DIR", again]
     assert run_script("train_net.py", *config, *options)[0] == 0
-    lines = (again / "log.txt").read_text().splitlines()
+    lines = (again / "eval-model_final" / "log.txt").read_text().splitlines()
     rows = [line.rsplit("copypaste: ", 1)[1] for line in lines if "copypaste:" in line]
     tasks = [row.removeprefix("Task: ") for row in rows if row.startswith("Task: ")]
     assert tasks == ["bbox", "segm"]
