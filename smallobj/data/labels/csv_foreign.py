@@ -115,6 +115,8 @@ class ForeignTable:
         self._has_commas = has_commas
         self._reading = reading
         self._classes = RowClasses(spec, columns, options, reading, class_names)
+        # Of the sets that are not wanted.
+        self._other_images: list[str] = []
         self._form = options.box or "xywh" if columns.form == "bbox" else columns.form
 
     def read(self, rows: Sequence[tuple[list[str], int]]) -> None:
@@ -144,6 +146,7 @@ class ForeignTable:
             for image, objects in found:
                 self._add_all(image, objects, is_relative, has_scores)
         if self._spec.images:
+            images.leave_out(map(self._image_names, self._other_images))
             images.add_others()
         images.finish(in_order_of_names=bool(self._spec.images))
         self._classes.finish()
@@ -167,9 +170,14 @@ class ForeignTable:
         if only not in map(str.lower, sets) if only else len(sets) > 1:
             name = self._columns.names[self._columns.places["set"]]
             value = ", ".join(f"{count} rows of {shown(name)}" for name, count in sets.items())
-            self._reading.report(self._spec.annotations, f"column {name}", _SETS_RULE, value)
+            entry = f"column {name!r}" if self._columns.has_header else name
+            self._reading.report(self._spec.annotations, entry, _SETS_RULE, value)
             return []
-        return [row for row in kept if self._cell(row, "set").lower() == only] if only else kept
+        if not only:
+            return kept
+        others = [row for row in kept if self._cell(row, "set").lower() != only]
+        self._other_images = list(dict.fromkeys(self._cell(row, "file") for row in others))
+        return [row for row in kept if self._cell(row, "set").lower() == only]
 
     def _cell(self, row: _Row, role: str) -> str:
         return self._columns.cell(row.cells, role)

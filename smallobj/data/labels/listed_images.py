@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from smallobj.data.labels.image_list import list_images, natural_key
@@ -137,6 +137,18 @@ class ListedImages:
             return ListedImage(_record(path, found))
         fitted = scale_of(listing.size, found, path, listing.place, self._reading)
         return None if fitted is None else ListedImage(_record(path, found), fitted)
+
+    def leave_out(self, names: Iterable[Sequence[str]]) -> None:
+        """Marks images that belong elsewhere, so that :meth:`add_others` does not take them.
+
+        Args:
+            names: of each image, as those of a listing.
+        """
+        assert self._lookup is not None
+        for candidates in names:
+            found = next(filter(None, map(self._lookup.find, candidates)), None)
+            if found is not None:
+                self._images.setdefault(os.path.normpath(os.path.join(self._folder, found)), None)
 
     def add_others(self) -> None:
         """Takes the images of the folder that no label file has named."""

@@ -267,6 +267,15 @@ def test_sets_are_chosen(table):
     assert "several sets" in problem(table.read(rows, "?only=dev"))
 
 
+def test_images_of_other_sets_are_no_images_without_objects(table):
+    for name in ("b.jpg", "c.jpg"):
+        table.image(name)
+    rows = "TRAIN,gs://x/a.jpg,bolt,20,10,,,60,30,,\nTEST,gs://x/b.jpg,nut,20,10,,,60,30,,\n"
+    reading = table.read(rows, "?only=train")
+    assert [Path(one["file_name"]).name for one in reading.records] == ["a.jpg", "c.jpg"]
+    assert changes(reading)["image-without-labels"] == 1
+
+
 def test_classes_by_name_id_and_number(table):
     header = "filename,xmin,ymin,xmax,ymax,class,class_id\n"
     rows = "a.jpg,20,10,60,30,nut 10,7\na.jpg,20,10,60,30,nut 9,8\n"
