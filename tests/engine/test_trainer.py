@@ -71,6 +71,7 @@ def make_for_gpu(tiny_config, tiny_dataset, tmp_path, catalog, monkeypatch):
         return build_model(cfg)
 
     monkeypatch.setattr(Trainer, "build_model", staticmethod(build_on_cpu))
+    monkeypatch.setattr("smallobj.engine.trainer.on_available_device", lambda cfg: cfg)
 
     def build(*options):
         options = ("MODEL.DEVICE", "cuda", *options)
