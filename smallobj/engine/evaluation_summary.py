@@ -10,6 +10,7 @@ from typing import Any
 MOST_CLASSES = 20
 _SHOWN = MOST_CLASSES // 2
 _LONGEST_NAME = 30
+_OVERALL = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 logger = logging.getLogger(__name__)
 
 
@@ -45,15 +46,20 @@ def evaluation_summary(
     task, _, metric = (headline or "").partition("/")
     value = results.get(task, {}).get(metric)
     lines = [f"{name}: " + (f"{headline} {_percent(value)}" if value is not None else "evaluated")]
-    own = task in ("bbox", "segm")
-    boxes = results.get(task if own else "bbox", {})
-    shown = [key for key in ("AP", "AP50", "AP75") if key in boxes and not (own and key == metric)]
-    others = [f"{key} {_percent(boxes[key])}" for key in shown]
-    if others:
-        lines[0] += f" ({', '.join(others)})"
+    boxes = results.get(task if task in ("bbox", "segm") else "bbox", {})
+    lines += _overall_table({key: boxes[key] for key in _OVERALL if key in boxes})
     lines += _class_table(boxes)
     lines += _size_table(results.get("sizes", {}))
     return "\n".join(lines)
+
+
+def _overall_table(figures: Mapping[str, float]) -> list[str]:
+    """As Detectron2 prints it, so that what reads its logs reads these."""
+    if not figures:
+        return []
+    cells = [(f" {key:^6} ", f" {_percent(value):^6} ") for key, value in figures.items()]
+    rows = [[head for head, _ in cells], [":------:"] * len(cells), [value for _, value in cells]]
+    return ["|" + "|".join(row) + "|" for row in rows]
 
 
 def _class_table(figures: Mapping[str, float]) -> list[str]:
