@@ -86,7 +86,7 @@ def compare(args: argparse.Namespace) -> None:
     from smallobj.evaluation.statistics.bootstrap import draws_without
     from smallobj.evaluation.statistics.comparison import PairedSets
     from smallobj.evaluation.statistics.image_changes import image_changes, image_counts
-    from smallobj.formats.results_options import ResultsOptions
+    from smallobj.formats.detections.results_options import ResultsOptions
 
     truth = read_labels(args.gt, policy=Policy.of(label_rules(args), args.max_outside))
     options = ResultsOptions.of(args)

@@ -98,7 +98,7 @@ def convert(args: argparse.Namespace) -> int:
     from smallobj.data.labels.policy import Policy
     from smallobj.data.labels.problems import DatasetError, ways_on
     from smallobj.formats import Source, Target, read_boxes, write_boxes
-    from smallobj.formats.results_options import ResultsOptions
+    from smallobj.formats.detections.results_options import ResultsOptions
 
     options = ResultsOptions.of(args)
     policy = Policy.of([*options.rules, *label_rules(args)], args.max_outside)

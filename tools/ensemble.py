@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> None:
     from smallobj.evaluation.reading.load import read_labels
     from smallobj.evaluation.reading.results_file import read_results
     from smallobj.evaluation.results_ensemble import describe_files, merge_tables
-    from smallobj.formats.challenge_results import MOST_DETECTIONS
-    from smallobj.formats.result_kinds import CHALLENGE
-    from smallobj.formats.results_options import ResultsOptions
+    from smallobj.formats.detections.challenge_results import MOST_DETECTIONS
+    from smallobj.formats.detections.result_kinds import CHALLENGE
+    from smallobj.formats.detections.results_options import ResultsOptions
     from smallobj.merging import build_model_merger
 
     cfg = load_config(None, args.opts)
@@ -112,8 +112,8 @@ def run(args: argparse.Namespace) -> None:
 
 def write(path: str, kind: str | None, data: EvaluationSet, category_ids: Sequence[int]) -> None:
     """Writes one of the three kinds; names and ids are those of the data set."""
-    from smallobj.formats.challenge_results import challenge_row
-    from smallobj.formats.result_kinds import CHALLENGE, OWN
+    from smallobj.formats.detections.challenge_results import challenge_row
+    from smallobj.formats.detections.result_kinds import CHALLENGE, OWN
     from smallobj.results import result_files
 
     ids: Sequence[Any] = data.image_ids

@@ -110,7 +110,7 @@ def write_report(args: argparse.Namespace) -> None:
     from smallobj.evaluation.metrics.size_bins import parse_size_bins
     from smallobj.evaluation.reading.load import load_evaluation_set
     from smallobj.evaluation.statistics.seam_figures import with_planned_tiles
-    from smallobj.formats.results_options import ResultsOptions
+    from smallobj.formats.detections.results_options import ResultsOptions
     from smallobj.reports.build import ReportOptions, build_report
     from smallobj.reports.page import write_page
 

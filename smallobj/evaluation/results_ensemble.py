@@ -13,9 +13,9 @@ from detectron2.structures import Boxes, Instances
 from smallobj.data.labels.problems import ProblemLog, ResultsError
 from smallobj.data.labels.reading import read_json
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
+from smallobj.formats.detections.result_images import as_id, as_whole
+from smallobj.formats.detections.result_kinds import CHALLENGE, COCO, OWN, look_into
 from smallobj.formats.image_names import ImageNames
-from smallobj.formats.result_images import as_id, as_whole
-from smallobj.formats.result_kinds import CHALLENGE, COCO, OWN, look_into
 from smallobj.merging import ModelMerger
 
 # A class beyond these is an error, which is reported when the file is read.

@@ -14,7 +14,7 @@ from functools import partial
 
 from smallobj.data.labels.problems import DatasetError, Problem, ProblemLog
 from smallobj.data.labels.readers import READERS, expand, read_labels
-from smallobj.formats import coco, coco_results, csv_table, cvat, labelme, own_json, yolo
+from smallobj.formats import coco, csv_table, cvat, labelme, own_json, yolo
 from smallobj.formats.box_set import BoxSet, ImageBoxes
 from smallobj.formats.class_list import (
     ClassList,
@@ -23,6 +23,7 @@ from smallobj.formats.class_list import (
     with_ids,
 )
 from smallobj.formats.dataset_boxes import converted
+from smallobj.formats.detections import coco_results
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, check_free, write_file
 from smallobj.whole_file import list_beside

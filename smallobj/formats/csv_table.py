@@ -12,8 +12,8 @@ import logging
 from collections.abc import Iterable
 from typing import TextIO
 
-from smallobj.data.labels.csv_table import COLUMNS, read_csv
 from smallobj.data.labels.problems import Problem
+from smallobj.data.labels.tables.csv_table import COLUMNS, read_csv
 from smallobj.formats.box_set import BoxSet, short
 from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source

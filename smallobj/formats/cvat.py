@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from smallobj.data.labels.cvat import read_cvat
-from smallobj.data.labels.cvat_shapes import CORNERS
 from smallobj.data.labels.problems import Problem
+from smallobj.data.labels.tools.cvat import read_cvat
+from smallobj.data.labels.tools.cvat_shapes import CORNERS
 from smallobj.formats.box_set import BoxSet, ImageBoxes, only_polygon, short, warn_of_masks
 from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source

@@ -11,9 +11,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from smallobj.data.labels.labelme import CROWD, read_labelme
 from smallobj.data.labels.listed_images import slashed
 from smallobj.data.labels.problems import Problem
+from smallobj.data.labels.tools.labelme import CROWD, read_labelme
 from smallobj.formats.box_set import (
     BoxSet,
     ImageBoxes,

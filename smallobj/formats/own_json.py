@@ -24,13 +24,13 @@ from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_json
 from smallobj.data.labels.rules import FIX, KNOWN_CLASS
 from smallobj.data.labels.segmentations import read_segmentation
 from smallobj.data.object_mask import segmentation_rle
-from smallobj.formats import own_results
 from smallobj.formats.box_set import BoxSet, short
 from smallobj.formats.class_list import IDS_RULE, is_id_list
 from smallobj.formats.dataset_boxes import converted
+from smallobj.formats.detections import own_results
+from smallobj.formats.detections.own_results import own_detection
+from smallobj.formats.detections.result_kinds import OWN, look_into
 from smallobj.formats.image_names import ImageNames
-from smallobj.formats.own_results import own_detection
-from smallobj.formats.result_kinds import OWN, look_into
 from smallobj.formats.source import Source
 from smallobj.formats.targets import Target, write_file
 

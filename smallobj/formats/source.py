@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.spec import DatasetSpec
-from smallobj.formats.results_options import ResultsOptions
+from smallobj.formats.detections.results_options import ResultsOptions
 
 
 @dataclasses.dataclass(frozen=True)

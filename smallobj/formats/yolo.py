@@ -11,7 +11,7 @@ import os
 from dataclasses import replace
 
 from smallobj.data.labels.problems import Problem
-from smallobj.data.labels.yolo import read_yolo
+from smallobj.data.labels.yolo_txt.yolo import read_yolo
 from smallobj.formats.box_set import BoxSet, ImageBoxes, only_polygon, warn_of_masks
 from smallobj.formats.dataset_boxes import converted
 from smallobj.formats.source import Source

@@ -13,8 +13,8 @@ from detectron2.structures import Instances
 
 from smallobj.formats import csv_table
 from smallobj.formats.class_list import ClassList
-from smallobj.formats.coco_results import CocoResultsWriter, coco_result
-from smallobj.formats.own_results import OwnResultsWriter, image_entry, own_detection
+from smallobj.formats.detections.coco_results import CocoResultsWriter, coco_result
+from smallobj.formats.detections.own_results import OwnResultsWriter, image_entry, own_detection
 from smallobj.geometry.masks import Rle, mask_rles
 from smallobj.whole_file import list_beside, whole_text
 

@@ -16,10 +16,10 @@ from smallobj.data.datasets.class_order import (
     own_classes,
     publish_classes,
 )
-from smallobj.data.labels.challenge import read_challenge_classes
-from smallobj.data.labels.coco import read_coco_classes
+from smallobj.data.labels.coco_json.coco import read_coco_classes
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError, Problem
+from smallobj.data.labels.public_sets.challenge import read_challenge_classes
 from smallobj.data.labels.readers import expand, read_labels
 from smallobj.data.labels.reading import DatasetReading, read_class_file
 from smallobj.data.labels.spec import DatasetSpec, datasets_root, parse_spec

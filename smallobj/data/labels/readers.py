@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from smallobj.data.labels.aitod import read_aitod
-from smallobj.data.labels.challenge import read_challenge
-from smallobj.data.labels.coco import read_coco
-from smallobj.data.labels.csv_table import read_csv
-from smallobj.data.labels.cvat import read_cvat
-from smallobj.data.labels.dota import read_dota
-from smallobj.data.labels.labelme import read_labelme
-from smallobj.data.labels.labelstudio import read_labelstudio
+from smallobj.data.labels.coco_json.coco import read_coco
+from smallobj.data.labels.coco_json.roboflow import read_roboflow, roboflow_splits
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import DatasetError, ProblemLog, shown
+from smallobj.data.labels.public_sets.aitod import read_aitod
+from smallobj.data.labels.public_sets.challenge import read_challenge
+from smallobj.data.labels.public_sets.dota import read_dota
+from smallobj.data.labels.public_sets.soda import read_soda
+from smallobj.data.labels.public_sets.visdrone import read_visdrone
+from smallobj.data.labels.public_sets.voc import read_voc
+from smallobj.data.labels.public_sets.xview import read_xview
 from smallobj.data.labels.reading import DatasetReading
-from smallobj.data.labels.roboflow import read_roboflow, roboflow_splits
 from smallobj.data.labels.rules import RULES
-from smallobj.data.labels.soda import read_soda
 from smallobj.data.labels.spec import DatasetSpec
-from smallobj.data.labels.ultralytics import read_ultralytics, ultralytics_splits
-from smallobj.data.labels.visdrone import read_visdrone
-from smallobj.data.labels.voc import read_voc
-from smallobj.data.labels.xview import read_xview
-from smallobj.data.labels.yolo import read_yolo
+from smallobj.data.labels.tables.csv_table import read_csv
+from smallobj.data.labels.tools.cvat import read_cvat
+from smallobj.data.labels.tools.labelme import read_labelme
+from smallobj.data.labels.tools.labelstudio import read_labelstudio
+from smallobj.data.labels.yolo_txt.ultralytics import read_ultralytics, ultralytics_splits
+from smallobj.data.labels.yolo_txt.yolo import read_yolo
 
 # Names of the datasets in one place, for the formats that have several there.
 SPLITS: dict[str, Callable[[str, ProblemLog], list[str]]] = {

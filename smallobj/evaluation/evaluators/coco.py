@@ -17,7 +17,7 @@ from smallobj.evaluation.evaluators.detection_evaluator import DetectionEvaluato
 from smallobj.evaluation.metrics.coco_curves import coco_curves
 from smallobj.evaluation.metrics.matching import limit_warning
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
-from smallobj.formats.coco_results import coco_result
+from smallobj.formats.detections.coco_results import coco_result
 
 RESULTS_FILE = "coco_instances_results.json"
 MASK_RESULTS_FILE = "coco_masks_results.json"

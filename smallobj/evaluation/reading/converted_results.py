@@ -13,8 +13,8 @@ from smallobj.data.labels.rules import KNOWN_CLASS
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.evaluation.reading.yolo_results import read_yolo_results
 from smallobj.formats import BoxSet, Source, read_boxes
-from smallobj.formats.results_options import ResultsOptions
-from smallobj.formats.unknown_images import NamedImages
+from smallobj.formats.detections.results_options import ResultsOptions
+from smallobj.formats.detections.unknown_images import NamedImages
 from smallobj.image_paths import visible_files
 
 _logger = logging.getLogger(__name__)

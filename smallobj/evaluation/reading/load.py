@@ -23,7 +23,7 @@ from smallobj.evaluation.reading.converted_results import format_of, read_conver
 from smallobj.evaluation.reading.ground_truth import labelled_set
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
-from smallobj.formats.results_options import ResultsOptions
+from smallobj.formats.detections.results_options import ResultsOptions
 
 _logger = logging.getLogger(__name__)
 

@@ -1,7 +1,7 @@
 """Detections from a results file of any of three kinds, checked against the data set they are for.
 
 The kinds, detected by their content, are COCO results, this project's JSON (also as .jsonl, a
-line an image) and the challenge's: see :mod:`smallobj.formats.coco_results`, ``own_results`` and
+line an image) and the challenge's: see ``detections.coco_results``, ``own_results`` and
 ``challenge_results``.
 
 A score may be any finite number, as in COCO; what needs probabilities has to ask for them. A box
@@ -20,12 +20,12 @@ from smallobj.data.labels.problems import ProblemLog, ResultsError, shown
 from smallobj.data.labels.reading import read_json
 from smallobj.data.labels.rules import FINITE_BOX, KNOWN_CLASS, is_number, to_float
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
-from smallobj.formats import challenge_results, own_results
-from smallobj.formats.result_columns import ResultColumns
-from smallobj.formats.result_kinds import COCO, OWN, ResultsContent, look_into
-from smallobj.formats.result_matching import KnownSet, coco_columns, doubtful
-from smallobj.formats.results_options import ResultsOptions
-from smallobj.formats.unknown_images import NamedImages
+from smallobj.formats.detections import challenge_results, own_results
+from smallobj.formats.detections.result_columns import ResultColumns
+from smallobj.formats.detections.result_kinds import COCO, OWN, ResultsContent, look_into
+from smallobj.formats.detections.result_matching import KnownSet, coco_columns, doubtful
+from smallobj.formats.detections.results_options import ResultsOptions
+from smallobj.formats.detections.unknown_images import NamedImages
 
 _logger = logging.getLogger(__name__)
 

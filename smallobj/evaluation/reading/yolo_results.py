@@ -21,9 +21,9 @@ from smallobj.data.labels.reading import DatasetReading, read_class_file, read_t
 from smallobj.data.labels.rules import KNOWN_CLASS, class_index
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet
 from smallobj.formats.box_set import DECIMALS
+from smallobj.formats.detections.results_options import ResultsOptions
+from smallobj.formats.detections.unknown_images import ONCE, UnknownImages, counted
 from smallobj.formats.image_names import ImageNames
-from smallobj.formats.results_options import ResultsOptions
-from smallobj.formats.unknown_images import ONCE, UnknownImages, counted
 from smallobj.formats.yolo import CLASS_FILE
 from smallobj.image_paths import visible_files
 

@@ -10,11 +10,11 @@ import PIL.Image
 import pytest
 
 from smallobj.data.classes import CHALLENGE_CLASSES_EN
-from smallobj.data.labels.challenge import read_challenge
-from smallobj.data.labels.coco import read_coco
+from smallobj.data.labels.coco_json.coco import read_coco
 from smallobj.data.labels.image_list import list_images
+from smallobj.data.labels.public_sets.challenge import read_challenge
 from smallobj.data.labels.spec import DatasetSpec
-from smallobj.data.labels.yolo import read_yolo
+from smallobj.data.labels.yolo_txt.yolo import read_yolo
 from smallobj.images.size import read_size, read_sizes
 
 

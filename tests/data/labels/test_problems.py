@@ -7,11 +7,11 @@ import PIL.Image
 import pytest
 
 from smallobj.data.datasets import DatasetError, DatasetSpec, Problem
-from smallobj.data.labels.challenge import read_challenge
-from smallobj.data.labels.coco import read_coco
+from smallobj.data.labels.coco_json.coco import read_coco
+from smallobj.data.labels.public_sets.challenge import read_challenge
 from smallobj.data.labels.rules import INSIDE_BOX, OUTSIDE_BOX, Rule, broken_box_rule, clip_box
-from smallobj.data.labels.yolo import read_yolo
-from smallobj.data.labels.yolo_lines import LINE_RULE
+from smallobj.data.labels.yolo_txt.yolo import read_yolo
+from smallobj.data.labels.yolo_txt.yolo_lines import LINE_RULE
 
 
 def make_image(path: Path, width: int = 40, height: int = 30) -> None:

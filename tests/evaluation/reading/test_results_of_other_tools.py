@@ -9,7 +9,7 @@ import pytest
 from smallobj.data.labels.problems import ResultsError
 from smallobj.evaluation.reading.load import GroundTruth, read_detections
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
-from smallobj.formats.results_options import ResultsOptions
+from smallobj.formats.detections.results_options import ResultsOptions
 
 FILES = ("a.jpg", "007.jpg", "sub/c.d.jpg")
 NAMES = ("bolt", "nut", "washer")

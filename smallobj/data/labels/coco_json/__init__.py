@@ -1,0 +1,1 @@
+"""COCO JSON, and exports that hold it."""

@@ -1,0 +1,1 @@
+"""Layouts that belong to public data sets and competitions."""

@@ -1,0 +1,1 @@
+"""Tables (CSV) with a box a row, whatever their columns are called."""

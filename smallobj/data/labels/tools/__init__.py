@@ -1,0 +1,1 @@
+"""Files of labelling tools: LabelMe, CVAT, Label Studio."""

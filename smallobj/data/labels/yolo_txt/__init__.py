@@ -1,0 +1,1 @@
+"""YOLO's text files, and Ultralytics' data.yaml that names them."""
