@@ -10,7 +10,7 @@ from smallobj.data.labels.problems import ResultsError
 from smallobj.evaluation.reading import results_file
 from smallobj.evaluation.reading.results_file import read_results
 from smallobj.evaluation.reading.tables import DetectionTable, EvaluationSet, LabelTable
-from smallobj.formats import result_matching
+from smallobj.formats.detections import result_matching
 
 
 @pytest.fixture
