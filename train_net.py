@@ -64,6 +64,9 @@ def main_of_several(args: argparse.Namespace) -> None:
     """What each of several processes runs; errors end as in :func:`cli`."""
 
     def run() -> None:
+        from smallobj.engine import receive_signals
+
+        receive_signals()
         hide_warnings()
         main(args)
 

@@ -1,5 +1,6 @@
 """Training and evaluation runs."""
 
+from smallobj.data.worker_signals import receive_signals
 from smallobj.engine.run_folder import refuse_used_folder, write_config
 from smallobj.engine.run_lock import lock_run
 from smallobj.engine.run_log import start_console
@@ -14,6 +15,7 @@ __all__ = [
     "choose_gpus",
     "lock_run",
     "prepare_config",
+    "receive_signals",
     "refuse_used_folder",
     "say_how_to_continue",
     "setup",

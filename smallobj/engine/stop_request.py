@@ -15,7 +15,8 @@ from typing import Any
 from detectron2.engine import HookBase
 from detectron2.utils import comm
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from smallobj.data.worker_signals import SIGNALS
+
 # Signals that follow the first one within this time are the same request: a terminal and timeout(1)
 # send theirs to the whole group, and a launcher passes on its own.
 SAME_REQUEST = 1.5

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from detectron2.utils import comm
 from torch.multiprocessing import ProcessExitedException
 
+from smallobj.data.worker_signals import signals_blocked
 from smallobj.engine.stop_request import StopRequest
 from smallobj.engine.trainer import Trainer
 
@@ -42,8 +43,9 @@ def say_how_to_continue(trainer: Trainer) -> None:
 def stopping_together() -> Iterator[None]:
     """Passes SIGINT and SIGTERM of a launching process on to the processes that train.
 
-    They save a checkpoint and end; a second signal kills them. If one of them fails, this process
-    ends with the same exit status, since the error was told there.
+    They save a checkpoint and end; a second signal kills them. They start with both signals blocked
+    and have to call :func:`receive_signals`. If one of them fails, this process ends with the same
+    exit status, since the error was told there.
     """
 
     def pass_on(number: int) -> None:
@@ -58,7 +60,8 @@ def stopping_together() -> Iterator[None]:
 
     with StopRequest(pass_on, kill) as request:
         try:
-            yield
+            with signals_blocked():
+                yield
         except ProcessExitedException as error:
             sys.exit(request.status if request.number else error.exit_code)
         if request.number:

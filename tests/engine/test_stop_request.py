@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -145,17 +146,21 @@ def test_a_signal_to_a_child_is_none_to_its_parent():
         assert request.number == 0
 
 
-def test_processes_that_load_data_outlive_the_first_signals():
-    loader = outlive_signals(DataLoader(range(1000), num_workers=1, prefetch_factor=2))
-    batches = iter(loader)
-    next(batches)
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_processes_that_load_data_outlive_the_first_signals(context):
+    # On several GPUs they are spawned, and take seconds to start.
+    settings = {"num_workers": 1, "prefetch_factor": 2, "multiprocessing_context": context}
+    batches = iter(outlive_signals(DataLoader(range(1000), **settings)))
     (worker,) = batches._workers
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-        os.kill(worker.pid, number)
+    for name in ("INT", "TERM", "INT"):
+        subprocess.run(["kill", f"-{name}", str(worker.pid)], check=True)
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(stop_request.SIGNALS)
     for _ in range(20):
         next(batches)
     assert worker.is_alive()
-    batches._shutdown_workers()
+    # What comes from its parent counts, as at the end of the parent.
+    worker.terminate()
+    worker.join(20)
     assert worker.exitcode == 0
 
 
