@@ -44,9 +44,9 @@ spec = importlib.util.spec_from_file_location("run_lock", {run_lock.__file__!r})
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 with module.lock_run({str(tmp_path)!r}):
-    child = os.fork()
-    if child:
-        print(child, flush=True)
+    if not os.fork():
+        # The child itself, which then has left the lock: the parent may come first.
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
     process = subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE, text=True)

@@ -20,6 +20,7 @@ PAPER = [
     *("MODEL.DEVICE", "cpu", "MODEL.ROI_HEADS.NUM_CLASSES", str(CLASSES)),
     *("MODEL.VGG.NORM", "", "MODEL.SSD.MIN_NEGATIVES", "0"),
     *("MODEL.BACKBONE.PRECISION", "float32", "TEST.PRECISION", "float32"),
+    *("TEST.DETECTIONS_PER_IMAGE", "200"),
     *("MODEL.SSD.SCALES", "[0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05]"),
     *("MODEL.PIXEL_MEAN", str([255 * mean for mean in MEAN]), "MODEL.PIXEL_STD", "[1.0, 1.0, 1.0]"),
 ]
