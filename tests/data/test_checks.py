@@ -97,7 +97,7 @@ def test_dropping_keeps_the_good_boxes_and_counts_the_dropped_ones(root, caplog)
         (count,) = check_datasets(cfg)
     assert count.boxes == {"cat": 1, "dog": 1}
     assert sum(count.changes.counts.values()) == 5  # the last bad box breaks two rules
-    assert "mixed: 2 box dropped (class-unknown): the class must be a known one" in caplog.text
+    assert "mixed: box dropped: 2 (class-unknown: the class must be a known one" in caplog.text
     first, second = DatasetCatalog.get("mixed")
     assert [box["bbox"] for box in first["annotations"]] == [[1, 1, 5, 5]]
     assert [box["bbox"] for box in second["annotations"]] == [[0, 1, 4.5, 5]]
@@ -121,7 +121,7 @@ def test_an_object_labelled_twice_counts_once(root):
     register(root, "twice", {"0.jpg": [GOOD, GOOD, [1, *GOOD[1:]]]})
     (count,) = load_checked(["twice"])
     assert count.boxes == {"cat": 1, "dog": 1}
-    assert count.changes.lines()[0].startswith("1 copy of a box left out (box-duplicate)")
+    assert count.changes.lines()[0].startswith("copy of a box left out: 1 (box-duplicate")
     with pytest.raises(DatasetError, match="an object may be labelled once"):
         load_checked(["twice"], Policy.of(["all=error"]))
 
@@ -187,7 +187,7 @@ def test_command_line_counts_by_config_and_drops(root, run_check, capsys):
     assert run_check("--config-file", str(config)) == 0
     output = capsys.readouterr().out
     assert "mixed: 1 images, 1 boxes (cat 1, dog 0)" in output
-    assert "1 box dropped (box-empty): a box must have positive width and height" in output
+    assert "box dropped: 1 (box-empty: a box must have positive width and height" in output
     assert (
         run_check("--config-file", str(config), "--opts", "DATASETS.DROP_BAD_BOXES", "False") == 1
     )

@@ -103,7 +103,7 @@ def test_what_is_dropped_is_counted(tmp_path):
     assert sum(boxes.changes.counts.values()) == 2
     path.write_text(HEADER + rows + "a.jpg,0\n")
     boxes = read_boxes("csv", Source(str(path), policy=dropping))
-    assert "1 row dropped (csv-row)" in "\n".join(boxes.changes.lines())
+    assert "row dropped: 1 (csv-row" in "\n".join(boxes.changes.lines())
 
 
 COCO = {

@@ -65,10 +65,10 @@ class Changes:
         >>> changes = Changes()
         >>> changes.add(Problem("l.json", "annotations[3]", INSIDE_BOX, "..."), "fix")
         >>> changes.lines()[0][:45]
-        '1 box clipped (box-over-edge): a box must lie'
+        'box clipped: 1 (box-over-edge: a box must lie'
         """
         return [
-            f"{count} {rule.done(action)} ({rule.name}): {rule}; first {_place(key, self.first)}"
+            f"{rule.done(action)}: {count} ({rule.name}: {rule}); first {_place(key, self.first)}"
             for key, count in self.counts.most_common()
             for rule, action in [key]
         ]

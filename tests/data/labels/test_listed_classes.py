@@ -66,7 +66,7 @@ def test_names_that_are_no_texts_stay_as_written_and_are_counted(tmp_path, name,
     assert log.problems == []
     assert list(table.names.values()) == names
     (line,) = log.changes.lines()
-    assert line.startswith(f"{len(names)} class name read as it is written (class-name-text)")
+    assert line.startswith(f"class name read as it is written: {len(names)} (class-name-text")
     _, strict = read(tmp_path, name, text, Policy.of(["class-name-text=error"]))
     assert len(strict.problems) == len(names)
 

@@ -252,8 +252,8 @@ def test_yolo_reports_all_at_once(tmp_path):
         "line 9": "a box must consist of finite numbers",
     }
     assert len(reading.records[0]["annotations"]) == 2
-    assert [line.split(":")[0] for line in reading.changes.lines()] == [
-        "1 box clipped (box-over-edge)"
+    assert [line.split(":")[:2] for line in reading.changes.lines()] == [
+        ["box clipped", " 1 (box-over-edge"]
     ]
 
 

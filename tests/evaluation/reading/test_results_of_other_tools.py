@@ -180,7 +180,7 @@ def test_images_beyond_the_labels_are_counted(read, told):
     )
     assert "--drop-unknown-images" in str(caught.value)
     assert len(read(rows, drop_unknown_images=True)) == 1
-    assert "3 result dropped (result-of-unknown-image)" in told.text
+    assert "result dropped: 3 (result-of-unknown-image" in told.text
     challenge = {"a.jpg": [[0, 1, 2, 3, 4, 0.5]], "z.jpg": [[0, 1, 2, 3, 4, 0.5]] * 2}
     with pytest.raises(ResultsError, match=r"'z\.jpg'; in all 2 results of 1 image"):
         read(challenge)
