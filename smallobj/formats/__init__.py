@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from smallobj.data.labels.problems import DatasetError, Problem, ProblemLog
-from smallobj.data.labels.readers import READERS, expand, read_labels
+from smallobj.data.labels.readers import READERS, expand
 from smallobj.formats import coco, csv_table, cvat, labelme, own_json, yolo
 from smallobj.formats.box_set import BoxSet, ImageBoxes
 from smallobj.formats.class_list import (
@@ -48,7 +48,7 @@ def _read_dataset(name: str, source: Source) -> tuple[BoxSet, list[Problem]]:
     if len(specs) > 1:
         names = ", ".join(spec.split for spec in specs)
         raise ValueError(f"{source.path}: it holds {names}; choose one (--split)")
-    reading = read_labels(specs[0], source.policy)
+    reading = READERS[name](specs[0], source.policy)
     folders = [os.path.dirname(record["file_name"]) for record in reading.records]
     # Formats that name their images by themselves: below the folder that all of them share.
     images = source.images or (os.path.commonpath(folders) if folders else "")

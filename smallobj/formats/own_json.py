@@ -6,7 +6,6 @@ A label is a detection whose score is null. ``category_ids`` beside ``classes`` 
 from __future__ import annotations
 
 import io
-import os
 from typing import Any
 
 from smallobj.data.labels.image_list import list_images
@@ -20,7 +19,7 @@ from smallobj.data.labels.listed_images import (
 from smallobj.data.labels.objects import add_object, read_numbers, whole_size
 from smallobj.data.labels.outlines import Outline
 from smallobj.data.labels.problems import Problem, shown
-from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_json
+from smallobj.data.labels.reading import DatasetReading, read_json
 from smallobj.data.labels.rules import FIX, KNOWN_CLASS
 from smallobj.data.labels.segmentations import read_segmentation
 from smallobj.data.object_mask import segmentation_rle
@@ -74,8 +73,7 @@ def _take_classes(content: dict[str, Any], path: str, reading: DatasetReading) -
 def _read_images(entries: list[Any], source: Source, reading: DatasetReading) -> None:
     images = ListedImages(source.images, reading)
     files: list[str] = []
-    if source.images and not os.path.isdir(source.images):
-        reading.report(source.images, "image folder", MUST_EXIST, "no such folder")
+    if not reading.has_folder(source.images, "image folder"):
         return
     if source.images:
         files = list_images(source.images)

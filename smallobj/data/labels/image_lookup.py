@@ -18,7 +18,7 @@ PATH_MAPPED = rule(
     fixed="image found under another name",
 )
 # Label Studio puts eight hexadecimal digits before the name of each upload.
-_UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
+_UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 # "s3://bucket/", "http://host/", "/data/local-files/?d=", "C:\".
 _BEFORE_PATH = re.compile(r"^(?:\w{2,}://[^/]*/|[A-Za-z]:/|.*\?d=)")
 
@@ -46,8 +46,6 @@ class ImageLookup:
             name: as the label file has it.
         """
         plain = unslashed(name)
-        if plain and os.path.isfile(os.path.join(self._folder, plain)):
-            return plain
         for candidate in dict.fromkeys((plain, unquote(plain))):
             found = self._find(candidate)
             if found is not None:
@@ -78,7 +76,7 @@ class ImageLookup:
     def _find(self, name: str) -> str | None:
         parts = name.split("/")
         ends = ["/".join(parts[first:]) for first in range(len(parts))]
-        bare = _UPLOAD.sub("", parts[-1], count=1)
+        bare = without_upload_digits(parts[-1])
         stem = os.path.splitext(parts[-1])[0]
         for end in ends:
             # Its whole path below the folder: other folders may hold an image of the same name.
@@ -105,6 +103,15 @@ class ImageLookup:
                 known[f"*{os.path.splitext(parts[-1])[0].lower()}"].add(path)
             self._by_key = dict(known)
         return self._by_key
+
+
+def without_upload_digits(name: str) -> str:
+    """A file's name without what Label Studio puts before it.
+
+    >>> without_upload_digits("1a2b3c4d-photo.jpg")
+    'photo.jpg'
+    """
+    return _UPLOAD.sub("", name)
 
 
 def unslashed(name: str) -> str:

@@ -135,6 +135,18 @@ class DatasetReading(ProblemLog):
                 kept.append(annotation)
             record["annotations"] = kept
 
+    def has_folder(self, folder: str, what: str) -> bool:
+        """Whether a folder is there, or none is named; False after reporting that it is missing.
+
+        Args:
+            folder: its path; "" is none.
+            what: what it is, such as "image folder".
+        """
+        if folder and not os.path.isdir(folder):
+            self.report(folder, what, MUST_EXIST, "no such folder")
+            return False
+        return True
+
     def report_image(self, file: str, entry: str, path: str, error: Exception) -> None:
         """Reports a missing image as a problem of ``file``, an unreadable header as the image's.
 

@@ -13,6 +13,7 @@ from pycocotools import mask as mask_utils
 
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.rules import FIX, Rule, is_number, rule
+from smallobj.data.labels.shapes import enclosing_box
 from smallobj.geometry.masks import Rle, compressed
 
 SEGMENTATION_RULE = rule(
@@ -111,9 +112,7 @@ def mask_box(mask: list[list[float]] | Rle) -> list[float]:
     """
     if isinstance(mask, dict):
         return [float(value) for value in mask_utils.toBbox(mask)]
-    xs = [float(x) for polygon in mask for x in polygon[::2]]
-    ys = [float(y) for polygon in mask for y in polygon[1::2]]
-    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
+    return enclosing_box([float(value) for polygon in mask for value in polygon])
 
 
 def scaled(segmentation: Any, scale: tuple[float, float]) -> Any:

@@ -7,7 +7,6 @@ systems, root categories, masks without boxes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from smallobj.data.labels.coco_json.coco_images import read_images
 from smallobj.data.labels.coco_json.ids import Ids
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
-from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_json
+from smallobj.data.labels.reading import DatasetReading, read_json
 from smallobj.data.labels.rules import FIX, rule
 from smallobj.data.labels.spec import DatasetSpec
 
@@ -54,8 +53,7 @@ def read_coco(spec: DatasetSpec, policy: Policy = DEFAULT_POLICY) -> DatasetRead
     content = _read_content(spec, reading)
     if content is not None:
         category_ids = _read_categories(content, spec, reading)
-    if spec.images and not os.path.isdir(spec.images):
-        reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+    if not reading.has_folder(spec.images, "image folder"):
         return reading
     if content is None:
         return reading

@@ -6,6 +6,7 @@ from typing import Any
 
 from smallobj.data.labels.coco_json.coco_images import CocoImage
 from smallobj.data.labels.coco_json.ids import Ids
+from smallobj.data.labels.objects import to_number
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import DatasetReading
 from smallobj.data.labels.rules import FIX, KNOWN_CLASS, is_number, rule, to_float
@@ -151,7 +152,8 @@ def _box(
         reading.report(spec.annotations, where, _BOX_RULE, shown(box))
         return None
     if any(isinstance(value, str) for value in box):
-        texts, box = box, [_number(value) for value in box]
+        texts = box
+        box = [to_number(value) if isinstance(value, str) else value for value in box]
         if None in box:
             reading.report(spec.annotations, where, _BOX_RULE, shown(texts))
             return None
@@ -163,12 +165,3 @@ def _box(
     across, down = image.scale
     x, y, w, h = map(to_float, box)
     return [x * across, y * down, w * across, h * down]
-
-
-def _number(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return float(value)
-    except ValueError:
-        return None

@@ -24,7 +24,7 @@ from smallobj.data.labels.objects import add_object, read_numbers
 from smallobj.data.labels.outlines import Outline
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
-from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_text
+from smallobj.data.labels.reading import DatasetReading, read_text
 from smallobj.data.labels.rules import rule
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.tables.csv_columns import UnclearColumnsError, find_columns
@@ -65,8 +65,7 @@ def read_csv(
     path, options = split_options(spec.annotations)
     spec = dataclasses.replace(spec, annotations=path)
     reading = DatasetReading(policy=policy)
-    if spec.images and not os.path.isdir(spec.images):
-        reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+    if not reading.has_folder(spec.images, "image folder"):
         return reading
     text = read_text(path, reading)
     if text is None:

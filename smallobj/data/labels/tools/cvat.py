@@ -6,7 +6,6 @@ Source: https://docs.cvat.ai/docs/other/xml_format
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
@@ -16,7 +15,7 @@ from smallobj.data.labels.named_classes import NamedClasses
 from smallobj.data.labels.objects import add_object, whole_size
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
-from smallobj.data.labels.reading import MUST_EXIST, DatasetReading
+from smallobj.data.labels.reading import DatasetReading
 from smallobj.data.labels.rules import rule
 from smallobj.data.labels.safe_xml import read_xml
 from smallobj.data.labels.spec import DatasetSpec
@@ -43,8 +42,7 @@ def read_cvat(
     reading = DatasetReading(policy=policy)
     classes = NamedClasses(spec, reading, class_names)
     found = read_xml(spec.annotations, reading)
-    if spec.images and not os.path.isdir(spec.images):
-        reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+    if not reading.has_folder(spec.images, "image folder"):
         return reading
     if found is None:
         return reading

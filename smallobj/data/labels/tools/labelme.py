@@ -18,7 +18,7 @@ from smallobj.data.labels.objects import add_object, whole_size
 from smallobj.data.labels.outlines import Outline, joined
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import ProblemLog, shown
-from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_json
+from smallobj.data.labels.reading import DatasetReading, read_json
 from smallobj.data.labels.rules import FIX, rule
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.told_size import UNKNOWN_SIZE
@@ -58,8 +58,7 @@ def read_labelme(
     reading = DatasetReading(policy=policy)
     classes = NamedClasses(spec, reading, class_names)
     for folder, what in ((spec.annotations, "label folder"), (spec.images, "image folder")):
-        if folder and not os.path.isdir(folder):
-            reading.report(folder, what, MUST_EXIST, "no such folder")
+        reading.has_folder(folder, what)
     if reading.problems:
         return reading
     listings = [

@@ -6,18 +6,17 @@ Source: https://labelstud.io/guide/export
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from smallobj.data.labels.image_lookup import PATH_MAPPED, unslashed
+from smallobj.data.labels.image_lookup import PATH_MAPPED, unslashed, without_upload_digits
 from smallobj.data.labels.listed_images import UNLABELLED, ListedImages, Listing
 from smallobj.data.labels.named_classes import NamedClasses
 from smallobj.data.labels.objects import add_object, whole_size
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
-from smallobj.data.labels.reading import MUST_EXIST, DatasetReading, read_json
+from smallobj.data.labels.reading import DatasetReading, read_json
 from smallobj.data.labels.rules import DROP, FIX, rule
 from smallobj.data.labels.spec import DatasetSpec
 from smallobj.data.labels.told_size import UNKNOWN_SIZE
@@ -47,7 +46,6 @@ _PREDICTIONS_RULE = rule(
     fixed="predictions of a task passed over",
     dropped="image",
 )
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 
 
 def read_labelstudio(
@@ -63,8 +61,7 @@ def read_labelstudio(
     reading = DatasetReading(policy=policy)
     classes = NamedClasses(spec, reading, class_names)
     content = read_json(spec.annotations, reading)
-    if spec.images and not os.path.isdir(spec.images):
-        reading.report(spec.images, "image folder", MUST_EXIST, "no such folder")
+    if not reading.has_folder(spec.images, "image folder"):
         return reading
     if content is None:
         return reading
@@ -185,7 +182,7 @@ def _names(
         return [name]
     plain = unquote(unslashed(name))
     if "upload/" in plain:
-        plain = _UPLOAD.sub("", os.path.basename(plain))
+        plain = without_upload_digits(os.path.basename(plain))
     if plain != name:
         reading.report(*place, PATH_MAPPED, f"{name!r} for {plain!r}")
     return [plain]

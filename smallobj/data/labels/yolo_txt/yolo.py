@@ -15,7 +15,6 @@ from smallobj.data.labels.label_files import PARTNER_RULE, stem
 from smallobj.data.labels.policy import DEFAULT_POLICY, Policy
 from smallobj.data.labels.problems import shown
 from smallobj.data.labels.reading import (
-    MUST_EXIST,
     DatasetReading,
     make_record,
     read_listed_classes,
@@ -48,8 +47,7 @@ def read_yolo(
     table = read_listed_classes(spec.classes, reading)
     reading.take_classes(table)
     for folder, what in ((spec.images, "image folder"), (spec.annotations, "label folder")):
-        if folder and not os.path.isdir(folder):
-            reading.report(folder, what, MUST_EXIST, "no such folder")
+        reading.has_folder(folder, what)
     if reading.problems:
         return reading
     names = list_images(spec.images)
